@@ -1,0 +1,198 @@
+"""The contract's values as JSON and back: what travels in the BYTES tensors `meta`, `request` and `event`.
+
+Whatever the other end wrote is checked field by field, and `ContractBroken` names the first that is wrong.
+Knows the values of `contracts.py` and nothing of tensors or networks.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from scheduling.serving.contracts import (
+    CONTRACT_VERSION,
+    MAX_REGIONS_PER_REQUEST,
+    AnswerEvent,
+    BoxXyxy,
+    ContractBroken,
+    DescribeEvent,
+    DescribeRequest,
+    DescribeTimings,
+    DetectMeta,
+    DetectTimings,
+    DoneEvent,
+    RegionRequest,
+    SizeWh,
+    TokenEvent,
+)
+
+_EVENT_TYPES = {TokenEvent: "token", AnswerEvent: "answer", DoneEvent: "done"}
+_DETECT_MS = ("queue_ms", "decode_ms", "preprocess_ms", "infer_ms", "postprocess_ms", "service_ms")
+_DESCRIBE_MS = ("queue_ms", "first_token_ms", "service_ms")
+
+
+def encode_meta(meta: DetectMeta) -> str:
+    return _dump({"contract": CONTRACT_VERSION, **asdict(meta)})
+
+
+def encode_request(request: DescribeRequest) -> str:
+    return _dump({"contract": CONTRACT_VERSION, **asdict(request)})
+
+
+def encode_event(event: DescribeEvent) -> str:
+    return _dump(event_fields(event))
+
+
+def event_fields(event: DescribeEvent) -> dict[str, Any]:
+    """The event as the object that is sent: `{"type": "token" | "answer" | "done", ...}`."""
+    return {"type": _EVENT_TYPES[type(event)], **asdict(event)}
+
+
+def decode_meta(text: str | bytes) -> DetectMeta:
+    fields = _object(text, "meta")
+    _same_version(fields, "meta")
+    timings = _member(fields, "timings", dict, "meta")
+    return DetectMeta(
+        model=_member(fields, "model", str, "meta"),
+        version=_member(fields, "version", str, "meta"),
+        digest=_member(fields, "digest", str, "meta"),
+        runtime=_member(fields, "runtime", str, "meta"),
+        class_names=_strings(fields, "class_names", "meta"),
+        size_wh=_size_wh(fields, "size_wh", "meta"),
+        timings=DetectTimings(
+            **{name: _number(timings, name, "meta.timings") for name in _DETECT_MS},
+            batch=_member(timings, "batch", int, "meta.timings"),
+        ),
+    )
+
+
+def decode_request(text: str | bytes) -> DescribeRequest:
+    return request_from_fields(_object(text, "request"))
+
+
+def request_from_fields(fields: Mapping[str, Any]) -> DescribeRequest:
+    """A describe request from a plain object, as a client builds it; raises `ContractBroken`."""
+    _same_version(fields, "request")
+    regions = _member(fields, "regions", list, "request")
+    if not 1 <= len(regions) <= MAX_REGIONS_PER_REQUEST:
+        raise ContractBroken(f"request.regions has {len(regions)} entries, not 1..{MAX_REGIONS_PER_REQUEST}")
+    request = DescribeRequest(
+        prompt_version=_member(fields, "prompt_version", str, "request"),
+        frame_size_wh=_size_wh(fields, "frame_size_wh", "request"),
+        class_names=_strings(fields, "class_names", "request"),
+        regions=tuple(_region(region, f"request.regions[{i}]") for i, region in enumerate(regions)),
+    )
+    if "max_tokens" not in fields:
+        return request
+    return replace(request, max_tokens=_member(fields, "max_tokens", int, "request"))
+
+
+def decode_event(text: str | bytes) -> DescribeEvent:
+    fields = _object(text, "event")
+    kind = _member(fields, "type", str, "event")
+    if kind == "token":
+        return TokenEvent(_member(fields, "region_id", str, kind), _member(fields, "text", str, kind))
+    if kind == "answer":
+        return _answer(fields)
+    if kind == "done":
+        return _done(fields)
+    raise ContractBroken(f"event.type is {kind!r}, expected token, answer or done")
+
+
+def _answer(fields: Mapping[str, Any]) -> AnswerEvent:
+    return AnswerEvent(
+        region_id=_member(fields, "region_id", str, "answer"),
+        answer=_member(fields, "answer", dict, "answer"),
+        raw_text=_member(fields, "raw_text", str, "answer"),
+        valid=_member(fields, "valid", bool, "answer"),
+        errors=_strings(fields, "errors", "answer"),
+        tokens=_member(fields, "tokens", int, "answer"),
+    )
+
+
+def _done(fields: Mapping[str, Any]) -> DoneEvent:
+    timings = _member(fields, "timings", dict, "done")
+    return DoneEvent(
+        timings=DescribeTimings(
+            **{name: _number(timings, name, "done.timings") for name in _DESCRIBE_MS},
+            tokens=_member(timings, "tokens", int, "done.timings"),
+        ),
+        **{name: _member(fields, name, str, "done") for name in ("model", "version", "digest", "runtime")},
+    )
+
+
+def _region(fields: Any, where: str) -> RegionRequest:
+    if not isinstance(fields, Mapping):
+        raise ContractBroken(f"{where} is {type(fields).__name__}, expected an object")
+    return RegionRequest(
+        region_id=_member(fields, "region_id", str, where),
+        box_xyxy=_box(fields, "box_xyxy", where),
+        detector_class=_member(fields, "detector_class", str, where),
+        score=_number(fields, "score", where),
+    )
+
+
+def _dump(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+
+
+def _object(text: str | bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_not_a_number)
+    except (ValueError, RecursionError) as error:
+        raise ContractBroken(f"{where} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ContractBroken(f"{where} is {type(value).__name__}, expected an object")
+    return value
+
+
+def _not_a_number(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _same_version(fields: Mapping[str, Any], where: str) -> None:
+    version = fields.get("contract", CONTRACT_VERSION)
+    if version != CONTRACT_VERSION:
+        raise ContractBroken(f"{where} speaks contract {version!r}, this side speaks {CONTRACT_VERSION!r}")
+
+
+def _member(fields: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
+    value = fields.get(name)
+    if kind is list and isinstance(value, tuple):
+        return list(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ContractBroken(f"{where}.{name} is {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str, where: str) -> float:
+    return _finite(fields.get(name), f"{where}.{name}")
+
+
+def _finite(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ContractBroken(f"{where} is {value!r}, expected a finite number")
+    return float(value)
+
+
+def _strings(fields: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    values = _member(fields, name, list, where)
+    if not all(isinstance(value, str) for value in values):
+        raise ContractBroken(f"{where}.{name} holds something that is not a string")
+    return tuple(values)
+
+
+def _box(fields: Mapping[str, Any], name: str, where: str) -> BoxXyxy:
+    values = _member(fields, name, list, where)
+    if len(values) != 4:
+        raise ContractBroken(f"{where}.{name} has {len(values)} numbers, expected 4")
+    x0, y0, x1, y1 = (_finite(value, f"{where}.{name}") for value in values)
+    return (x0, y0, x1, y1)
+
+
+def _size_wh(fields: Mapping[str, Any], name: str, where: str) -> SizeWh:
+    values = _member(fields, name, list, where)
+    if len(values) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in values):
+        raise ContractBroken(f"{where}.{name} is {values!r}, expected [width, height] in pixels")
+    return (values[0], values[1])
