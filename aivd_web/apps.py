@@ -1,0 +1,10 @@
+"""The composition root as a Django app: it holds the commands and loads Celery."""
+
+from django.apps import AppConfig
+
+
+class AivdWebConfig(AppConfig):
+    name = "aivd_web"
+
+    def ready(self) -> None:
+        from aivd_web import celery  # noqa: F401  (shared_task needs the app to be loaded)

@@ -1,0 +1,41 @@
+"""The Celery application. Messages are wake-ups that carry ids; rows in PostgreSQL are the work."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aivd_web.settings")
+
+app = Celery("aivd")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=5,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "socket_timeout": 5,
+        "socket_connect_timeout": 2,
+        "health_check_interval": 5,
+        "global_keyprefix": "celery:",
+    },
+    task_default_queue="dispatch",
+    task_routes={
+        "scheduling.*": {"queue": "housekeeping"},
+        "aivd_web.demo.*": {"queue": "housekeeping"},
+        "finetune.*": {"queue": "training"},
+    },
+    beat_schedule={
+        "wake-workers": {"task": "inspections.dispatch_waiting", "schedule": 1.0, "options": {"expires": 2}},
+        "reap": {
+            "task": "inspections.reap",
+            "schedule": 1.0,
+            "options": {"queue": "housekeeping", "expires": 2},
+        },
+    },
+)
+app.autodiscover_tasks()

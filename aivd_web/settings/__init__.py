@@ -1,0 +1,183 @@
+"""All settings of the site, read once from the environment and the launcher's layout.
+
+Other code gets them as arguments or from `django.conf.settings`; nothing else reads the environment.
+"""
+
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from aivd_web.launcher import layout
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+env = environ.Env()
+LAYOUT = layout.Layout.from_environment(root=BASE_DIR)
+
+# -- identity ---------------------------------------------------------------------------------------
+SECRET_KEY = env.str("AIVD_SECRET_KEY", default="") or LAYOUT.secrets().secret_key
+DEBUG = env.bool("AIVD_DEBUG", default=False)
+HOST = env.str("AIVD_HOST", default="127.0.0.1")
+PORT = env.int("AIVD_PORT", default=8000)
+ALLOWED_HOSTS = env.list("AIVD_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("AIVD_TRUSTED_ORIGINS", default=[])
+BEHIND_TLS = env.bool("AIVD_BEHIND_TLS", default=False)
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("AIVD_SECRET_KEY is shorter than 32 characters; generate a longer one.")
+
+# -- apps -------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "aivd_web.apps.AivdWebConfig",
+    "finetune.apps.FinetuneConfig",
+    "inspections.apps.InspectionsConfig",
+    "scheduling.apps.SchedulingConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_vite",
+    "channels",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aivd_web.headers.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "aivd_web.urls"
+ASGI_APPLICATION = "aivd_web.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# -- truth: PostgreSQL ------------------------------------------------------------------------------
+if env.str("DATABASE_URL", default=""):
+    DATABASES = {"default": env.db_url("DATABASE_URL")}
+else:
+    DATABASES = {"default": LAYOUT.database_settings()}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("AIVD keeps its truth in PostgreSQL; DATABASE_URL must start with postgres://.")
+# A request runs in its own thread under ASGI, so connections live in psycopg's pool, not in threads.
+DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1,
+    "max_size": env.int("AIVD_DB_POOL", default=24),
+    "timeout": 10,
+    "max_lifetime": 600,
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# -- hints: Redis -----------------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="") or LAYOUT.redis_url()
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "capacity": 500, "expiry": 30},
+    }
+}
+CELERY_BROKER_URL = env.str("REDIS_URL", default="") or LAYOUT.celery_broker_url()
+
+# -- people -----------------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = BEHIND_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
+if BEHIND_TLS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# -- API --------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "inspections.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "aivd_web.errors.api_error",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AIVD",
+    "DESCRIPTION": "Adaptive edge-cloud collaboration for industrial visual inspection.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# -- files ------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = LAYOUT.var / "static"
+FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+DJANGO_VITE = {"default": {"manifest_path": FRONTEND_DIST / "manifest.json"}}
+MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.var / "media")
+MAX_UPLOAD_BYTES = env.int("AIVD_MAX_UPLOAD_BYTES", default=64 * 1024 * 1024)
+MAX_ARCHIVE_BYTES = env.int("AIVD_MAX_ARCHIVE_BYTES", default=512 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the ASGI wrapper caps bodies while they arrive, also without a length
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+
+# -- time, words ------------------------------------------------------------------------------------
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+# -- inspection -------------------------------------------------------------------------------------
+LEASE_S = env.float("AIVD_LEASE_S", default=3.0)
+MAX_WAITING_STEPS = env.int("AIVD_MAX_WAITING_STEPS", default=5_000)
+
+# -- log --------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("AIVD_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,29 @@
+"""Tables of the inspections app."""
+
+from .access import ApiToken, Membership
+from .event import Event, EventHead
+from .findings import Decision, Description, Detection
+from .frame import Frame, IdempotencyKey, Inspection, Step
+from .plant import ClassThreshold, DefectClass, Line, Site, Station
+from .review import Mark, Review
+
+__all__ = [
+    "ApiToken",
+    "ClassThreshold",
+    "Decision",
+    "DefectClass",
+    "Description",
+    "Detection",
+    "Event",
+    "EventHead",
+    "Frame",
+    "IdempotencyKey",
+    "Inspection",
+    "Line",
+    "Mark",
+    "Membership",
+    "Review",
+    "Site",
+    "Station",
+    "Step",
+]

@@ -1,0 +1,106 @@
+"""Where things are seen: a Site holds Lines, a Line holds Stations; a Line has its defect vocabulary."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from inspections.querysets import LineQuerySet, StationQuerySet
+
+SCORE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+class Site(models.Model):
+    name = models.CharField(max_length=100, unique=True)
+    timezone = models.CharField(max_length=40, default="UTC")
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Line(models.Model):
+    """A production line. Roles, events and the scheduling policy are per Line."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="lines")
+    name = models.CharField(max_length=100)
+    policy = models.CharField(max_length=40, default="pct-lb", help_text="How nodes are chosen for this line")
+
+    objects = LineQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["site", "name"]
+        constraints = [models.UniqueConstraint(fields=["site", "name"], name="line_name_once_per_site")]
+
+    def __str__(self) -> str:
+        return f"{self.site} / {self.name}"
+
+
+class Station(models.Model):
+    """A camera position on a Line. Thresholds below which a Detection does not count are per class here."""
+
+    line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="stations")
+    name = models.CharField(max_length=100)
+    deadline_ms = models.PositiveIntegerField(
+        default=15_000, help_text="A frame without a decision after this long is held"
+    )
+    min_score = models.FloatField(
+        default=0.5, validators=SCORE, help_text="For classes with no threshold of their own"
+    )
+    context_ratio = models.FloatField(default=1.5, help_text="How much the box grows for the describer's crop")
+    describe = models.BooleanField(default=True, help_text="Have regions described by a cloud node")
+    max_regions = models.PositiveSmallIntegerField(default=8, help_text="Regions described in one frame")
+    template_sha256 = models.CharField(max_length=64, blank=True, help_text="Golden template, if there is one")
+
+    objects = StationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["line", "name"]
+        constraints = [
+            models.UniqueConstraint(fields=["line", "name"], name="station_name_once_per_line"),
+            models.CheckConstraint(condition=Q(min_score__range=(0, 1)), name="station_min_score_0_1"),
+            models.CheckConstraint(condition=Q(context_ratio__range=(1, 4)), name="station_context_1_4"),
+            models.CheckConstraint(condition=Q(deadline_ms__gte=100), name="station_deadline_100ms"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line} / {self.name}"
+
+
+class DefectClass(models.Model):
+    """An entry of a Line's defect vocabulary. `colour_index` keeps its colour the same on every screen."""
+
+    line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="defect_classes")
+    name = models.CharField(max_length=60, help_text="As the detector names it")
+    title = models.CharField(max_length=60, blank=True, help_text="As people read it")
+    colour_index = models.PositiveSmallIntegerField(default=0)
+    position = models.PositiveSmallIntegerField(default=0, help_text="Key 1 to 9 in review")
+
+    class Meta:
+        ordering = ["line", "position", "name"]
+        verbose_name_plural = "defect classes"
+        constraints = [
+            models.UniqueConstraint(fields=["line", "name"], name="defect_class_once_per_line"),
+            models.CheckConstraint(condition=Q(colour_index__lte=7), name="defect_class_colour_0_7"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.name
+
+
+class ClassThreshold(models.Model):
+    """The least score at which a Detection of this class counts at this Station."""
+
+    station = models.ForeignKey(Station, on_delete=models.CASCADE, related_name="thresholds")
+    defect_class = models.ForeignKey(DefectClass, on_delete=models.CASCADE, related_name="+")
+    min_score = models.FloatField(validators=SCORE)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["station", "defect_class"], name="threshold_once"),
+            models.CheckConstraint(condition=Q(min_score__range=(0, 1)), name="threshold_0_1"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.defect_class} >= {self.min_score:.2f}"

@@ -1,0 +1,78 @@
+"""Questions that are asked of the inspection tables. Who may see what is decided here and nowhere else."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import Prefetch, Q
+
+ROLE_ORDER = ("viewer", "inspector", "engineer", "admin")
+
+
+def roles_from(role: str) -> tuple[str, ...]:
+    """`role` and every role above it."""
+    return ROLE_ORDER[ROLE_ORDER.index(role) :]
+
+
+class LineQuerySet(models.QuerySet):
+    def visible_to(self, user: Any, *, role: str = "viewer") -> "LineQuerySet":
+        """Lines on which `user` has at least `role`. A superuser sees all of them, a stranger none."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self
+        return self.filter(memberships__user=user, memberships__role__in=roles_from(role)).distinct()
+
+
+class StationQuerySet(models.QuerySet):
+    def on_lines(self, lines: LineQuerySet) -> "StationQuerySet":
+        return self.filter(line__in=lines).select_related("line__site")
+
+
+class FrameQuerySet(models.QuerySet):
+    def on_lines(self, lines: LineQuerySet) -> "FrameQuerySet":
+        return self.filter(line__in=lines)
+
+    def newest(self) -> "FrameQuerySet":
+        return self.order_by("-id")
+
+    def awaiting_review(self) -> "FrameQuerySet":
+        """Decided frames that no person has judged yet."""
+        return self.filter(decided_at__isnull=False, reviews__isnull=True)
+
+    def overdue(self, now: datetime) -> "FrameQuerySet":
+        return self.filter(decided_at__isnull=True, deadline_at__lte=now)
+
+    def with_findings(self) -> "FrameQuerySet":
+        """Everything the Frame JSON needs, in a fixed number of queries."""
+        from inspections.models import Detection, Mark, Review, Step
+
+        return self.select_related("station", "line", "inspection", "decision").prefetch_related(
+            Prefetch(
+                "detections",
+                Detection.objects.select_related(
+                    "defect_class", "served_model", "description__served_model"
+                ).order_by("index"),
+            ),
+            Prefetch("steps", Step.objects.order_by("id")),
+            Prefetch(
+                "reviews",
+                Review.objects.select_related("reviewer").prefetch_related(
+                    Prefetch("marks", Mark.objects.select_related("defect_class"))
+                ),
+            ),
+        )
+
+
+class StepQuerySet(models.QuerySet):
+    def waiting(self, kinds: Sequence[str], *, now: datetime) -> "StepQuerySet":
+        """Steps that may be claimed now, the earliest deadline first."""
+        may_start = Q(not_before__isnull=True) | Q(not_before__lte=now)
+        return self.filter(may_start, kind__in=kinds, state="waiting").order_by("deadline_at", "id")
+
+    def open(self) -> "StepQuerySet":
+        return self.filter(state__in=("waiting", "running"))
+
+    def dead_letters(self) -> "StepQuerySet":
+        return self.filter(state="failed").order_by("-id")

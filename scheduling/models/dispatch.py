@@ -1,0 +1,47 @@
+"""Dispatch: one attempt to have one Node do one request, with what was predicted and what happened."""
+
+from django.db import models
+
+from scheduling.querysets import DispatchQuerySet
+
+from .node import Node, ServedModel
+
+
+class Dispatch(models.Model):
+    class Outcome(models.TextChoices):
+        RUNNING = "running"
+        OK = "ok"
+        FAILED = "failed"
+        LATE = "late", "answered after another holder had taken over"
+
+    subject = models.CharField(max_length=64, help_text="What the request was for; opaque to scheduling")
+    model = models.CharField(max_length=60)
+    attempt = models.PositiveSmallIntegerField()
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="dispatches")
+    served_model = models.ForeignKey(ServedModel, null=True, on_delete=models.PROTECT, related_name="+")
+    policy = models.CharField(max_length=40)
+    reason = models.TextField(help_text="Why this node, in words")
+    alternatives = models.JSONField(default=list)
+    predicted_ms = models.FloatField(null=True)
+    breakdown = models.JSONField(default=dict)
+    payload_bytes = models.PositiveIntegerField(default=0)
+    sent_at = models.DateTimeField(db_index=True)
+    measured_ms = models.FloatField(null=True)
+    queue_ms = models.FloatField(null=True)
+    service_ms = models.FloatField(null=True)
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.RUNNING)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_detail = models.TextField(blank=True)
+
+    objects = DispatchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "dispatches"
+        indexes = [
+            # Dispatch.objects.about(subject): the dispatches of one Frame on its page
+            models.Index(fields=["subject", "id"], name="dispatch_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.node_id}, attempt {self.attempt}: {self.outcome}"
