@@ -1,0 +1,32 @@
+/** How the islands are built and tested. Output goes to dist/ with a manifest that django-vite reads. */
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  plugins: [react()],
+  // Relative, so that the same build works under any STATIC_URL, a CDN included.
+  base: "./",
+  build: {
+    // Not under .vite/: collectstatic leaves out folders that begin with a dot.
+    manifest: "manifest.json",
+    outDir: "dist",
+    emptyOutDir: true,
+    // Fonts and icons stay files: the content security policy allows no data: fonts.
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 700,
+    rollupOptions: {
+      input: {
+        shell: "src/entries/shell.ts",
+        live: "src/entries/live.tsx",
+        frame: "src/entries/frame.tsx",
+        fleet: "src/entries/fleet.tsx",
+      },
+    },
+  },
+  server: { host: "127.0.0.1" },
+  test: {
+    environment: "node",
+    include: ["src/**/*.test.{ts,tsx}"],
+    restoreMocks: true,
+  },
+});
