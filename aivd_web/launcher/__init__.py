@@ -1,0 +1,1 @@
+"""Bring the whole platform up on one machine: databases, nodes, web and workers. Knows no Django."""
