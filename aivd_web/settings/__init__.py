@@ -12,7 +12,7 @@ from aivd_web.launcher import layout
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
-LAYOUT = layout.Layout.from_environment(root=BASE_DIR)
+LAYOUT = layout.current()
 
 # -- identity ---------------------------------------------------------------------------------------
 SECRET_KEY = env.str("AIVD_SECRET_KEY", default="") or LAYOUT.secrets().secret_key
@@ -97,7 +97,7 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [REDIS_URL], "capacity": 500, "expiry": 30},
     }
 }
-CELERY_BROKER_URL = env.str("REDIS_URL", default="") or LAYOUT.celery_broker_url()
+CELERY_BROKER_URL = layout.broker_url(REDIS_URL)
 
 # -- people -----------------------------------------------------------------------------------------
 AUTH_PASSWORD_VALIDATORS = [
@@ -144,7 +144,7 @@ SPECTACULAR_SETTINGS = {
 
 # -- files ------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = LAYOUT.var / "static"
+STATIC_ROOT = LAYOUT.static_folder
 FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 STORAGES = {
@@ -152,7 +152,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 DJANGO_VITE = {"default": {"manifest_path": FRONTEND_DIST / "manifest.json"}}
-MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.var / "media")
+MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.media_folder)
 MAX_UPLOAD_BYTES = env.int("AIVD_MAX_UPLOAD_BYTES", default=64 * 1024 * 1024)
 MAX_ARCHIVE_BYTES = env.int("AIVD_MAX_ARCHIVE_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the ASGI wrapper caps bodies while they arrive, also without a length

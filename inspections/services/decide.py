@@ -1,0 +1,77 @@
+"""The machine's Decision on a Frame: pass, fail or hold, with its reason. Unknown, late or failed is hold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from inspections.models import Decision, Frame
+
+
+@dataclass(frozen=True)
+class Said:
+    outcome: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A Detection as far as the Decision looks at it."""
+
+    class_name: str
+    score: float
+    counts: bool
+
+
+class Thresholds:
+    """The least score that counts at a Station, by class name."""
+
+    def __init__(self, default: float, by_class: Mapping[str, float]) -> None:
+        self.default = default
+        self.by_class = dict(by_class)
+
+    def counts(self, class_name: str, score: float) -> bool:
+        return score >= self.by_class.get(class_name, self.default)
+
+    @property
+    def lowest(self) -> float:
+        return min([self.default, *self.by_class.values()])
+
+
+def by_findings(findings: Sequence[Finding]) -> Said:
+    """Fail as soon as one region reaches its class's threshold, else pass."""
+    counting = [finding for finding in findings if finding.counts]
+    if not counting:
+        near = f"; {len(findings)} below it" if findings else ""
+        return Said("pass", "clean", f"No region reached its threshold{near}.")
+    names = sorted({finding.class_name for finding in counting})
+    regions = "1 region" if len(counting) == 1 else f"{len(counting)} regions"
+    return Said("fail", "defect", f"{regions} reached the threshold: {', '.join(names)}.")
+
+
+def too_late(deadline_ms: int) -> Said:
+    return Said("hold", "late", f"There was no decision within {deadline_ms:,} ms.")
+
+
+def could_not_inspect(detail: str) -> Said:
+    return Said("hold", "failed", f"The frame could not be inspected: {detail}")
+
+
+def write(*, frame: Frame, said: Said, now: datetime) -> bool:
+    """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it."""
+    latency_ms = max(0.0, (now - frame.received_at).total_seconds() * 1000)
+    Decision.objects.bulk_create(
+        [
+            Decision(
+                frame=frame,
+                outcome=said.outcome,
+                code=said.code,
+                reason=said.reason,
+                decided_at=now,
+                latency_ms=latency_ms,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    # decided_at is null exactly as long as there is no Decision, and the caller's transaction sees both or none.
+    return bool(Frame.objects.filter(pk=frame.pk, decided_at__isnull=True).update(decided_at=now))

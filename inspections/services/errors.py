@@ -1,0 +1,48 @@
+"""What can be wrong with something that arrives. The texts are part of the interface and are tested."""
+
+from aivd_web.kernel.errors import AivdError
+
+
+class IngestError(AivdError):
+    """A picture that was not taken in; nothing of it is stored."""
+
+
+class EmptyBody(IngestError):
+    code = "empty_body"
+    hint = "Send the picture's bytes as the body, or as the multipart field 'file'."
+
+
+class NotAPicture(IngestError):
+    code = "not_a_picture"
+    status = 415
+    hint = "Send a JPEG, PNG, WebP, TIFF or BMP picture."
+
+
+class BrokenPicture(IngestError):
+    code = "broken_picture"
+    status = 422
+    hint = "The file ends early or is damaged; save it again and send it once more."
+
+
+class PictureTooLarge(IngestError):
+    code = "picture_too_large"
+    status = 413
+    hint = "Send a smaller picture, or cut it into several frames."
+
+
+class IdempotencyConflict(IngestError):
+    code = "idempotency_conflict"
+    status = 422
+    hint = "Use a new Idempotency-Key for a new picture."
+
+
+class Overloaded(IngestError):
+    code = "overloaded"
+    status = 429
+    hint = "Send again after the time in Retry-After; nothing of this request was kept."
+
+
+class StorageFull(IngestError):
+    code = "storage_full"
+    status = 503
+    hint = "The picture store has no room; an admin has to free some. Nothing of this request was kept."

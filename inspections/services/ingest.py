@@ -1,0 +1,111 @@
+"""Take in a picture: when this returns, the Frame, its first Step and its event are committed and the file is on disk."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from inspections import wake
+from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
+
+from . import events, storage
+from .errors import IdempotencyConflict, Overloaded
+from .pictures import Picture, check_picture
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """`created` is false where an earlier request with the same key had made the Frame."""
+
+    frame: Frame
+    created: bool
+
+
+def add_frame(
+    *,
+    station: Station,
+    data: BinaryIO | bytes,
+    sender: str,
+    name: str = "",
+    part_id: str = "",
+    captured_at: datetime | None = None,
+    idempotency_key: str = "",
+) -> Ingested:
+    """Store one picture as a Frame of `station`.
+
+    `sender` names who sent it (user or token): an Idempotency-Key is theirs alone. Raises IngestError.
+    """
+    with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
+        picture = check_picture(upload.path)
+        refuse_when_full()
+        storage.keep(upload)
+        with transaction.atomic():
+            key = _take_key(sender, station, idempotency_key, upload.sha256)
+            if key is not None and key.answer is not None:
+                return Ingested(Frame.objects.get(pk=key.answer["frame"]), created=False)
+            frame = _write_frame(station, upload, picture, name, part_id, captured_at)
+            if key is not None:
+                IdempotencyKey.objects.filter(pk=key.pk).update(answer={"frame": str(frame.pk)})
+            Step.objects.create(frame=frame, kind=Step.Kind.DETECT, deadline_at=frame.deadline_at)
+            transaction.on_commit(wake.workers, robust=True)
+            events.record(
+                line_id=station.line_id,
+                type="frame.added",
+                frame_id=frame.pk,
+                data={"station": station.pk, "width": frame.width, "height": frame.height},
+            )
+    return Ingested(frame, created=True)
+
+
+def refuse_when_full() -> None:
+    """Raise Overloaded while more Steps wait than the workers can be expected to catch up with."""
+    waiting = Step.objects.filter(state=Step.State.WAITING, kind=Step.Kind.DETECT)
+    if waiting.values("pk")[settings.MAX_WAITING_STEPS : settings.MAX_WAITING_STEPS + 1]:
+        raise Overloaded(f"More than {settings.MAX_WAITING_STEPS:,} frames are waiting.", retry_after_s=5)
+
+
+def _take_key(sender: str, station: Station, key: str, sha256: str) -> IdempotencyKey | None:
+    """The key's row, made now or by an earlier request.
+
+    Where an equal request is being written right now, the insert waits for its COMMIT, so both give one answer.
+    """
+    if not key:
+        return None
+    scope = f"{sender}@{station.pk}"
+    IdempotencyKey.objects.bulk_create(
+        [IdempotencyKey(scope=scope, key=key, payload_sha256=sha256)], ignore_conflicts=True
+    )
+    row = IdempotencyKey.objects.get(scope=scope, key=key)
+    if row.payload_sha256 != sha256:
+        raise IdempotencyConflict(f"The Idempotency-Key '{key}' was used for another picture.")
+    return row
+
+
+def _write_frame(
+    station: Station,
+    upload: storage.Received,
+    picture: Picture,
+    name: str,
+    part_id: str,
+    captured_at: datetime | None,
+) -> Frame:
+    if part_id:
+        inspection, _ = Inspection.objects.get_or_create(station=station, part_id=part_id[:100])
+    else:
+        inspection = Inspection.objects.create(station=station)
+    return Frame.objects.create(
+        inspection=inspection,
+        station=station,
+        line_id=station.line_id,
+        name=name[:200],
+        sha256=upload.sha256,
+        media_type=picture.media_type,
+        width=picture.width,
+        height=picture.height,
+        bytes=upload.bytes,
+        captured_at=captured_at,
+        deadline_at=timezone.now() + timedelta(milliseconds=station.deadline_ms),
+    )

@@ -1,0 +1,195 @@
+"""The Step machine: waiting -> running -> done or failed. Claims carry a lease and a fencing epoch.
+
+All times are the database's clock. Work is never held under a row lock: a claim is one short UPDATE, and a
+result is committed only by the holder whose epoch still stands.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from aivd_web.kernel.errors import Conflict
+from inspections import wake
+from inspections.models import Decision, Frame, Step
+
+from . import decide, events
+
+# SKIP LOCKED: another worker may be claiming the same Steps at this moment; it gets some, we get the others.
+CLAIM = """
+WITH wanted(id, node) AS (SELECT * FROM unnest(%(ids)s::bigint[], %(nodes)s::text[])),
+free AS (
+    SELECT s.id, wanted.node FROM inspections_step s JOIN wanted ON wanted.id = s.id
+    WHERE s.state = 'waiting' ORDER BY s.id FOR UPDATE OF s SKIP LOCKED
+)
+UPDATE inspections_step s
+SET state = 'running', lease_epoch = lease_epoch + 1, attempts = attempts + 1, lease_owner = %(owner)s,
+    node = free.node, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+FROM free WHERE s.id = free.id
+RETURNING s.id, s.frame_id, s.kind, s.lease_epoch, s.attempts
+"""
+RENEW = """
+UPDATE inspections_step SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE state = 'running' AND (id, lease_epoch) IN (SELECT * FROM unnest(%(ids)s::bigint[], %(epochs)s::int[]))
+RETURNING id
+"""
+# A Step that was claimed too often is set aside; the others go back to the queue at once.
+REAP = """
+WITH expired AS (
+    SELECT id FROM inspections_step WHERE state = 'running' AND lease_until < clock_timestamp()
+    ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 200
+)
+UPDATE inspections_step s
+SET state = 'waiting', lease_epoch = lease_epoch + 1, lease_until = NULL, lease_owner = ''
+FROM expired WHERE s.id = expired.id
+RETURNING s.id, s.frame_id, s.kind, s.lease_epoch, s.attempts
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to finish one Step, until somebody with a higher epoch has it."""
+
+    step_id: int
+    frame_id: UUID
+    kind: str
+    epoch: int
+    attempts: int
+
+
+class LateHolder(Exception):
+    """Somebody else holds the Step by now; this result is dropped."""
+
+
+def claim(*, nodes: Mapping[int, str], owner: str, lease_s: float) -> list[Claim]:
+    """Claim the waiting Steps among `nodes` (step id -> node name); those that others took are left out."""
+    return _claims(
+        CLAIM, {"ids": list(nodes), "nodes": list(nodes.values()), "owner": owner, "lease_s": lease_s}
+    )
+
+
+def renew(*, claims: Sequence[Claim], lease_s: float) -> set[int]:
+    """Extend the leases; ids that are missing from the answer were lost."""
+    if not claims:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RENEW,
+            {
+                "ids": [claim.step_id for claim in claims],
+                "epochs": [claim.epoch for claim in claims],
+                "lease_s": lease_s,
+            },
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def finish(*, claim: Claim) -> None:
+    """Mark the Step done in the current transaction, or raise LateHolder."""
+    _settle(claim, state=Step.State.DONE, finished_at=timezone.now(), error_code="", error_detail="")
+
+
+def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime, counts: bool) -> None:
+    """Put the Step back into the queue. `counts` is false where the Step itself was not to blame."""
+    attempts = claim.attempts if counts else claim.attempts - 1
+    if attempts >= Step.MAX_ATTEMPTS:
+        fail(claim=claim, code=code, detail=detail)
+        return
+    _settle(
+        claim,
+        state=Step.State.WAITING,
+        attempts=attempts,
+        not_before=not_before,
+        error_code=code,
+        error_detail=detail[:1000],
+    )
+
+
+@transaction.atomic
+def fail(*, claim: Claim, code: str, detail: str) -> None:
+    """Set the Step aside as a dead letter; a Frame that could not be inspected is held."""
+    now = timezone.now()
+    _settle(
+        claim, state=Step.State.FAILED, finished_at=now, error_code=code, error_detail=detail[:1000]
+    )
+    frame = Frame.objects.select_for_update().get(pk=claim.frame_id)
+    changes = [events.Change("frame.failed", frame.pk, {"step": claim.kind, "code": code})]
+    if claim.kind == Step.Kind.DETECT:
+        said = decide.could_not_inspect(detail)
+        if decide.write(frame=frame, said=said, now=now):
+            changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
+    if complete_if_no_step_open(frame=frame, now=now):
+        changes.append(events.Change("frame.complete", frame.pk))
+    events.record_all(line_id=frame.line_id, changes=changes)
+
+
+@transaction.atomic
+def reap(*, now: datetime) -> int:
+    """Take Steps back from holders that stopped renewing, and hold Frames whose deadline has passed."""
+    back = _claims(REAP, {})
+    for lost in back:
+        if lost.attempts >= Step.MAX_ATTEMPTS:
+            Step.objects.filter(pk=lost.step_id).update(state=Step.State.RUNNING, lease_until=now)
+            fail(claim=lost, code="holder_lost", detail="Every worker that took this step went away.")
+    hold_overdue(now=now)
+    if back:
+        transaction.on_commit(wake.workers, robust=True)
+    return len(back)
+
+
+def hold_overdue(*, now: datetime) -> int:
+    """The line needs an answer at its deadline: where there is none, the answer is `hold`."""
+    locked = Frame.objects.overdue(now).select_related("station").select_for_update(of=("self",), skip_locked=True)
+    overdue = locked.order_by("line_id", "pk")[:200]
+    by_line: dict[int, list[events.Change]] = {}
+    for frame in overdue:
+        said = decide.too_late(frame.station.deadline_ms)
+        if decide.write(frame=frame, said=said, now=now):
+            data = {"outcome": said.outcome, "code": said.code}
+            by_line.setdefault(frame.line_id, []).append(events.Change("frame.decided", frame.pk, data))
+    for line_id, changes in sorted(by_line.items()):
+        events.record_all(line_id=line_id, changes=changes)
+    return sum(len(changes) for changes in by_line.values())
+
+
+@transaction.atomic
+def retry(*, frame: Frame, by: object) -> Frame:
+    """Put the Frame's failed Steps back into the queue; a Decision that said `failed` is withdrawn."""
+    failed = Step.objects.filter(frame=frame, state=Step.State.FAILED)
+    count = failed.update(
+        state=Step.State.WAITING, attempts=0, not_before=None, finished_at=None, lease_until=None
+    )
+    if not count:
+        raise Conflict("No step of this frame has failed.", hint="Only failed steps can be tried again.")
+    Decision.objects.filter(frame=frame, code=Decision.Code.FAILED).delete()
+    decided = Decision.objects.filter(frame=frame).exists()
+    Frame.objects.filter(pk=frame.pk).update(
+        completed_at=None, decided_at=frame.decided_at if decided else None
+    )
+    transaction.on_commit(wake.workers, robust=True)
+    events.record(line_id=frame.line_id, type="frame.retried", frame_id=frame.pk, data={"by": str(by)})
+    frame.refresh_from_db()
+    return frame
+
+
+def complete_if_no_step_open(*, frame: Frame, now: datetime) -> bool:
+    """Set `completed_at` in the current transaction once nothing is left to do; say whether it was set."""
+    if Step.objects.open().filter(frame=frame).exists():
+        return False
+    return bool(Frame.objects.filter(pk=frame.pk, completed_at__isnull=True).update(completed_at=now))
+
+
+def _settle(claim: Claim, **changes: object) -> None:
+    """The fenced write: it touches nothing once the lease has gone to another epoch."""
+    mine = Step.objects.filter(pk=claim.step_id, state=Step.State.RUNNING, lease_epoch=claim.epoch)
+    if not mine.update(lease_until=None, lease_owner="", **changes):
+        raise LateHolder(f"step {claim.step_id} is no longer held under epoch {claim.epoch}")
+
+
+def _claims(sql: str, parameters: dict[str, object]) -> list[Claim]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [Claim(*row) for row in cursor.fetchall()]

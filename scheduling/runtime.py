@@ -1,0 +1,363 @@
+"""This process' view of the fleet: place requests, take credits, carry them out with failover, learn from answers.
+
+Between the pure policy and the Nodes. It knows requests as opaque: a subject, a model, bytes and a function that
+sends them; what they are about is the caller's business.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from aivd_web.kernel.publish import publish
+from scheduling.models import Dispatch, Node, Placement, ServedModel
+from scheduling.policy import get_policy
+from scheduling.policy.fleet import FleetState
+from scheduling.policy.node import NodeState
+from scheduling.policy.types import Item, Placed, Policy
+from scheduling.triton import NodeClient, NodeError
+
+MAX_ATTEMPTS = 3
+CREDIT_TTL_S = 90.0
+FLEET_GROUP = "fleet"
+DISPATCH_HINTS_A_SECOND = 10
+log = logging.getLogger(__name__)
+
+
+class Credits(Protocol):
+    """Room on the Nodes, shared by all workers. `take` is atomic over processes."""
+
+    def take(self, node: str, request_id: str, *, limit: int, ttl_s: float) -> bool: ...
+    def give(self, node: str, request_id: str) -> None: ...
+
+
+class Meta(Protocol):
+    """Who answered: common to the answers of both models."""
+
+    model: str
+    version: str
+    digest: str
+    runtime: str
+
+
+class Answer(Protocol):
+    @property
+    def meta(self) -> Meta: ...
+    @property
+    def service_ms(self) -> float: ...
+    @property
+    def queue_ms(self) -> float: ...
+    @property
+    def batch(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be placed. `item.id` names it; `policy` is how its line chooses; `subject` is what it is about."""
+
+    item: Item
+    subject: str
+    policy: str
+
+
+@dataclass
+class Sending:
+    """A request that has a Node and its credit. `dispatch` is the attempt's row once it was begun."""
+
+    request: Request
+    placed: Placed
+    node: str
+    request_id: str
+    attempt: int = 1
+    dispatch: Dispatch | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A Node's answer. `book()` writes the outcome of the Dispatch; call it in the transaction of the result."""
+
+    answer: Any
+    node: str
+    served_model_id: int
+    measured_ms: float
+    book: Callable[[], None]
+
+
+class RequestFailed(Exception):
+    """No Node did it. `blames_request` says that trying again elsewhere changes nothing or has been tried enough."""
+
+    def __init__(self, code: str, detail: str, *, blames_request: bool) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.blames_request = blames_request
+
+
+Send = Callable[[NodeClient, float], Any]
+
+
+class FleetRuntime:
+    """One a process; safe to call from its threads."""
+
+    def __init__(
+        self,
+        *,
+        credits: Credits,
+        client_for: Callable[[str, str], NodeClient],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.credits = credits
+        self.clock = clock
+        self.state = FleetState()
+        self._client_for = client_for
+        self._lock = threading.RLock()
+        self._rows: dict[str, Node] = {}
+        self._models: dict[tuple[str, ...], int] = {}
+        self._policies: dict[str, Policy] = {}
+        self._hints = _Rate(DISPATCH_HINTS_A_SECOND)
+
+    # --- the nodes -------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the Nodes that exist and what a person set; estimates of known ones are kept."""
+        rows = {node.name: node for node in Node.objects.prefetch_related("placements")}
+        with self._lock:
+            for name, row in rows.items():
+                state = self.state.nodes.get(name)
+                if state is None:
+                    state = self.state.nodes[name] = NodeState(name=name, kind=row.kind)
+                state.capacity = row.capacity
+                state.drained = row.draining
+                state.models = frozenset(placement.model for placement in row.placements.all())
+                state.refusal = row.health_detail if row.health == Node.Health.WRONG_CONTRACT else ""
+            for name in self.state.nodes.keys() - rows.keys():
+                del self.state.nodes[name]
+            self._rows = rows
+
+    def rows(self) -> list[Node]:
+        with self._lock:
+            return list(self._rows.values())
+
+    def client(self, name: str) -> NodeClient:
+        return self._client_for(name, self._rows[name].grpc_url)
+
+    def probed(self, name: str, *, elapsed_ms: float | None, ok: bool) -> None:
+        with self._lock:
+            if name in self.state.nodes:
+                self.state.nodes[name].probed(self.clock(), elapsed_ms, ok=ok)
+
+    # --- placing ---------------------------------------------------------------------------------------
+
+    def place(self, requests: Sequence[Request], *, limit: int) -> tuple[list[Sending], list[Placed]]:
+        """Ask each line's policy; return at most `limit` requests with a credited Node, and all decisions."""
+        sendings: list[Sending] = []
+        decisions: list[Placed] = []
+        with self._lock:
+            for policy, group in _by_policy(requests).items():
+                now = self.clock()
+                by_id = {request.item.id: request for request in group}
+                placed = self._policy(policy).place([request.item for request in group], self.state, now)
+                decisions += placed
+                for one in placed:
+                    if one.node is not None and len(sendings) < limit:
+                        sending = self._credited(by_id[one.item_id], one, attempt=1)
+                        sendings += [sending] if sending else []
+        return sendings, decisions
+
+    def begin(self, sendings: Sequence[Sending]) -> None:
+        """Write the Dispatch rows of these attempts, in the caller's transaction."""
+        rows = [self._dispatch_row(sending) for sending in sendings]
+        for sending, row in zip(sendings, Dispatch.objects.bulk_create(rows), strict=True):
+            sending.dispatch = row
+
+    def release(self, sending: Sending) -> None:
+        """Give the credit back unused: somebody else claimed the work."""
+        self._ended(sending, code="cancelled")
+
+    # --- carrying out ----------------------------------------------------------------------------------
+
+    def carry_out(self, sending: Sending, send: Send, *, timeout_s: float) -> Answered:
+        """Send to the Node and, where that fails for the Node's sake, to others: 3 attempts at most.
+
+        `timeout_s` is the budget of one attempt. Raises RequestFailed.
+        """
+        while True:
+            started = self.clock()
+            try:
+                answer = send(self.client(sending.node), timeout_s)
+            except NodeError as error:
+                sending = self._after_failure(sending, error, self.clock() - started)
+                continue
+            except BaseException:
+                self._ended(sending, code="cancelled")
+                raise
+            return self._answered(sending, answer, (self.clock() - started) * 1000)
+
+    def _answered(self, sending: Sending, answer: Any, measured_ms: float) -> Answered:
+        with self._lock:
+            state = self.state.nodes.get(sending.node)
+            if state is not None:
+                state.answered(
+                    sending.request_id, self.clock(), answer.service_ms, answer.queue_ms, answer.batch
+                )
+        self.credits.give(sending.node, sending.request_id)
+        model_id = self._served_model(sending, answer.meta)
+        row = sending.dispatch
+        assert row is not None
+        row.served_model_id = model_id
+        row.measured_ms, row.queue_ms, row.service_ms = measured_ms, answer.queue_ms, answer.service_ms
+        row.outcome = Dispatch.Outcome.OK
+
+        def book() -> None:
+            row.save(update_fields=["served_model", "measured_ms", "queue_ms", "service_ms", "outcome"])
+
+        self._tell(row)
+        return Answered(answer, sending.node, model_id, measured_ms, book)
+
+    def _after_failure(self, sending: Sending, error: NodeError, elapsed_s: float) -> Sending:
+        """Book the failed attempt and return the next one, or raise RequestFailed."""
+        self._ended(sending, code=error.code)
+        row = sending.dispatch
+        assert row is not None
+        row.measured_ms = elapsed_s * 1000
+        row.outcome, row.error_code, row.error_detail = Dispatch.Outcome.FAILED, error.code, error.detail[:1000]
+        row.save(update_fields=["measured_ms", "outcome", "error_code", "error_detail"])
+        self._tell(row)
+        log.warning("%s on %s failed (%s): %s", row.model, sending.node, error.code, error.detail)
+        if not error.retryable:
+            raise RequestFailed(error.code, error.detail, blames_request=True)
+        if sending.attempt >= MAX_ATTEMPTS:
+            raise RequestFailed(error.code, error.detail, blames_request=error.code not in OUTAGES)
+        following = self._elsewhere(sending)
+        if following is None:
+            raise RequestFailed(error.code, error.detail, blames_request=False)
+        self.begin([following])
+        return following
+
+    def _elsewhere(self, sending: Sending) -> Sending | None:
+        item = sending.request.item
+        again = replace(item, excluded=item.excluded | {sending.node})
+        request = replace(sending.request, item=again)
+        with self._lock:
+            placed = self._policy(request.policy).place([again], self.state, self.clock())
+            if not placed or placed[0].node is None:
+                return None
+            return self._credited(request, placed[0], attempt=sending.attempt + 1)
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    def _credited(self, request: Request, placed: Placed, *, attempt: int) -> Sending | None:
+        name, item = str(placed.node), request.item
+        state = self.state.nodes[name]
+        request_id = uuid.uuid4().hex
+        limit = len(state.ledger) + max(1, state.credit(item.model))
+        if not self.credits.take(name, request_id, limit=limit, ttl_s=CREDIT_TTL_S):
+            return None
+        state.sent(request_id, self.clock(), item.bytes, item.model, item.units)
+        return Sending(request, placed, name, request_id, attempt)
+
+    def _ended(self, sending: Sending, *, code: str) -> None:
+        with self._lock:
+            state = self.state.nodes.get(sending.node)
+            if state is not None:
+                state.failed(sending.request_id, self.clock(), code)
+        self.credits.give(sending.node, sending.request_id)
+
+    def _dispatch_row(self, sending: Sending) -> Dispatch:
+        said = sending.placed.to_json()
+        return Dispatch(
+            subject=sending.request.subject,
+            model=sending.request.item.model,
+            attempt=sending.attempt,
+            node=self._rows[sending.node],
+            policy=sending.request.policy,
+            reason=said["reason"],
+            alternatives=said["alternatives"],
+            predicted_ms=said["predicted_ms"],
+            breakdown=said["breakdown"] or {},
+            payload_bytes=int(sending.request.item.bytes),
+            sent_at=datetime.now(UTC),
+        )
+
+    def _served_model(self, sending: Sending, meta: Meta) -> int:
+        """The row of what answered; also noted on the Node's Placement when it changes."""
+        model = sending.request.item.model
+        key = (sending.node, model, meta.model, meta.version, meta.digest, meta.runtime)
+        if key not in self._models:
+            kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
+            names = list(getattr(meta, "class_names", ()))
+            row, _ = ServedModel.objects.get_or_create(
+                kind=kind,
+                name=meta.model,
+                version=meta.version,
+                digest=meta.digest,
+                runtime=meta.runtime,
+                defaults={"class_names": names},
+            )
+            Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
+            self._models[key] = row.pk
+        return self._models[key]
+
+    def _policy(self, name: str) -> Policy:
+        if name not in self._policies:
+            self._policies[name] = get_policy(name)
+        return self._policies[name]
+
+    def _tell(self, row: Dispatch) -> None:
+        """Show the decision live; a hint, so a busy fleet shows a sample of them."""
+        if self._hints.allows(self.clock()):
+            publish(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "dispatch", **dispatch_json(row)}})
+
+
+OUTAGES = frozenset({"unavailable", "deadline", "overloaded", "cancelled"})
+"""Codes that tell of the Node's health, not of the request's."""
+
+
+def dispatch_json(row: Dispatch) -> dict[str, Any]:
+    """A Dispatch as the fleet page and the API show it."""
+    return {
+        "id": row.pk,
+        "subject": row.subject,
+        "model": row.model,
+        "attempt": row.attempt,
+        "node": row.node.name,
+        "policy": row.policy,
+        "reason": row.reason,
+        "alternatives": row.alternatives,
+        "predicted_ms": row.predicted_ms,
+        "breakdown": row.breakdown,
+        "measured_ms": row.measured_ms,
+        "queue_ms": row.queue_ms,
+        "service_ms": row.service_ms,
+        "payload_bytes": row.payload_bytes,
+        "sent_at": row.sent_at.isoformat(),
+        "outcome": row.outcome,
+        "error_code": row.error_code,
+        "error_detail": row.error_detail,
+    }
+
+
+def _by_policy(requests: Sequence[Request]) -> Mapping[str, list[Request]]:
+    groups: dict[str, list[Request]] = {}
+    for request in requests:
+        groups.setdefault(request.policy, []).append(request)
+    return groups
+
+
+class _Rate:
+    """At most `a_second` yeses in any one second."""
+
+    def __init__(self, a_second: int) -> None:
+        self.a_second = a_second
+        self._second = 0
+        self._used = 0
+
+    def allows(self, now: float) -> bool:
+        if int(now) != self._second:
+            self._second, self._used = int(now), 0
+        self._used += 1
+        return self._used <= self.a_second
