@@ -1,0 +1,206 @@
+"""Running estimates of one Node: service time, link and the error of our own predictions.
+
+Each class takes measured numbers and gives back a number; values that no clock can have measured (NaN,
+infinite, negative) are refused by the caller through `plausible`. Knows nothing of requests or of other
+Nodes.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
+PRIOR_SERVICE_S = 0.05
+PRIOR_RATE = 5e6  # bytes a second: wrong for every link, and corrected by the first answers
+MIN_UPLOAD_S = 1e-4
+MIN_RATE = 100.0
+
+
+def plausible(value: float | None, *, most: float = 3.6e6) -> bool:
+    """A measured duration or size that can be learned from."""
+    return value is not None and math.isfinite(value) and 0 <= value <= most
+
+
+def batch_bucket(batch: int) -> int:
+    """The largest bucket not above `batch`."""
+    return max((b for b in BATCH_BUCKETS if b <= batch), default=1)
+
+
+@dataclass(slots=True)
+class ServiceTimes:
+    """Seconds per unit of work for each model and batch bucket: EWMA, quick to believe bad news, slow to
+    forget it.
+    """
+
+    up: float = 0.4
+    down: float = 0.1
+    prior_s: dict[str, float] = field(default_factory=dict)
+    by_model: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def seconds(self, model: str, batch: int = 1) -> float:
+        known = self.by_model.get(model)
+        if not known:
+            return self.prior_s.get(model, PRIOR_SERVICE_S)
+        if batch in known:
+            return known[batch]
+        nearest = min(known, key=lambda b: abs(b - batch))
+        return known[nearest]
+
+    def observe(self, model: str, batch: int, seconds_per_unit: float) -> None:
+        buckets = self.by_model.setdefault(model, {})
+        bucket = batch_bucket(batch)
+        old = buckets.get(bucket)
+        if old is None:
+            buckets[bucket] = seconds_per_unit
+            return
+        gain = self.up if seconds_per_unit > old else self.down
+        buckets[bucket] = old + gain * (seconds_per_unit - old)
+
+    def best_batch(self, model: str, most: int, slack_s: float = math.inf) -> int:
+        """The batch b that maximises b / s(b) among those seen that end within `slack_s` (Clockwork,
+        Nexus).
+        """
+        known = self.by_model.get(model, {})
+        fitting = [b for b, s in known.items() if b <= most and s <= slack_s]
+        return max(fitting, key=lambda b: (b / max(known[b], 1e-9), -b), default=1)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "up": self.up,
+            "down": self.down,
+            "prior_s": self.prior_s,
+            "by_model": {m: {str(b): s for b, s in bs.items()} for m, bs in self.by_model.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ServiceTimes":
+        by_model = {m: {int(b): float(s) for b, s in bs.items()} for m, bs in data["by_model"].items()}
+        return cls(data["up"], data["down"], dict(data["prior_s"]), by_model)
+
+
+@dataclass(slots=True)
+class LinkEstimate:
+    """Round trip and upload rate of the way to one Node.
+
+    The rate is bytes over time of recent uploads (a ratio of decayed sums, so that one tiny upload cannot
+    outvote a large one). With age it drifts back to `typical`, what this link usually gives, because an old
+    reading says little about a radio link: without the drift a Node is never tried again after an outage.
+    """
+
+    rtt_s: float = 0.002
+    rtt_floor_s: float | None = None
+    typical: float = PRIOR_RATE
+    recent_bytes: float = 0.0
+    recent_s: float = 0.0
+    at: float | None = None
+    window_s: float = 1.0
+    drift_s: float = 5.0
+    uploads: int = 0
+
+    def rate(self, now: float) -> float:
+        """Bytes a second expected of an upload that starts now."""
+        if self.at is None or self.recent_s <= 0:
+            return self.typical
+        recent = max(MIN_RATE, self.recent_bytes / self.recent_s)
+        age = max(0.0, now - self.at)
+        if age < self.window_s / 4:
+            return recent
+        keep = math.exp(-age / self.drift_s)
+        return float(recent**keep * self.typical ** (1.0 - keep))
+
+    def observe_upload(self, at: float, size: float, seconds: float) -> None:
+        seconds = max(seconds, MIN_UPLOAD_S)
+        sample = max(MIN_RATE, size / seconds)
+        gain = max(0.02, 1.0 / (self.uploads + 1))
+        self.typical = max(MIN_RATE, self.typical ** (1 - gain) * sample**gain)
+        self.uploads += 1
+        keep = 0.0 if self.at is None else math.exp(-max(0.0, at - self.at) / self.window_s)
+        self.recent_bytes = self.recent_bytes * keep + size
+        self.recent_s = self.recent_s * keep + seconds
+        self.at = at if self.at is None else max(at, self.at)
+
+    def observe_round_trip(self, seconds: float) -> None:
+        floor = self.rtt_floor_s
+        self.rtt_floor_s = (
+            seconds if floor is None else min(seconds, floor + 0.02 * max(0.0, seconds - floor))
+        )
+        near_floor = min(seconds, 2.0 * self.rtt_floor_s + 0.001)
+        self.rtt_s = near_floor if floor is None else self.rtt_s + 0.2 * (near_floor - self.rtt_s)
+
+    def forget_rate(self, at: float) -> None:
+        """The link answers again: what was read during the outage no longer counts."""
+        self.recent_bytes, self.recent_s, self.at = 0.0, 0.0, at
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "LinkEstimate":
+        return cls(**data)
+
+
+@dataclass(slots=True)
+class PredictionError:
+    """Exponentially weighted mean and deviation of measured minus predicted latency, in seconds."""
+
+    gain: float = 0.1
+    mean_s: float = 0.0
+    variance: float = 0.0
+    samples: int = 0
+
+    @property
+    def sigma_s(self) -> float:
+        return math.sqrt(self.variance)
+
+    def observe(self, error_s: float) -> None:
+        delta = error_s - self.mean_s
+        self.mean_s += self.gain * delta
+        self.variance = (1 - self.gain) * (self.variance + self.gain * delta * delta)
+        self.samples += 1
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "PredictionError":
+        return cls(**data)
+
+
+@dataclass(slots=True)
+class ResponseTimes:
+    """Response times as a proxy sees them, kept for the rules that choose by them (peak-EWMA, C3,
+    hot-cold).
+    """
+
+    tau_s: float = 10.0
+    mean_s: float | None = None
+    peak_s: float | None = None
+    service_s: float | None = None
+    queue: float = 0.0
+    at: float = 0.0
+    recent_s: list[float] = field(default_factory=list)
+
+    def observe(self, at: float, response_s: float, service_s: float, queued: float) -> None:
+        keep = math.exp(-max(0.0, at - self.at) / self.tau_s) if self.mean_s is not None else 0.0
+        self.mean_s = response_s if self.mean_s is None else 0.9 * self.mean_s + 0.1 * response_s
+        self.service_s = service_s if self.service_s is None else 0.9 * self.service_s + 0.1 * service_s
+        self.queue = 0.9 * self.queue + 0.1 * queued
+        if self.peak_s is None or response_s > self.peak_s:
+            self.peak_s = response_s
+        else:
+            self.peak_s = keep * self.peak_s + (1 - keep) * response_s
+        self.at = max(at, self.at)
+        self.recent_s.append(response_s)
+        del self.recent_s[:-9]
+
+    @property
+    def median_s(self) -> float | None:
+        ordered = sorted(self.recent_s)
+        return ordered[len(ordered) // 2] if ordered else None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ResponseTimes":
+        return cls(**{**data, "recent_s": list(data["recent_s"])})

@@ -1,0 +1,343 @@
+"""What we know of one Node: our own ledger of outstanding requests and estimates learned from its answers.
+
+Never trusts a heartbeat for load: what is outstanding is known first-hand. Knows nothing of other Nodes, of
+queues of waiting items or of how a policy weighs a prediction. Times are seconds on the caller's clock.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from heapq import heapreplace
+from typing import Any
+
+from scheduling.policy.breaker import Breaker
+from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseTimes, ServiceTimes, plausible
+
+ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled"})  # say nothing about the Node's health
+STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
+STALL_LEAST_S = 0.02
+
+
+@dataclass(slots=True)
+class Sent:
+    """One outstanding request; the last three are our estimate of its way through uplink and Node."""
+
+    at: float
+    bytes: float
+    model: str
+    units: float
+    predicted_at: float = 0.0
+    uploaded_at: float = 0.0
+    expected_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Projection:
+    """When the uplink and each service slot of a Node come free, as far as we can tell at one moment."""
+
+    uplink_free_at: float
+    slots_free_at: list[float]  # a heap
+    half_rtt_s: float
+    slowness: float
+
+
+@dataclass(slots=True)
+class NodeState:
+    """Ledger and estimates of one Node. `capacity`: requests it works on at once. `models` None: serves
+    every model.
+
+    `refusal` is set when the Node may not be used at all (its contract differs, say) and holds the words.
+    """
+
+    name: str
+    kind: str = "edge"
+    capacity: int = 1
+    models: frozenset[str] | None = None
+    resident: frozenset[str] | None = None
+    swap_s: float = 0.0
+    cost: float = 0.0
+    weight: float = 1.0
+    max_batch: int = 1
+    drained: bool = False
+    refusal: str = ""
+    service: ServiceTimes = field(default_factory=ServiceTimes)
+    link: LinkEstimate = field(default_factory=LinkEstimate)
+    error: PredictionError = field(default_factory=PredictionError)
+    responses: ResponseTimes = field(default_factory=ResponseTimes)
+    breaker: Breaker = field(default_factory=Breaker)
+    ledger: dict[str, Sent] = field(default_factory=dict)
+    finishes: list[float] = field(default_factory=list)
+    uplink_known_at: float = -math.inf
+    uplink_known_sent: float = -math.inf
+    last_answer_at: float = -math.inf
+    doubted: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+    probe_failures: int = 0
+    event_at: float = -math.inf
+    _fresh: Projection | None = None
+    _next_expected: float = math.inf
+
+    # --- what happened ----------------------------------------------------------------------------
+
+    def sent(self, request_id: str, at: float, bytes: float, model: str, units: float = 1.0) -> None:
+        """A request left for this Node. A second `sent` of the same id is counted and changes nothing."""
+        if request_id in self.ledger:
+            self._count("sent_twice")
+            return
+        size = float(bytes) if plausible(bytes, most=1e12) else 0.0
+        work = float(units) if plausible(units, most=1e6) else 1.0
+        entry = Sent(at, size, model, work)
+        self.ledger[request_id] = entry
+        self._changed(at)
+        self.projection(at)
+        entry.predicted_at = max(at, entry.expected_at)
+        self.breaker.sent(at)
+
+    def answered(
+        self,
+        request_id: str,
+        at: float,
+        service_ms: float | None,
+        queue_ms: float | None = None,
+        batch: int | None = 1,
+    ) -> None:
+        """An answer came back. Answers nobody waits for (late after failover, doubled) are counted and
+        dropped.
+
+        service_ms, queue_ms: as the Node measured them; None, NaN, negative or longer than the whole call
+        teach nothing but still end the request.
+        """
+        entry = self.ledger.pop(request_id, None)
+        if entry is None:
+            self._count("unexpected_answers")
+            return
+        elapsed = max(0.0, at - entry.at)
+        self.last_answer_at = max(self.last_answer_at, at)
+        self.doubted = False
+        self.breaker.succeeded(at)
+        if plausible(service_ms) and service_ms is not None and service_ms / 1000 <= elapsed + 0.001:
+            self._learn(entry, at, elapsed, service_ms / 1000, queue_ms, batch)
+        else:
+            self._count("implausible_timings")
+            self._finish(at - self.link.rtt_s / 2)
+        self._changed(at)
+
+    def failed(self, request_id: str, at: float, code: str) -> None:
+        """A request ended without an answer. A code of ITEM_FAULTS says nothing against the Node."""
+        if self.ledger.pop(request_id, None) is None:
+            self._count("unexpected_failures")
+            return
+        self._changed(at)
+        self._count("failures")
+        if code in ITEM_FAULTS:
+            self.last_answer_at = max(self.last_answer_at, at)
+            return
+        self.doubted = True
+        self.breaker.failed(at)
+
+    def probed(self, at: float, elapsed_ms: float | None, *, ok: bool = True) -> None:
+        """A health probe came back (elapsed_ms) or failed. Two failures in a row open the breaker."""
+        if not ok:
+            self.probe_failures += 1
+            if self.probe_failures >= 2 and self.breaker.state == "closed":
+                self.breaker.open(at)
+            return
+        self.probe_failures = 0
+        if elapsed_ms is None or not plausible(elapsed_ms):
+            self._count("implausible_timings")
+            return
+        quick = elapsed_ms / 1000 <= 2 * (self.link.rtt_floor_s or math.inf) + 0.02
+        self.link.observe_round_trip(elapsed_ms / 1000)
+        if quick and self.doubted and not self.ledger:
+            self.doubted = False
+            self.link.forget_rate(at)
+        self._changed(at)
+
+    # --- what we make of it -----------------------------------------------------------------------
+
+    def why_not(self, model: str, now: float) -> str:
+        """Why this Node is out of the question for `model`, or an empty string."""
+        if self.refusal:
+            return self.refusal
+        if self.drained:
+            return "drained"
+        if self.models is not None and model not in self.models:
+            return f"does not serve {model}"
+        if not self.breaker.allows(now):
+            return f"breaker {self.breaker.state}"
+        return ""
+
+    def slots(self, model: str) -> int:
+        """How many requests are worked on at once, counting those that share a batch."""
+        return self.capacity * self.service.best_batch(model, self.max_batch)
+
+    def seconds(self, model: str) -> float:
+        """Service time of one unit at the batch size this Node runs best at."""
+        return self.service.seconds(model, self.service.best_batch(model, self.max_batch))
+
+    def credit(self, model: str | None = None) -> int:
+        """How many more requests it may hold: its slots, one waiting, and what hides the round trip."""
+        limit = 1 if self.doubted or self.breaker.state != "closed" else self.credit_limit(model)
+        return max(0, limit - len(self.ledger))
+
+    def credit_limit(self, model: str | None = None) -> int:
+        model = model or next(iter(self.service.by_model), "")
+        slots = self.slots(model)
+        hidden = self.link.rtt_s * slots / max(self.seconds(model), 1e-4)
+        return slots + 1 + math.ceil(hidden - 0.25)
+
+    def swap_seconds(self, model: str) -> float:
+        return self.swap_s if self.resident is not None and model not in self.resident else 0.0
+
+    def slowness(self, now: float) -> float:
+        """1, or by how much everything on this Node must be slower than thought for its silence to make
+        sense.
+
+        Finds crashes, outages and slow-downs without a probe: one number for uplink and service, because from
+        outside a stalled upload and a stuck service look the same.
+        """
+        if not self.ledger or self._next_expected > now:
+            return 1.0
+        oldest = next(iter(self.ledger.values()))
+        since = max(self.last_answer_at, oldest.at)
+        expected = max(self._next_expected - since, self.seconds(oldest.model) * oldest.units, STALL_LEAST_S)
+        ratio = (now - since) / expected
+        return ratio if ratio > STALL_RATIO else 1.0
+
+    def projection(self, now: float) -> Projection:
+        """When uplink and slots come free, rebuilt from the ledger in the order of sending."""
+        fresh = self._fresh
+        if fresh is None:
+            fresh = self._fresh = self._project(self.event_at, 1.0, keep=True)
+        if self._next_expected > now:
+            return fresh
+        return self._project(now, self.slowness(now), keep=False)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _project(self, now: float, slowness: float, *, keep: bool) -> Projection:
+        rate = self.link.rate(self.event_at) / slowness
+        half_rtt = self.link.rtt_s / 2
+        slots = self.capacity
+        if self.max_batch > 1 and self.ledger:
+            slots = self.slots(next(iter(self.ledger.values())).model)
+        free = sorted(self.finishes[-slots:])
+        free = [-math.inf] * (slots - len(free)) + free
+        uplink, soonest = self.uplink_known_at, math.inf
+        for entry in self.ledger.values():
+            uploaded = max(entry.at, uplink) + entry.bytes / rate
+            if entry.at < self.uplink_known_sent:
+                uploaded = min(uploaded, self.uplink_known_at)
+            uplink = max(uplink, uploaded)
+            begun = max(uploaded + half_rtt, free[0])
+            ended = begun + self.seconds(entry.model) * entry.units * slowness
+            expected = ended + half_rtt
+            soonest = min(soonest, expected)
+            if expected < now:
+                ended = now - half_rtt + 0.2 * self.seconds(entry.model) * entry.units
+            heapreplace(free, ended)
+            if keep:
+                entry.uploaded_at, entry.expected_at = uploaded, expected
+        if keep:
+            self._next_expected = soonest
+        return Projection(uplink, free, half_rtt, slowness)
+
+    def _learn(
+        self,
+        entry: Sent,
+        at: float,
+        elapsed: float,
+        service_s: float,
+        queue_ms: float | None,
+        batch: int | None,
+    ) -> None:
+        work = max(entry.units, 1e-6)
+        self.service.observe(entry.model, batch if batch and batch > 0 else 1, service_s / work)
+        self.error.observe(at - entry.predicted_at)
+        ended = at - self.link.rtt_s / 2
+        self._finish(ended)
+        queue_s = self._queue_seconds(entry, service_s, queue_ms)
+        self.responses.observe(at, elapsed, service_s, len(self.ledger))
+        uploaded = ended - service_s - queue_s - self.link.rtt_s / 2
+        began = max(entry.at, self.uplink_known_at if self.uplink_known_sent <= entry.at else entry.at)
+        if uploaded > entry.at and entry.at >= self.uplink_known_sent:
+            if entry.bytes >= 1000:
+                self.link.observe_upload(at, entry.bytes, uploaded - began)
+            self.uplink_known_at, self.uplink_known_sent = uploaded, entry.at
+
+    def _queue_seconds(self, entry: Sent, service_s: float, queue_ms: float | None) -> float:
+        """What the Node measured, else what our own projection expected."""
+        if queue_ms is not None and plausible(queue_ms):
+            return queue_ms / 1000
+        arrived = entry.uploaded_at + self.link.rtt_s / 2
+        return max(0.0, entry.expected_at - self.link.rtt_s / 2 - service_s - arrived)
+
+    def _changed(self, at: float) -> None:
+        self.event_at = max(self.event_at, at)
+        self._fresh = None
+
+    def _finish(self, ended: float) -> None:
+        self.finishes.append(ended)
+        del self.finishes[: -max(self.capacity * self.max_batch, 1)]
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    # --- recording --------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        times = {name: _finite(getattr(self, name)) for name in _TIMES}
+        parts = {name: getattr(self, name).to_json() for name in _PARTS}
+        sets = {"models": _listed(self.models), "resident": _listed(self.resident)}
+        ledger = [[key, *(getattr(e, n) for n in Sent.__slots__)] for key, e in self.ledger.items()]
+        return {**plain, **times, **parts, **sets, "ledger": ledger, "finishes": list(self.finishes)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "NodeState":
+        node = cls(**{name: data[name] for name in _PLAIN})
+        for name in _TIMES:
+            setattr(node, name, -math.inf if data[name] is None else data[name])
+        for name, kind in _PARTS.items():
+            setattr(node, name, kind.from_json(data[name]))
+        node.models, node.resident = _frozen(data["models"]), _frozen(data["resident"])
+        node.ledger = {key: Sent(*values) for key, *values in data["ledger"]}
+        node.finishes = list(data["finishes"])
+        node.counts = dict(node.counts)
+        return node
+
+
+_PLAIN = (
+    "name",
+    "kind",
+    "capacity",
+    "swap_s",
+    "cost",
+    "weight",
+    "max_batch",
+    "drained",
+    "refusal",
+    "doubted",
+    "counts",
+    "probe_failures",
+)
+_TIMES = ("event_at", "uplink_known_at", "uplink_known_sent", "last_answer_at")
+_PARTS: dict[str, Any] = {
+    "service": ServiceTimes,
+    "link": LinkEstimate,
+    "error": PredictionError,
+    "responses": ResponseTimes,
+    "breaker": Breaker,
+}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _listed(names: Collection[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)
+
+
+def _frozen(names: Collection[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)

@@ -1,0 +1,123 @@
+"""Predicted completion, late binding, admission: the policy this project recommends.
+
+Waiting items are placed virtually in deadline order, each on the Node predicted to answer first; only items
+whose Node has credit really leave, the rest are decided again at the next answer or tick. An item that no
+Node is predicted to answer in time walks down the ladder: lower quality, skip, and, once even an idle Node
+could not make it, defer, run late in spare capacity, or reject.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from scheduling.policy import words
+from scheduling.policy.fleet import FleetState
+from scheduling.policy.prediction import Lane, Outlook, Weights
+from scheduling.policy.types import FULL_QUALITY, Action, Explanation, Item, Placed, Quality
+
+HORIZON = 48
+
+
+@dataclass(frozen=True, slots=True)
+class PctLb:
+    """`late_binding`, `admission` and `ladder` exist to be switched off in the ablation."""
+
+    name: str = "pct-lb"
+    weights: Weights = field(default_factory=Weights)
+    horizon: int = HORIZON
+    late_binding: bool = True
+    admission: bool = True
+    patience: bool = True
+    uplink_ahead_s: float = 0.03
+
+    def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
+        order = sorted(waiting, key=lambda item: (item.due_at, item.arrived_at, item.id))
+        outlook = Outlook(state, now, self.weights, order)
+        placed = [self._place(item, outlook) for item in order[: self.horizon]]
+        placed += [
+            self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]
+        ]
+        return placed
+
+    def _place(self, item: Item, outlook: Outlook) -> Placed:
+        lane, took = outlook.best(item, item.bytes)
+        slack = item.due_at - outlook.now
+        if lane is not None and (took <= slack or not self.admission):
+            return self._bind(item, lane, took, FULL_QUALITY, outlook)
+        for quality in item.qualities:
+            lane, took = outlook.best(item, item.bytes * quality.bytes_factor)
+            if lane is not None and took <= slack:
+                return self._bind(item, lane, took, quality, outlook)
+        return self._no_fit(item, lane, took, slack, outlook)
+
+    def _no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
+        if item.edge_sure:
+            return self._refuse(
+                "skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time"
+            )
+        smallest = min((q.bytes_factor for q in item.qualities), default=1.0) * item.bytes
+        hopeless = not self.patience or outlook.floor_s(item, smallest) > slack
+        if not hopeless:
+            return self._hold(item, outlook, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
+        if item.late_ok:
+            return self._late(item, lane, took, outlook)
+        if item.deferrable:
+            return self._refuse("defer", item, outlook, "deferred: edge-only answer now, filled in later")
+        retry_after_s = max(0.1, took - slack) if lane is not None else 1.0
+        why = f"rejected: no Node answers within {1000 * max(0.0, slack):.0f} ms"
+        return self._refuse("reject", item, outlook, why, retry_after_s)
+
+    def _bind(self, item: Item, lane: Lane, took: float, quality: Quality, outlook: Outlook) -> Placed:
+        size = item.bytes * quality.bytes_factor
+        explain = partial(_explain, outlook, item, size, len(outlook.takes), lane.name, quality)
+        leaves = not self.late_binding or (
+            lane.credit > 0 and lane.uplink - outlook.now <= self.uplink_ahead_s
+        )
+        outlook.take(item, size, lane)
+        if not leaves:
+            waits = partial(explain, lead="waits for ")
+            return Placed(item.id, "wait", predicted_ms=1000 * took, explain=waits)
+        lane.credit -= 1
+        action: Action = "send" if quality is FULL_QUALITY else "degrade"
+        return Placed(
+            item.id, action, node=lane.name, predicted_ms=1000 * took, quality=quality, explain=explain
+        )
+
+    def _late(self, item: Item, lane: Lane | None, took: float, outlook: Outlook) -> Placed:
+        """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live
+        items.
+        """
+        if lane is None:
+            return self._hold(item, outlook, "late: waits until a Node is back")
+        upload_s = item.bytes * lane.inverse_rate
+        spare = lane.busy < max(1, lane.slot_count // 2) and lane.credit > 0
+        if not spare or outlook.now < lane.last_sent_at + 2 * upload_s:
+            return self._hold(item, outlook, "late: waits for spare capacity")
+        steps = len(outlook.takes)
+        explain = partial(_explain, outlook, item, item.bytes, steps, lane.name, FULL_QUALITY, lead="late: ")
+        outlook.take(item, item.bytes, lane)
+        lane.credit, lane.busy, lane.last_sent_at = lane.credit - 1, lane.busy + 1, outlook.now
+        return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
+
+    def _hold(self, item: Item, outlook: Outlook, why: str) -> Placed:
+        return self._refuse("wait", item, outlook, why)
+
+    def _refuse(
+        self, action: Action, item: Item, outlook: Outlook, why: str, retry_after_s: float | None = None
+    ) -> Placed:
+        explain = partial(_explain_refusal, outlook, item, len(outlook.takes), why)
+        return Placed(item.id, action, retry_after_s=retry_after_s, explain=explain)
+
+
+def _explain(
+    outlook: Outlook, item: Item, size: float, steps: int, name: str, quality: Quality, lead: str = ""
+) -> Explanation:
+    lane = outlook.as_of(steps, item.model)[name]
+    parts = lane.breakdown(size, outlook.unit_s(item.model, lane) * item.units)
+    others = outlook.alternatives(item, size, steps, name)
+    return Explanation(parts, others, words.chosen(name, parts, others, quality, lead))
+
+
+def _explain_refusal(outlook: Outlook, item: Item, steps: int, why: str) -> Explanation:
+    others = outlook.alternatives(item, item.bytes, steps, None)
+    return Explanation(None, others, words.refused(why, others))

@@ -1,0 +1,207 @@
+"""Predicts when an answer would be back from each Node, and keeps a virtual backlog while a queue is placed.
+
+    T = upload + wait + service + rtt + swap + kappa * sigma
+
+with the uplink as a serial queue of its own: an item arrives at the Node when the uplink has carried
+everything before it, and starts when a service slot is free. One Outlook is made for one `place` call; it
+copies what it needs, so a decision can still be explained after the state has moved on.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapreplace
+
+from scheduling.policy.fleet import FleetState
+from scheduling.policy.node import NodeState
+from scheduling.policy.types import Alternative, Breakdown, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the prediction is made of; the ablation switches the terms off one by one.
+
+    kappa: how many deviations of our own error to add. mu_s: seconds that one unit of Node cost is worth.
+    """
+
+    kappa: float = 0.25
+    mu_s: float = 0.0
+    serial_uplink: bool = True
+    slowness: bool = True
+    wait: bool = True
+
+
+class Lane:
+    """One Node as seen at one moment, with the items virtually placed on it since."""
+
+    __slots__ = (
+        "bias_s", "busy", "credit", "half_rtt_s", "inverse_rate", "last_sent_at", "margin_s", "name", "node",
+        "now", "rank_s", "slot_count", "slots", "slowness", "start", "uplink", "usual_rate",
+    )  # fmt: skip
+
+    def __init__(self, node: NodeState, now: float, weights: Weights) -> None:
+        projection = node.projection(now)
+        self.node, self.name, self.now = node, node.name, now
+        self.slowness = projection.slowness if weights.slowness else 1.0
+        self.inverse_rate = self.slowness / node.link.rate(now)
+        self.usual_rate = max(node.link.typical, 1.0 / self.inverse_rate)
+        self.uplink = max(now, projection.uplink_free_at) if weights.serial_uplink else now
+        self.slots = projection.slots_free_at if weights.wait else [now]
+        self.start = (self.uplink, self.slots)
+        self.half_rtt_s = projection.half_rtt_s
+        self.margin_s = weights.kappa * node.error.sigma_s
+        self.rank_s = weights.mu_s * node.cost
+        self.bias_s = self.half_rtt_s + self.margin_s - now
+        self.credit = node.credit()
+        self.busy, self.slot_count = len(node.ledger), len(self.slots)
+        last = next(reversed(node.ledger.values()), None)
+        self.last_sent_at = -math.inf if last is None else last.at
+
+    def answer_s(self, size: float, service_s: float) -> float:
+        """Seconds from now until the answer to one more item would be back, margin included."""
+        ready = self.uplink + size * self.inverse_rate + self.half_rtt_s
+        free = self.slots[0]
+        return (ready if ready > free else free) + service_s + self.bias_s
+
+    def breakdown(self, size: float, service_s: float) -> Breakdown:
+        upload = self.uplink - self.now + size * self.inverse_rate
+        wait = max(0.0, self.slots[0] - (self.now + upload + self.half_rtt_s))
+        parts = (upload, wait, service_s, 2 * self.half_rtt_s, self.margin_s)
+        return Breakdown(*(1000 * part for part in parts))
+
+    def take(self, size: float, service_s: float) -> None:
+        """Put an item on this lane virtually: the next one is predicted behind it."""
+        if self.slots is self.start[1]:
+            self.slots = list(self.slots)
+        self.uplink += size * self.inverse_rate
+        begun = max(self.uplink + self.half_rtt_s, self.slots[0])
+        heapreplace(self.slots, begun + service_s)
+
+    def from_start(self) -> "Lane":
+        """A copy as it was before anything was placed virtually."""
+        copy = object.__new__(Lane)
+        for name in Lane.__slots__:
+            setattr(copy, name, getattr(self, name))
+        copy.uplink, copy.slots = self.start
+        return copy
+
+
+class Serving:
+    """The lanes in rotation for one model, ordered by a bound that no item can undercut, and who is out and
+    why.
+    """
+
+    __slots__ = ("closed", "order", "units_s")
+
+    def __init__(self) -> None:
+        self.units_s: dict[str, float] = {}
+        self.closed: dict[str, str] = {}
+        self.order: list[tuple[float, str, Lane, float]] = []
+
+
+class Outlook:
+    """The lanes of a fleet at `now`; finds the best one for an item without looking at them all.
+
+    A lane's bound, its T for an item of no bytes and the least units waiting, only grows as items are
+    placed. So lanes are scanned by rising bound, and the scan stops at the first bound above the best T
+    found: an exact minimum.
+    """
+
+    def __init__(self, state: FleetState, now: float, weights: Weights, waiting: Sequence[Item] = ()) -> None:
+        self.state, self.now, self.weights = state, now, weights
+        self.least_units = min((item.units for item in waiting), default=0.0)
+        self.lanes: dict[str, Lane] = {}
+        self.takes: list[tuple[str, float, float]] = []
+        self._serving: dict[str, Serving] = {}
+
+    def serving(self, model: str) -> Serving:
+        known = self._serving.get(model)
+        if known is None:
+            known = self._serving[model] = Serving()
+            for node in self.state.nodes.values():
+                self._enter(node, model, known)
+            known.order.sort()
+        return known
+
+    def best(self, item: Item, size: float) -> tuple[Lane | None, float]:
+        """The lane with the least T + mu * cost, and its T in seconds (infinite without a lane)."""
+        found, least, answer = None, math.inf, math.inf
+        units, allowed, excluded = item.units, item.allowed, item.excluded
+        for bound, name, lane, unit_s in self.serving(item.model).order:
+            if bound >= least:
+                break
+            if (allowed is not None and name not in allowed) or name in excluded:
+                continue
+            took = lane.answer_s(size, unit_s * units)
+            if took + lane.rank_s < least:
+                found, least, answer = lane, took + lane.rank_s, took
+        return found, answer
+
+    def unit_s(self, model: str, lane: Lane) -> float:
+        return self.serving(model).units_s[lane.name]
+
+    def take(self, item: Item, size: float, lane: Lane) -> None:
+        service_s = self.unit_s(item.model, lane) * item.units
+        lane.take(size, service_s)
+        self.takes.append((lane.name, size, service_s))
+        for serving in self._serving.values():
+            self._reorder(serving, lane)
+
+    def floor_s(self, item: Item, size: float) -> float:
+        """The least time any Node would need were it idle and its link as good as it usually is; 0 without
+        a Node.
+        """
+        least = math.inf
+        for _, name, lane, unit_s in self.serving(item.model).order:
+            if (item.allowed is None or name in item.allowed) and name not in item.excluded:
+                service_s = unit_s / lane.slowness * item.units
+                least = min(least, size / lane.usual_rate + service_s + 2 * lane.half_rtt_s)
+        return 0.0 if least == math.inf else least
+
+    def as_of(self, steps: int, model: str) -> dict[str, Lane]:
+        """The lanes for `model` as they stood after the first `steps` virtual placements."""
+        lanes = {name: self.lanes[name].from_start() for name in self.serving(model).units_s}
+        for name, size, service_s in self.takes[:steps]:
+            if name in lanes:
+                lanes[name].take(size, service_s)
+        return lanes
+
+    def alternatives(self, item: Item, size: float, steps: int, but: str | None) -> tuple[Alternative, ...]:
+        """Every Node except `but` with its T at that step, best first, then those out of the question."""
+        serving = self.serving(item.model)
+        timed: list[tuple[float, str]] = []
+        closed = dict(serving.closed)
+        for name, lane in self.as_of(steps, item.model).items():
+            if item.allowed is not None and name not in item.allowed:
+                closed[name] = "may not see the data"
+            elif name in item.excluded:
+                closed[name] = "failed this request before"
+            elif name != but:
+                timed.append((1000 * lane.answer_s(size, serving.units_s[name] * item.units), name))
+        return (
+            *(Alternative(name, took) for took, name in sorted(timed)),
+            *(Alternative(name, None, closed[name]) for name in sorted(closed)),
+        )
+
+    def _enter(self, node: NodeState, model: str, serving: Serving) -> None:
+        reason = node.why_not(model, self.now)
+        if reason:
+            serving.closed[node.name] = reason
+            return
+        lane = self.lanes.get(node.name)
+        if lane is None:
+            lane = self.lanes[node.name] = Lane(node, self.now, self.weights)
+        unit_s = node.seconds(model) * lane.slowness + node.swap_seconds(model)
+        serving.units_s[node.name] = unit_s
+        serving.order.append((self._bound(lane, unit_s), node.name, lane, unit_s))
+
+    def _bound(self, lane: Lane, unit_s: float) -> float:
+        return lane.answer_s(0.0, unit_s * self.least_units) + lane.rank_s
+
+    def _reorder(self, serving: Serving, lane: Lane) -> None:
+        for index, entry in enumerate(serving.order):
+            if entry[2] is lane:
+                del serving.order[index]
+                insort(serving.order, (self._bound(lane, entry[3]), entry[1], lane, entry[3]))
+                return
