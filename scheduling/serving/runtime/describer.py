@@ -1,0 +1,91 @@
+"""Triton's side of the describer: crops and a request in, a stream of events out.
+
+The work itself is in `describing.py`. Importable only inside Triton's Python process.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from scheduling.serving import wire
+from scheduling.serving.contracts import BAD_FRAME, CANCELLED, OVERLOADED, BadFrame
+from scheduling.serving.runtime import backend
+from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
+from scheduling.serving.runtime.desk import Arrived, Desk
+from scheduling.serving.runtime.options import NodeOptions, open_describer, refuse_numpy_2
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    request: Any
+    sender: Any
+    work: DescribeWork
+
+
+class TritonPythonModel:
+    """One instance; requests wait in a queue of its own and are described one after the other."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        refuse_numpy_2()
+        self._options = NodeOptions.from_environment(os.environ)
+        self._hold = None
+        if self._options.hold_file is not None:
+            self._hold = Hold(self._options.hold_file, self._options.hold_after_tokens)
+        self._describer = open_describer(self._options)
+        self._desk: Desk[_Waiting] = Desk(
+            self._answer, max_waiting=self._options.max_waiting, broken=backend.give_up
+        )
+        backend.log_info(f"{self._describer.name} {self._describer.version} on {self._describer.runtime}")
+
+    def execute(self, requests: list[Any]) -> None:
+        """Queue the requests; a stream's responses follow from the queue's thread."""
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                waiting = _Waiting(request, sender, _read(request))
+            except BadFrame as error:
+                backend.refuse(sender, BAD_FRAME, str(error))
+                continue
+            if not self._desk.put(waiting):
+                backend.refuse(sender, OVERLOADED, f"{self._options.max_waiting} requests wait here already.")
+
+    def finalize(self) -> None:
+        for waiting in self._desk.close(timeout_s=4.0):
+            backend.refuse(waiting.sender, CANCELLED, "The node is stopping.")
+
+    def _answer(self, batch: list[Arrived[_Waiting]]) -> None:
+        for arrived in batch:
+            sender = arrived.item.sender
+            try:
+                self._stream(arrived.item, arrived.queue_ms)
+            except Abandoned:
+                backend.refuse(sender, CANCELLED, "The request was given up.")
+            except BadFrame as error:
+                backend.refuse(sender, BAD_FRAME, str(error))
+            except Exception as error:
+                backend.log_error(f"describing failed: {error!r}")
+                backend.fail(sender, f"The describer failed: {type(error).__name__}: {error}")
+            else:
+                backend.end(sender)
+
+    def _stream(self, waiting: _Waiting, queue_ms: float) -> None:
+        if waiting.request.is_cancelled():
+            raise Abandoned
+        events = describe_events(
+            self._describer,
+            waiting.work,
+            queue_ms=queue_ms,
+            is_cancelled=waiting.request.is_cancelled,
+            slowdown=self._options.slowdown,
+            hold=self._hold,
+        )
+        for event in events:
+            text = backend.text_tensor(wire.encode_event(event), (1,))
+            backend.respond(waiting.sender, {"event": text}, last=False)
+
+
+def _read(request: Any) -> DescribeWork:
+    texts = backend.read_tensor(request, "request")
+    if len(texts) != 1:
+        raise BadFrame(f"The tensor request has {len(texts)} entries, expected one.")
+    return read_work([bytes(crop) for crop in backend.read_tensor(request, "crops")], bytes(texts[0]))

@@ -1,0 +1,99 @@
+"""A node's options from its environment, and the models they name.
+
+Test models, given as `python:package.module:Factory?key=value`, are loaded only where
+AIVD_ALLOW_TEST_MODELS=1: elsewhere such a name would let whoever sets an option run any code.
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from scheduling.serving.contracts import Describer, Detector
+
+DEFAULT_DETECTOR = "yolo-openvino"
+DEFAULT_DESCRIBER = "aivd-small"
+
+
+class OptionError(ValueError):
+    """An option that cannot be used; the text names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """`slowdown` multiplies the time of every answer. `hold_file` stops a describer after `hold_after_tokens`
+    tokens of a request for as long as that file exists, so that a test can look at the middle of a stream."""
+
+    detector: str = DEFAULT_DETECTOR
+    describer: str = DEFAULT_DESCRIBER
+    threads: int = 1
+    slowdown: float = 1.0
+    max_waiting: int = 64
+    allow_test_models: bool = False
+    hold_file: Path | None = None
+    hold_after_tokens: int = 5
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
+        allow = environment.get("AIVD_ALLOW_TEST_MODELS") == "1"
+        hold = environment.get("AIVD_HOLD_FILE") if allow else None
+        return cls(
+            detector=environment.get("AIVD_DETECTOR") or DEFAULT_DETECTOR,
+            describer=environment.get("AIVD_DESCRIBER") or DEFAULT_DESCRIBER,
+            threads=_whole(environment, "AIVD_THREADS", 1),
+            slowdown=_factor(environment, "AIVD_SLOWDOWN", 1.0),
+            max_waiting=_whole(environment, "AIVD_MAX_WAITING", 64),
+            allow_test_models=allow,
+            hold_file=Path(hold) if hold else None,
+            hold_after_tokens=_whole(environment, "AIVD_HOLD_AFTER", 5),
+        )
+
+
+def open_detector(options: NodeOptions) -> Detector:
+    if options.detector.startswith("python:"):
+        return cast(Detector, _test_model(options.detector, options))
+    registry = importlib.import_module("scheduling.serving.detectors")
+    return cast(Detector, registry.load_detector(options.detector, threads=options.threads))
+
+
+def open_describer(options: NodeOptions) -> Describer:
+    if options.describer.startswith("python:"):
+        return cast(Describer, _test_model(options.describer, options))
+    registry = importlib.import_module("scheduling.serving.describers")
+    return cast(Describer, registry.load_describer(options.describer, threads=options.threads))
+
+
+def refuse_numpy_2() -> None:
+    """Triton 2.51's python backend silently corrupts tensors under numpy 2."""
+    version = importlib.metadata.version("numpy")
+    if int(version.split(".")[0]) >= 2:
+        raise OptionError(f"numpy {version} is installed on this node; its Triton needs numpy 1.26")
+
+
+def _test_model(spec: str, options: NodeOptions) -> Any:
+    if not options.allow_test_models:
+        raise OptionError(f"{spec!r} is a test model; set AIVD_ALLOW_TEST_MODELS=1 where tests run")
+    path, _, query = spec.removeprefix("python:").partition("?")
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)(**dict(parse_qsl(query)))
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise OptionError(f"{name} is {text!r}, expected a whole number of at least 1")
+    return int(text)
+
+
+def _factor(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 1000.0:
+        raise OptionError(f"{name} is {text!r}, expected a factor of 1.0 to 1000")
+    return value

@@ -1,0 +1,121 @@
+"""Models with known answers for nodes that tests start: `python:tests.node_fakes:ConstantDetector`.
+
+They run inside a node's process, which knows no Django. Options after `?` arrive as strings.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from scheduling.serving.contracts import (
+    AnswerEvent,
+    BadFrame,
+    DetectedRegion,
+    RegionRequest,
+    Rgb,
+    SizeWh,
+    TokenEvent,
+)
+
+CLASS_NAMES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
+SCORES = (0.9, 0.5, 0.2)
+WORDS = ("A ", "notch ", "at ", "the ", "left ", "edge ", "of ", "the ", "trace.")
+
+
+class ConstantDetector:
+    """Three regions in every frame, at a quarter, a half and three quarters of its size.
+
+    `service_ms` is slept for each frame of a batch. A 13 pixels wide frame makes it fail, a 17 pixels wide one
+    is bad, so that a test can see both.
+    """
+
+    name = "constant-detector"
+    version = "3"
+    digest = hashlib.sha256(b"constant-detector 3").hexdigest()
+    runtime = "python"
+    class_names = CLASS_NAMES
+
+    def __init__(self, service_ms: str = "0", scores: str = "") -> None:
+        self._service_s = float(service_ms) / 1000
+        self._scores = tuple(float(score) for score in scores.split(",")) if scores else SCORES
+
+    def detect(
+        self,
+        images: Sequence[Rgb],
+        *,
+        min_score: float = 0.05,
+        templates: Sequence[Rgb | None] | None = None,
+    ) -> list[list[DetectedRegion]]:
+        widths = [image.shape[1] for image in images]
+        if 13 in widths:
+            raise RuntimeError("a frame of 13 pixels")
+        if 17 in widths:
+            raise BadFrame("A frame of 17 pixels is not taken.")
+        time.sleep(self._service_s * len(images))
+        return [self._regions(image, min_score) for image in images]
+
+    def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
+        height, width = image.shape[:2]
+        return [
+            DetectedRegion((width * i / 4, height * i / 4, width * i / 4 + 8, height * i / 4 + 8), score, i, name)
+            for i, (score, name) in enumerate(zip(self._scores, CLASS_NAMES, strict=False), start=0)
+            if not score < min_score
+        ]
+
+
+class ConstantDescriber:
+    """Writes the same nine words about every region, `token_ms` apart, and stops when it is told to.
+
+    A region whose `detector_class` is "silent" gets no answer, one that is "broken" makes it fail.
+    """
+
+    name = "constant-describer"
+    version = "2"
+    digest = hashlib.sha256(b"constant-describer 2").hexdigest()
+    runtime = "python"
+
+    def __init__(self, token_ms: str = "1") -> None:
+        self._token_s = float(token_ms) / 1000
+
+    def describe(
+        self,
+        crops: Sequence[Rgb],
+        regions: Sequence[RegionRequest],
+        *,
+        class_names: Sequence[str],
+        frame_size_wh: SizeWh,
+        is_cancelled: Callable[[], bool],
+    ) -> Iterator[TokenEvent | AnswerEvent]:
+        for crop, region in zip(crops, regions, strict=True):
+            if region.detector_class == "broken":
+                raise RuntimeError("a region that is broken")
+            for word in WORDS:
+                if is_cancelled():
+                    return
+                time.sleep(self._token_s)
+                yield TokenEvent(region.region_id, word)
+            if region.detector_class != "silent":
+                yield _answer(region, crop)
+
+
+def _answer(region: RegionRequest, crop: Rgb) -> AnswerEvent:
+    answer = {"defect_class": region.detector_class, "crop_wh": [crop.shape[1], crop.shape[0]]}
+    return AnswerEvent(region.region_id, answer, "".join(WORDS), valid=True, errors=(), tokens=len(WORDS))
+
+
+class WrongDetector(ConstantDetector):
+    """Breaks the contract in the way `how` says: a score that is no number, a class out of range, a box inside out."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(scores="nan,0.5" if how == "nan" else "")
+        self._how = how
+
+    def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
+        regions = super()._regions(image, min_score)
+        first = regions[0]
+        if self._how == "class":
+            regions[0] = DetectedRegion(first.box_xyxy, first.score, 99, "nothing")
+        if self._how == "box":
+            x0, y0, x1, y1 = first.box_xyxy
+            regions[0] = DetectedRegion((x1, y1, x0, y0), first.score, first.class_index, first.class_name)
+        return regions
