@@ -1,0 +1,147 @@
+"""The one place where an error becomes an answer: `{code, detail, hint}` for programs, a page for people."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template import TemplateDoesNotExist
+from django.template.loader import render_to_string
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from aivd_web.kernel.errors import AivdError, Forbidden, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+DATABASE_ERRORS = (OperationalError, InterfaceError, psycopg.OperationalError)
+SIGN_IN_HINT = "Sign in, or send 'Authorization: Bearer <token>'."
+HINTS = {
+    "not_authenticated": SIGN_IN_HINT,
+    "authentication_failed": SIGN_IN_HINT,
+    "csrf_failed": "Reload the page and try again; scripts should use a token.",
+    "parse_error": "Send valid JSON.",
+    "invalid": "Correct the fields that are named and send it again.",
+    "method_not_allowed": "See /api/docs/ for what this address takes.",
+    "not_acceptable": "Ask for application/json.",
+    "unsupported_media_type": "See /api/docs/ for the types this address takes.",
+    "throttled": "Wait and try again.",
+}
+PLAIN_MESSAGES = {
+    404: NotFound("There is nothing here, or nothing that you may see.", hint="Check the address."),
+    403: Forbidden("This is not allowed."),
+}
+
+
+class InternalError(AivdError):
+    code = "internal_error"
+    status = 500
+    hint = "It has been logged. Try again; if it stays, tell an admin what you did and when."
+
+
+class CsrfFailed(Forbidden):
+    code = "csrf_failed"
+    hint = HINTS["csrf_failed"]
+
+
+def api_error(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler. Returns None (which lets Django log and answer 500) for what nobody foresaw."""
+    error = as_aivd_error(exc)
+    if error is not None:
+        body, status, retry_after_s = error.as_dict(), error.status, error.retry_after_s
+    elif isinstance(exc, exceptions.APIException):
+        body, status, retry_after_s = _body_of(exc), exc.status_code, _wait_of(exc)
+    else:
+        return None
+    set_rollback()
+    response = Response(body, status=status)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Bearer realm="aivd"'
+    if retry_after_s is not None:
+        response["Retry-After"] = str(retry_after_s)
+    return response
+
+
+def as_aivd_error(exc: BaseException) -> AivdError | None:
+    """`exc` in our own words, if it is one of the errors that are expected to happen."""
+    if isinstance(exc, AivdError):
+        return exc
+    if isinstance(exc, DATABASE_ERRORS):
+        log.warning("The database did not answer: %s", type(exc).__name__)
+        return Unavailable("The database is not reachable.", hint="Try again in a moment.", retry_after_s=2)
+    if isinstance(exc, Http404):
+        return PLAIN_MESSAGES[404]
+    if isinstance(exc, PermissionDenied):
+        return PLAIN_MESSAGES[403]
+    if isinstance(exc, exceptions.PermissionDenied) and "CSRF" in str(exc.detail):
+        return CsrfFailed("The CSRF check failed.")
+    return None
+
+
+def _body_of(exc: exceptions.APIException) -> dict[str, Any]:
+    if isinstance(exc, exceptions.ValidationError):
+        fields = _fields_of(exc.detail)
+        return {"code": "invalid", "detail": _sentence(fields), "hint": HINTS["invalid"], "fields": fields}
+    codes = exc.get_codes()
+    code = codes if isinstance(codes, str) else exc.default_code
+    return {"code": code, "detail": str(exc.detail), "hint": HINTS.get(code, "")}
+
+
+def _fields_of(detail: Any, path: str = "") -> dict[str, list[str]]:
+    """Flatten DRF's nested errors: `{"marks.0.box_xyxy": ["..."]}`."""
+    if isinstance(detail, dict):
+        pairs = [(f"{path}.{key}" if path else str(key), value) for key, value in detail.items()]
+    elif detail and isinstance(detail[0], dict | list):
+        pairs = [(f"{path}.{index}" if path else str(index), value) for index, value in enumerate(detail)]
+    else:
+        return {path or "body": [str(item) for item in detail]}
+    return {name: texts for key, value in pairs if value for name, texts in _fields_of(value, key).items()}
+
+
+def _sentence(fields: dict[str, list[str]]) -> str:
+    return " ".join(f"{name}: {' '.join(texts)}" for name, texts in fields.items())
+
+
+def _wait_of(exc: exceptions.APIException) -> int | None:
+    wait = getattr(exc, "wait", None)
+    return None if wait is None else max(1, int(wait))
+
+
+# -- what is answered outside of DRF ----------------------------------------------------------------
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, PLAIN_MESSAGES[404])
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(request, PLAIN_MESSAGES[403])
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return _answer(
+        request, AivdError("The request is not understood.", hint="Check the address and its headers.")
+    )
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return _answer(request, CsrfFailed("The CSRF check failed."))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _answer(request, InternalError("Something went wrong on our side."))
+
+
+def _answer(request: HttpRequest, error: AivdError) -> HttpResponse:
+    """JSON for the API and for whoever asks for it; else a page, which must not need the database."""
+    if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
+        return JsonResponse(error.as_dict(), status=error.status)
+    try:
+        page = render_to_string("error.html", {"error": error})
+    except TemplateDoesNotExist:
+        return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
+    return HttpResponse(page, status=error.status)
