@@ -7,29 +7,19 @@ by that look. If Redis is away or the message is lost, the workers' own poll fin
 import logging
 
 import redis
-from django.conf import settings
+
+from scheduling.services import redis_client
 
 FLAG = "aivd:wake"
 FLAG_MS = 500
 log = logging.getLogger(__name__)
-_client: redis.Redis | None = None
-
-
-def client() -> redis.Redis:
-    """This process' connection pool to Redis; every call on it has a deadline."""
-    global _client
-    if _client is None:
-        _client = redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=0.5, health_check_interval=5
-        )
-    return _client
 
 
 def workers() -> None:
     from inspections.tasks import dispatch_waiting
 
     try:
-        if client().set(FLAG, 1, nx=True, px=FLAG_MS):
+        if redis_client.get().set(FLAG, 1, nx=True, px=FLAG_MS):
             dispatch_waiting.apply_async(retry=False, expires=2)
     except Exception as error:  # redis and kombu each have their own; the poll makes up for any
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
@@ -38,6 +28,6 @@ def workers() -> None:
 def taken() -> None:
     """A worker is about to look at the table."""
     try:
-        client().delete(FLAG)
+        redis_client.get().delete(FLAG)
     except redis.RedisError:
         log.debug("The wake flag could not be cleared; it expires by itself.")

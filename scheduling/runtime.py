@@ -150,6 +150,29 @@ class FleetRuntime:
             if name in self.state.nodes:
                 self.state.nodes[name].probed(self.clock(), elapsed_ms, ok=ok)
 
+    def given_up(self, name: str) -> bool:
+        """Whether the Node's breaker keeps it out of rotation."""
+        with self._lock:
+            state = self.state.nodes.get(name)
+            return state is not None and state.breaker.state != "closed"
+
+    def canary(self, name: str, *, ok: bool) -> None:
+        """An inference made for its own sake ended well or badly."""
+        with self._lock:
+            state = self.state.nodes.get(name)
+            if state is None:
+                return
+            if ok:
+                state.breaker.succeeded(self.clock())
+            else:
+                state.breaker.open(self.clock())
+
+    def view(self) -> dict[str, dict[str, Any]]:
+        """Load, link and breaker of each Node as this process sees them."""
+        with self._lock:
+            now = self.clock()
+            return {name: _view(state, now) for name, state in self.state.nodes.items()}
+
     # --- placing ---------------------------------------------------------------------------------------
 
     def place(self, requests: Sequence[Request], *, limit: int) -> tuple[list[Sending], list[Placed]]:
@@ -338,6 +361,21 @@ def dispatch_json(row: Dispatch) -> dict[str, Any]:
         "outcome": row.outcome,
         "error_code": row.error_code,
         "error_detail": row.error_detail,
+    }
+
+
+def _view(state: NodeState, now: float) -> dict[str, Any]:
+    projection = state.projection(now)
+    busy_until = min(projection.slots_free_at, default=now)
+    models = state.models or frozenset()
+    return {
+        "outstanding": len(state.ledger),
+        "queue_ms": round(max(0.0, busy_until - now) * 1000, 1),
+        "service_ms": {model: round(state.seconds(model) * 1000, 1) for model in sorted(models)},
+        "rtt_ms": round(state.link.rtt_s * 1000, 1),
+        "bandwidth_bytes_s": round(state.link.rate(now)),
+        "breaker": state.breaker.state,
+        "slowness": round(state.slowness(now), 2),
     }
 
 

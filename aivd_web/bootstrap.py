@@ -1,0 +1,46 @@
+"""What a new installation needs before its first start: an admin, a site and the rows of its nodes."""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.contrib.auth import get_user_model
+
+from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
+from scheduling.services import fleet
+
+ADMIN = "admin"
+MODELS = {"edge": (EDGE_DETECTOR.model,), "cloud": (DESCRIBER.model,)}
+
+
+class BadNodeList(ValueError):
+    """AIVD_NODES cannot be read; the text says where."""
+
+
+def ensure_admin(*, password_file: Path) -> str | None:
+    """Make the first admin where there is no superuser; return the new password, which is also kept in the file."""
+    users = get_user_model().objects
+    if users.filter(is_superuser=True).exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{ADMIN}\n{password}\n")
+    users.create_superuser(username=ADMIN, password=password)
+    return password
+
+
+def ensure_nodes(text: str) -> list[str]:
+    """Make the Nodes that `text` names: `name=kind@host:port`, separated by commas; kind is edge or cloud.
+
+    Returns their names. Nodes that are not named stay, for a person may have added them.
+    """
+    names = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, _, rest = part.partition("=")
+        kind, _, url = rest.partition("@")
+        if not (name and url.rpartition(":")[2].isdigit()) or kind not in MODELS:
+            raise BadNodeList(f"'{part}' in AIVD_NODES is not name=edge@host:port or name=cloud@host:port.")
+        fleet.ensure_node(name=name, kind=kind, grpc_url=url, models=MODELS[kind])
+        names.append(name)
+    return names

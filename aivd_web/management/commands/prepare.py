@@ -1,0 +1,26 @@
+"""`manage.py prepare`: the admin, the first site and the nodes. Running it again changes nothing."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from aivd_web import bootstrap
+from aivd_web.launcher import layout
+from inspections.services.bootstrap import ensure_first_site
+
+
+class Command(BaseCommand):
+    help = "Make the first admin, the demo site and the rows of the nodes, where they are missing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--nodes", default=os.environ.get("AIVD_NODES", ""))
+
+    def handle(self, *, nodes: str, **_: Any) -> None:
+        password_file = Path(layout.current().var) / "admin.txt"
+        password = bootstrap.ensure_admin(password_file=password_file)
+        ensure_first_site()
+        bootstrap.ensure_nodes(nodes)
+        if password:
+            self.stdout.write(f"First admin: {bootstrap.ADMIN} / {password}   (kept in {password_file})")

@@ -1,0 +1,48 @@
+"""The first site of a new installation: a line of bare printed circuit boards, so that there is something to look at."""
+
+from django.db import transaction
+
+from inspections.models import ClassThreshold, DefectClass, EventHead, Line, Site, Station
+
+# As the shipped detector names them; titles as people read them.
+DEFECT_CLASSES = (
+    ("open", "Open"),
+    ("short", "Short"),
+    ("mousebite", "Mousebite"),
+    ("spur", "Spur"),
+    ("copper", "Spurious copper"),
+    ("pin-hole", "Pin-hole"),
+)
+
+
+@transaction.atomic
+def ensure_first_site() -> Station | None:
+    """Make the demo site where there is no Site yet; return its station, or None where there was one."""
+    if Site.objects.exists():
+        return None
+    site = Site.objects.create(name="Demo plant")
+    line = add_line(site=site, name="Board line 1")
+    return Station.objects.create(line=line, name="Camera 1")
+
+
+@transaction.atomic
+def add_line(*, site: Site, name: str) -> Line:
+    """A line with the shipped detector's vocabulary."""
+    line = Line.objects.create(site=site, name=name)
+    EventHead.objects.create(line=line)
+    DefectClass.objects.bulk_create(
+        DefectClass(line=line, name=name, title=title, colour_index=index, position=index + 1)
+        for index, (name, title) in enumerate(DEFECT_CLASSES)
+    )
+    return line
+
+
+@transaction.atomic
+def set_thresholds(*, station: Station, min_scores: dict[str, float]) -> None:
+    """Replace the station's thresholds per class by `min_scores` (class name -> score)."""
+    classes = {entry.name: entry for entry in DefectClass.objects.filter(line_id=station.line_id)}
+    ClassThreshold.objects.filter(station=station).delete()
+    ClassThreshold.objects.bulk_create(
+        ClassThreshold(station=station, defect_class=classes[name], min_score=score)
+        for name, score in min_scores.items()
+    )

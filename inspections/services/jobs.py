@@ -1,0 +1,201 @@
+"""What is asked of a Node for each kind of Step, and what is done with its answer.
+
+Runs in a worker's thread, after the Step was claimed. Raises RequestFailed (from scheduling), LateHolder, or
+BadMedia where the stored picture itself is the trouble.
+"""
+
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from django.utils import timezone
+from PIL import Image
+
+from inspections.models import Detection, Frame
+from scheduling.runtime import Answered, Send
+from scheduling.serving import crops, prompts
+from scheduling.serving.contracts import DescribeRequest, RegionRequest
+
+from . import events, findings, steps, storage
+
+NODE_MEDIA_TYPES = ("image/jpeg", "image/png")
+CROP_JPEG_QUALITY = 95
+TOKEN_MESSAGES_A_SECOND = 10
+CarryOut = Callable[[Send, float], Answered]
+
+
+class BadMedia(Exception):
+    """The stored picture is missing or cannot be read any more."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Deadlines of the calls, in seconds. `idle_s`: the longest silence within a stream of tokens."""
+
+    detect_s: float = 5.0
+    describe_s: float = 60.0
+    idle_s: float = 10.0
+
+
+def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Budgets) -> None:
+    """Find regions in the frame and commit them with the Decision."""
+    picture, template = node_picture(frame), _template(frame)
+    thresholds = findings.thresholds_of(frame.station)
+    # A little below the threshold, so that a person can see what nearly counted.
+    min_score = max(0.05, thresholds.lowest * 0.5)
+    answered = carry_out(
+        lambda client, timeout_s: client.detect(
+            picture, template=template, min_score=min_score, timeout_s=timeout_s
+        ),
+        budgets.detect_s,
+    )
+    findings.commit_detections(
+        claim=claim,
+        frame=frame,
+        regions=answered.answer.regions,
+        thresholds=thresholds,
+        spoke=_spoke(answered),
+        now=timezone.now(),
+    )
+
+
+def describe(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Budgets) -> None:
+    """Have the frame's counting regions described, stream the text as hints, and commit the answers."""
+    detections = described_regions(frame)
+    request = _describe_request(frame, detections)
+    pictures = context_crops(frame, detections)
+    listener = TokenListener(frame)
+    answered = carry_out(
+        lambda client, timeout_s: client.describe(
+            pictures,
+            request,
+            timeout_s=timeout_s,
+            idle_timeout_s=budgets.idle_s,
+            on_event=listener.restarted().heard,
+        ),
+        budgets.describe_s,
+    )
+    listener.flush()
+    findings.commit_descriptions(
+        claim=claim,
+        frame=frame,
+        described=[_described(answer, answered.measured_ms) for answer in answered.answer.answers],
+        prompt_version=request.prompt_version,
+        spoke=_spoke(answered),
+        now=timezone.now(),
+    )
+
+
+def described_regions(frame: Frame) -> list[Detection]:
+    """The regions that count, best first, as many as the station wants described."""
+    counting = frame.detections.filter(counts=True).select_related("defect_class").order_by("index")
+    return list(counting[: frame.station.max_regions])
+
+
+def node_picture(frame: Frame) -> bytes:
+    """The picture as a Node takes it: the stored bytes where they are JPEG or PNG, else a PNG of them."""
+    if frame.media_type in NODE_MEDIA_TYPES:
+        try:
+            return storage.picture_path(frame).read_bytes()
+        except OSError as error:
+            raise BadMedia(f"The stored picture cannot be read: {error.strerror}.") from None
+    buffer = io.BytesIO()
+    Image.fromarray(pixels(frame)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def pixels(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The stored picture as RGB, uint8, (height, width, 3)."""
+    try:
+        with Image.open(storage.picture_path(frame)) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise BadMedia(f"The stored picture cannot be decoded: {error}.") from None
+
+
+def context_crops(frame: Frame, detections: Sequence[Detection]) -> list[bytes]:
+    """A JPEG of each region with its surroundings."""
+    image = pixels(frame)
+    ratio = frame.station.context_ratio
+    return [
+        crops.encode_jpeg(crops.cut_crop(image, detection.box_xyxy, k=ratio), quality=CROP_JPEG_QUALITY)
+        for detection in detections
+    ]
+
+
+class TokenListener:
+    """Passes tokens on as hints, gathered so that a region sends at most 10 messages a second."""
+
+    def __init__(self, frame: Frame, clock: Callable[[], float] = time.monotonic) -> None:
+        self._frame = frame
+        self._clock = clock
+        self._waiting: dict[str, str] = {}
+        self._tokens: dict[str, int] = {}
+        self._sent_at: dict[str, float] = {}
+
+    def restarted(self) -> "TokenListener":
+        """A new attempt begins on another Node: what the first one wrote no longer counts."""
+        self._waiting.clear()
+        self._tokens.clear()
+        return self
+
+    def heard(self, event: dict[str, Any]) -> None:
+        if event.get("type") != "token":
+            return
+        region = str(event["region_id"])
+        self._waiting[region] = self._waiting.get(region, "") + str(event["text"])
+        self._tokens[region] = self._tokens.get(region, 0) + 1
+        if self._clock() - self._sent_at.get(region, -1.0) >= 1 / TOKEN_MESSAGES_A_SECOND:
+            self._send(region)
+
+    def flush(self) -> None:
+        for region in list(self._waiting):
+            self._send(region)
+
+    def _send(self, region: str) -> None:
+        text = self._waiting.pop(region)
+        self._sent_at[region] = self._clock()
+        message = {
+            "type": "describe.token",
+            "id": str(self._frame.pk),
+            "region": region,
+            "text": text,
+            "n": self._tokens[region],
+        }
+        events.hint(line_id=self._frame.line_id, message=message)
+
+
+def _template(frame: Frame) -> bytes:
+    path = storage.template_path(frame.station)
+    return path.read_bytes() if path and path.exists() else b""
+
+
+def _describe_request(frame: Frame, detections: Sequence[Detection]) -> DescribeRequest:
+    names = tuple(frame.line.defect_classes.values_list("name", flat=True))
+    return DescribeRequest(
+        prompt_version=prompts.PROMPT_VERSION,
+        frame_size_wh=(frame.width, frame.height),
+        class_names=names,
+        regions=tuple(
+            RegionRequest(str(d.pk), d.box_xyxy, d.defect_class.name, d.score) for d in detections
+        ),
+    )
+
+
+def _described(answer: Any, latency_ms: float) -> findings.Described:
+    return findings.Described(
+        detection_id=answer.region_id,
+        answer=answer.answer,
+        raw_text=answer.raw_text,
+        valid=answer.valid,
+        errors=tuple(answer.errors),
+        tokens=answer.tokens,
+        latency_ms=latency_ms,
+    )
+
+
+def _spoke(answered: Answered) -> findings.Spoke:
+    return findings.Spoke(answered.served_model_id, answered.node, answered.measured_ms, answered.book)

@@ -1,0 +1,217 @@
+"""The worker's loop: look at what waits, ask for places, claim, carry out, and look again.
+
+One `Worker` a process. A Celery message, a finished job or the poll calls `drain`; whoever comes second only leaves a
+note for the one who is at it. Rows are the truth: a lost message costs one poll interval, a lost worker one lease.
+"""
+
+import contextlib
+import logging
+import os
+import random
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.utils import timezone
+
+from inspections import wake
+from inspections.models import Frame, Step
+from scheduling.policy.types import Item
+from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
+
+from . import jobs, steps
+
+LOOK_AHEAD = 48
+TICK_S = 0.01
+MODELS = {Step.Kind.DETECT: "edge_detector", Step.Kind.DESCRIBE: "describer"}
+CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Carries out Steps with up to `threads` requests under way at a time."""
+
+    def __init__(
+        self,
+        *,
+        fleet: FleetRuntime,
+        lease_s: float,
+        threads: int = 16,
+        budgets: jobs.Budgets | None = None,
+        name: str = "",
+    ) -> None:
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.fleet = fleet
+        self.lease_s = lease_s
+        self.threads = threads
+        self.budgets = budgets or jobs.Budgets()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
+        self._busy = threading.Lock()
+        self._again = threading.Event()
+        self._held: dict[int, steps.Claim] = {}
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    # --- the loop --------------------------------------------------------------------------------------
+
+    def drain(self) -> int:
+        """Claim and start Steps until none can be placed and none is under way. Returns how many were started."""
+        self._again.set()
+        started = 0
+        while self._again.is_set() and self._busy.acquire(blocking=False):
+            try:
+                started += self._rounds()
+            finally:
+                self._busy.release()
+        return started
+
+    def _rounds(self) -> int:
+        started = 0
+        while not self._stopping:
+            self._again.clear()
+            wake.taken()
+            waiting, begun = self._round()
+            started += begun
+            if not self._held and not begun:
+                break
+            # Re-decided when something ends or arrives; while items wait for a place, at least every tick.
+            self._again.wait(TICK_S if waiting and self._room() else 0.25)
+        return started
+
+    def _round(self) -> tuple[int, int]:
+        """One look at the queue: how many Steps waited, and how many of them were begun."""
+        if not self._room():
+            return 0, 0
+        with own_connection():
+            waiting = _waiting_steps(timezone.now())
+            if not waiting:
+                return 0, 0
+            now = timezone.now()
+            requests = [_request(step, now, self.fleet.clock()) for step in waiting]
+            sendings, _ = self.fleet.place(requests, limit=self._room())
+            begun = self._claim({str(step.pk): step for step in waiting}, sendings) if sendings else []
+        for claim, step, sending in begun:
+            self._pool.submit(self._carry_out, claim, step.frame, sending)
+        return len(waiting), len(begun)
+
+    def _claim(
+        self, waiting: dict[str, Step], sendings: Sequence[Sending]
+    ) -> list[tuple[steps.Claim, Step, Sending]]:
+        by_id = {int(sending.request.item.id): sending for sending in sendings}
+        try:
+            with transaction.atomic():
+                nodes = {step_id: sending.node for step_id, sending in by_id.items()}
+                claims = steps.claim(nodes=nodes, owner=self.name, lease_s=self.lease_s)
+                self.fleet.begin([by_id[claim.step_id] for claim in claims])
+        except DatabaseError:
+            for sending in sendings:
+                self.fleet.release(sending)
+            raise
+        begun = []
+        for claim in claims:
+            with self._lock:
+                self._held[claim.step_id] = claim
+            begun.append((claim, waiting[str(claim.step_id)], by_id.pop(claim.step_id)))
+        for sending in by_id.values():  # another worker was faster
+            self.fleet.release(sending)
+        return begun
+
+    # --- one Step --------------------------------------------------------------------------------------
+
+    def _carry_out(self, claim: steps.Claim, frame: Frame, sending: Sending) -> None:
+        job = jobs.detect if claim.kind == Step.Kind.DETECT else jobs.describe
+        with own_connection():
+            try:
+                job(
+                    claim=claim,
+                    frame=frame,
+                    carry_out=lambda send, timeout_s: self.fleet.carry_out(sending, send, timeout_s=timeout_s),
+                    budgets=self.budgets,
+                )
+            except steps.LateHolder as late:
+                log.warning("A late result was dropped: %s", late)
+            except RequestFailed as failed:
+                self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
+            except jobs.BadMedia as bad:
+                self.fleet.release(sending)
+                self._settle(lambda: steps.fail(claim=claim, code="bad_media", detail=str(bad)))
+            except DatabaseError as error:
+                # PostgreSQL is away or refused: the lease runs out and the Step is taken up again.
+                log.warning("Step %s was not committed: %s", claim.step_id, error)
+            except Exception as error:
+                log.exception("Step %s broke", claim.step_id)
+                self.fleet.release(sending)
+                self._give_back(claim, "broken", f"{type(error).__name__}: {error}", counts=True)
+            finally:
+                with self._lock:
+                    self._held.pop(claim.step_id, None)
+                self._again.set()
+
+    def _give_back(self, claim: steps.Claim, code: str, detail: str, *, counts: bool) -> None:
+        wait = timedelta(seconds=min(5.0, 0.25 * 2 ** min(claim.attempts, 5)) * (0.5 + random.random()))
+        not_before = timezone.now() + wait
+        self._settle(
+            lambda: steps.give_back(
+                claim=claim, code=code, detail=detail, not_before=not_before, counts=counts
+            )
+        )
+
+    def _settle(self, write) -> None:  # type: ignore[no-untyped-def]
+        """Write an outcome that may be lost: if it is, the lease runs out and the reaper does the same."""
+        with contextlib.suppress(steps.LateHolder, DatabaseError):
+            write()
+
+    # --- beside the loop -------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Extend the leases of what is under way; call it every third of a lease."""
+        with self._lock:
+            held = list(self._held.values())
+        if held:
+            with own_connection():
+                steps.renew(claims=held, lease_s=self.lease_s)
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Begin nothing new and, with `wait`, let what is under way end."""
+        self._stopping = True
+        self._again.set()
+        self._pool.shutdown(wait=wait, cancel_futures=False)
+
+    def _room(self) -> int:
+        return self.threads - len(self._held)
+
+
+def _waiting_steps(now: datetime) -> list[Step]:
+    kinds = tuple(MODELS)
+    related = Step.objects.waiting(kinds, now=now).select_related("frame__station", "frame__line")
+    return list(related[:LOOK_AHEAD])
+
+
+def _request(step: Step, now: datetime, clock_now: float) -> Request:
+    """The Step as the policy sees it. Its times move from the wall clock to the fleet's."""
+    frame = step.frame
+    describes = step.kind == Step.Kind.DESCRIBE
+    item = Item(
+        id=str(step.pk),
+        model=MODELS[Step.Kind(step.kind)],
+        bytes=CROP_BYTES if describes else frame.bytes,
+        arrived_at=clock_now - (now - step.created_at).total_seconds(),
+        deadline_at=clock_now + (step.deadline_at - now).total_seconds(),
+        late_ok=True,
+    )
+    return Request(item=item, subject=str(frame.pk), policy=frame.line.policy)
+
+
+@contextmanager
+def own_connection() -> Iterator[None]:
+    """A thread's database connection goes back to the pool after each piece of work."""
+    close_old_connections()
+    try:
+        yield
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

@@ -1,0 +1,91 @@
+"""What a person asks of the fleet and what the fleet page shows of it."""
+
+import json
+from typing import Any
+
+import redis
+from django.db import transaction
+
+from aivd_web.kernel.publish import publish_on_commit
+from scheduling.models import Node, Placement
+from scheduling.runtime import FLEET_GROUP
+from scheduling.services import redis_client
+from scheduling.services.heartbeat import VIEW_PREFIX
+
+BREAKERS = ("closed", "half-open", "open")
+
+
+def snapshot() -> list[dict[str, Any]]:
+    """Every Node: what is known of it in the database, and what the workers see of it right now."""
+    views = worker_views()
+    nodes = Node.objects.prefetch_related("placements__served_model")
+    return [_node_json(node, [view["nodes"].get(node.name) for view in views]) for node in nodes]
+
+
+def worker_views() -> list[dict[str, Any]]:
+    """The views that live workers left in Redis; none where Redis is away."""
+    client = redis_client.get()
+    try:
+        keys = list(client.scan_iter(f"{VIEW_PREFIX}*", count=100))
+        texts = client.mget(keys) if keys else []
+    except redis.RedisError:
+        return []
+    return [json.loads(text) for text in texts if text]
+
+
+@transaction.atomic
+def set_draining(*, node: Node, draining: bool, by: str) -> Node:
+    """Take the Node out of rotation, or back in. What runs there finishes."""
+    Node.objects.filter(pk=node.pk).update(draining=draining)
+    node.draining = draining
+    hint = {"type": "node", "name": node.name, "draining": draining, "by": by}
+    publish_on_commit(FLEET_GROUP, {"type": "fleet.hint", "hint": hint})
+    return node
+
+
+@transaction.atomic
+def ensure_node(*, name: str, kind: str, grpc_url: str, models: tuple[str, ...], capacity: int = 1) -> Node:
+    """The Node of this name, with this address and exactly these models. Running it twice changes nothing."""
+    node, _ = Node.objects.update_or_create(
+        name=name, defaults={"kind": kind, "grpc_url": grpc_url, "capacity": capacity}
+    )
+    for model in models:
+        Placement.objects.get_or_create(node=node, model=model)
+    Placement.objects.filter(node=node).exclude(model__in=models).delete()
+    return node
+
+
+def _node_json(node: Node, views: list[dict[str, Any] | None]) -> dict[str, Any]:
+    seen = [view for view in views if view]
+    newest = seen[-1] if seen else {}
+    return {
+        "name": node.name,
+        "kind": node.kind,
+        "health": node.health,
+        "health_detail": node.health_detail,
+        "draining": node.draining,
+        "capacity": node.capacity,
+        "last_ready_at": node.last_ready_at.isoformat() if node.last_ready_at else None,
+        "models": [_placement_json(placement) for placement in node.placements.all()],
+        "load": {
+            "outstanding": sum(view["outstanding"] for view in seen),
+            "waiting_ms": max((view["queue_ms"] for view in seen), default=None),
+            "service_ms": newest.get("service_ms", {}),
+        },
+        "link": {
+            "rtt_ms": newest.get("rtt_ms"),
+            "bandwidth_bytes_s": newest.get("bandwidth_bytes_s"),
+        },
+        # The worst that any worker sees: one that has just failed there knows more than the others.
+        "breaker": max((view["breaker"] for view in seen), key=BREAKERS.index, default=None),
+    }
+
+
+def _placement_json(placement: Placement) -> dict[str, Any]:
+    served = placement.served_model
+    return {
+        "model": placement.model,
+        "served_model": str(served) if served else None,
+        "version": served.version if served else None,
+        "digest": served.digest if served else None,
+    }
