@@ -14,7 +14,7 @@ export default defineConfig({
     // Fonts and icons stay files: the content security policy allows no data: fonts.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
-    rollupOptions: {
+    rolldownOptions: {
       input: {
         shell: "src/entries/shell.ts",
         live: "src/entries/live.tsx",

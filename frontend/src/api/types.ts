@@ -5,12 +5,15 @@ export type Verdict = "accept" | "reject" | "unsure";
 /** x0, y0, x1, y1 in pixels of the stored frame; x right, y down. */
 export type BoxXyxy = readonly [number, number, number, number];
 
+/** Lines, stations and classes are numbered; frames, regions and descriptions carry UUIDs. */
 export interface Named {
-  id: string;
+  id: number;
   name: string;
 }
 
 export interface DefectClass extends Named {
+  /** As people read it; may be empty. */
+  title?: string;
   colour_index: number;
 }
 
@@ -55,12 +58,13 @@ export interface Decision {
 
 export interface Mark {
   detection: string | null;
-  defect_class: string;
+  /** Id of the DefectClass. */
+  defect_class: number;
   box_xyxy: BoxXyxy;
 }
 
 export interface Review {
-  id: string;
+  id: number;
   reviewer: string;
   verdict: Verdict;
   note: string;
@@ -86,7 +90,9 @@ export interface Frame {
   id: string;
   station: Named;
   line: Named;
-  inspection: string | null;
+  inspection: number | string | null;
+  /** What the sender called it. */
+  name?: string;
   part_id: string | null;
   sha256: string;
   width: number;
@@ -106,12 +112,16 @@ export interface Frame {
 }
 
 export interface Station extends Named {
-  line: string;
+  line: Named | number;
+}
+
+export interface Line extends Named {
+  site: Named | string;
 }
 
 export interface Me {
   username: string;
-  roles: { line: string; role: string }[];
+  roles: { line: Named | number | string; role: string }[];
   can: Record<string, boolean>;
 }
 
@@ -128,32 +138,42 @@ export interface Alternative {
 }
 
 export interface Dispatch {
-  id: string;
-  at: string;
+  id: number;
+  sent_at: string;
   model: string;
   node: string | null;
-  state: string;
+  outcome: "running" | "ok" | "failed" | "late";
+  attempt: number;
   reason: string;
   policy: string | null;
   predicted_ms: number | null;
   measured_ms: number | null;
   alternatives: Alternative[];
+  error_code?: string | null;
+  error_detail?: string | null;
+}
+
+export interface NodeModel {
+  model: string;
+  name: string | null;
+  version: string | null;
+  runtime: string | null;
 }
 
 export interface FleetNode {
   name: string;
-  kind: string;
-  state: string;
+  kind: "edge" | "cloud";
+  health: "unknown" | "ready" | "unreachable" | "wrong_contract";
   /** Why the node is in this state, in words. */
-  state_reason: string | null;
+  health_detail: string;
   draining: boolean;
-  breaker: string;
-  in_flight: number;
-  credits: number | null;
+  capacity: number;
+  in_flight: number | null;
   queue: number | null;
   link_ms: number | null;
-  models: { name: string; version: string; runtime: string | null; service_ms: number | null }[];
-  last_seen_at: string | null;
+  breaker: string | null;
+  last_ready_at: string | null;
+  models: NodeModel[];
 }
 
 export interface Refusal {

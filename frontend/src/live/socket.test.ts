@@ -133,12 +133,15 @@ describe("a socket that comes back", () => {
     expect(opened[0]?.closed).toBe(true);
   });
 
-  test.each(["not json", "7", "null", new ArrayBuffer(3)])("ignores a message that is no object: %s", (data) => {
-    socketUnderTest().start();
-    latest().onopen?.();
-    latest().onmessage?.({ data });
-    expect(messages).toEqual([]);
-  });
+  test.each(["not json", "7", "null", new ArrayBuffer(3)])(
+    "ignores a message that is no object: %s",
+    (data) => {
+      socketUnderTest().start();
+      latest().onopen?.();
+      latest().onmessage?.({ data });
+      expect(messages).toEqual([]);
+    },
+  );
 });
 
 test.each([

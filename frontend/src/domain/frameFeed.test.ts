@@ -1,0 +1,91 @@
+import { beforeEach, describe, expect, test } from "vitest";
+
+import { aFrame, aRegion } from "../testing";
+import { FrameFeed } from "./frameFeed";
+
+let feed: FrameFeed;
+const ids = () => feed.snapshot().shown.map(({ id }) => id);
+const writing = (id: string, state: "pending" | "done") =>
+  aFrame({ id, regions: [aRegion({ id: `r-${id}`, description: { id: null, state, text: null } })] });
+
+beforeEach(() => {
+  feed = new FrameFeed(3);
+});
+
+describe("the newest frames of a line", () => {
+  test("stand newest first and no more than fit", () => {
+    feed.put(["02", "04", "01", "03"].map((id) => aFrame({ id })));
+    expect(ids()).toEqual(["04", "03", "02"]);
+  });
+
+  test("change in place when REST says more about them", () => {
+    feed.put([aFrame({ id: "01" }), aFrame({ id: "02" })]);
+    feed.put([aFrame({ id: "01", state: "decided" })]);
+    expect(ids()).toEqual(["02", "01"]);
+    expect(feed.snapshot().shown[1]?.state).toBe("decided");
+  });
+
+  test("do not move while the person reads, but are counted", () => {
+    feed.put([aFrame({ id: "01" })]);
+    feed.setHolding(true);
+    feed.put([aFrame({ id: "02" }), aFrame({ id: "03" })]);
+    feed.put([aFrame({ id: "03", state: "decided" })]);
+    expect(ids()).toEqual(["01"]);
+    expect(feed.snapshot().held).toBe(2);
+  });
+
+  test("come in when asked for, and the list rests again", () => {
+    feed.put([aFrame({ id: "01" })]);
+    feed.setHolding(true);
+    feed.put([aFrame({ id: "02" })]);
+    feed.release();
+    feed.put([aFrame({ id: "03" })]);
+    expect(ids()).toEqual(["02", "01"]);
+    expect(feed.snapshot().held).toBe(1);
+  });
+
+  test("come in when the hold ends", () => {
+    feed.put([aFrame({ id: "01" })]);
+    feed.setHolding(true);
+    feed.put([aFrame({ id: "02" })]);
+    feed.setHolding(false);
+    expect(ids()).toEqual(["02", "01"]);
+    expect(feed.snapshot().held).toBe(0);
+  });
+
+  test("still change in place during a hold", () => {
+    feed.put([aFrame({ id: "01" })]);
+    feed.setHolding(true);
+    feed.put([aFrame({ id: "01", state: "decided" })]);
+    expect(feed.snapshot().shown[0]?.state).toBe("decided");
+  });
+});
+
+describe("text that is being written", () => {
+  const hint = (n: number, text: string) =>
+    ({ type: "describe.token", id: "01", region: "r-01", text, n }) as const;
+
+  test("grows with each hint; one that is late or repeated changes nothing", () => {
+    feed.put([writing("01", "pending")]);
+    feed.token(hint(2, "a bro"));
+    feed.token(hint(5, "a broken trace"));
+    feed.token(hint(2, "a bro"));
+    expect(feed.snapshot().typing.get("r-01")).toEqual({ text: "a broken trace", tokens: 5 });
+  });
+
+  test("gives way to the finished description", () => {
+    feed.put([writing("01", "pending")]);
+    feed.token(hint(2, "a bro"));
+    feed.put([writing("01", "done")]);
+    expect(feed.snapshot().typing.size).toBe(0);
+  });
+});
+
+test("listeners hear of a change until they leave", () => {
+  let calls = 0;
+  const leave = feed.subscribe(() => calls++);
+  feed.put([aFrame()]);
+  leave();
+  feed.put([aFrame({ id: "0002" })]);
+  expect(calls).toBe(1);
+});

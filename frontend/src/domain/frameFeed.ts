@@ -1,0 +1,99 @@
+/**
+ * The newest frames of a line, as a calm list: while the person reads (holds), nothing moves.
+ *
+ * Frames on screen are always updated in place; frames that arrive during a hold wait behind a count.
+ * Knows no DOM, no socket and no clock.
+ */
+import type { Frame, Region, TokenHint } from "../api/types";
+
+export interface Typing {
+  text: string;
+  tokens: number;
+}
+
+export interface FeedState {
+  /** Newest first, at most `limit`. */
+  shown: readonly Frame[];
+  /** Arrived during the hold, not shown yet. */
+  held: number;
+  holding: boolean;
+  /** What models are writing at this moment, by region id. */
+  typing: ReadonlyMap<string, Typing>;
+}
+
+const EMPTY: FeedState = { shown: [], held: 0, holding: false, typing: new Map() };
+
+export class FrameFeed {
+  private state: FeedState = EMPTY;
+  private readonly waiting = new Map<string, Frame>();
+  private readonly listeners = new Set<() => void>();
+
+  constructor(private readonly limit = 48) {}
+
+  readonly snapshot = (): FeedState => this.state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  /** Frames as REST tells them now: known ones change in place, new ones are shown or held. */
+  put(frames: readonly Frame[]): void {
+    const known = new Map(this.state.shown.map((frame) => [frame.id, frame]));
+    const hadSome = known.size > 0;
+    for (const frame of frames) {
+      if (known.has(frame.id) || !this.state.holding || !hadSome) known.set(frame.id, frame);
+      else this.waiting.set(frame.id, frame);
+    }
+    this.show([...known.values()]);
+  }
+
+  setHolding(holding: boolean): void {
+    if (holding === this.state.holding) return;
+    this.change({ holding });
+    if (!holding) this.release();
+  }
+
+  /** Show what waited. The hold itself stays, so that the list rests again afterwards. */
+  release(): void {
+    const all = [...this.waiting.values(), ...this.state.shown];
+    this.waiting.clear();
+    this.show(all);
+  }
+
+  /** Hints may be lost, repeated or late: only one with more tokens than we have is news. */
+  token(hint: TokenHint): void {
+    const before = this.state.typing.get(hint.region);
+    if (before !== undefined && hint.n <= before.tokens) return;
+    const typing = new Map(this.state.typing);
+    typing.set(hint.region, { text: hint.text, tokens: hint.n });
+    this.change({ typing });
+  }
+
+  private show(frames: Frame[]): void {
+    const shown = frames.sort(newestFirst).slice(0, this.limit);
+    const writing = new Set(
+      [...shown, ...this.waiting.values()].flatMap((frame) =>
+        frame.regions.filter(isWriting).map((r) => r.id),
+      ),
+    );
+    const typing = new Map([...this.state.typing].filter(([region]) => writing.has(region)));
+    this.change({ shown, held: this.waiting.size, typing });
+  }
+
+  private change(part: Partial<FeedState>): void {
+    this.state = { ...this.state, ...part };
+    for (const listener of this.listeners) listener();
+  }
+}
+
+/** Whether the Description of this region is still to come; a finished one ends the typing. */
+export function isWriting(region: Region): boolean {
+  const state = region.description?.state;
+  return state === undefined || state === "pending" || state === "streaming";
+}
+
+/** Frame ids are UUIDs of version 7: their order is the order of receipt. */
+function newestFirst(a: Frame, b: Frame): number {
+  return a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}

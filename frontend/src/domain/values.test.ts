@@ -1,0 +1,118 @@
+/** Tables for the small pure functions: geometry, numbers in words, throughput, trouble in words. */
+import { describe, expect, test } from "vitest";
+
+import { aNode, aRegion } from "../testing";
+import { troubles } from "./degraded";
+import { ago, formatBytes, formatMs, formatScore, plural } from "./format";
+import { boxInWords, drawable, surroundings } from "./region";
+import { Throughput, median } from "./throughput";
+
+describe("geometry", () => {
+  test.each([
+    ["in the middle", [100, 100, 120, 110], { x: 70, y: 70, width: 80, height: 70 }],
+    ["cut at the upper left", [0, 0, 20, 20], { x: 0, y: 0, width: 50, height: 50 }],
+    ["cut at the lower right", [620, 620, 640, 640], { x: 590, y: 590, width: 50, height: 50 }],
+    ["a speck still gets room", [100, 100, 102, 102], { x: 88, y: 88, width: 26, height: 26 }],
+  ] as const)("surroundings of a box %s", (_name, box, expected) => {
+    expect(surroundings(box, [640, 640])).toEqual(expected);
+  });
+
+  test("draws what is certain enough, small boxes on top of large ones", () => {
+    const regions = [
+      aRegion({ id: "small", box_xyxy: [0, 0, 5, 5], score: 0.9 }),
+      aRegion({ id: "large", box_xyxy: [0, 0, 50, 50], score: 0.5 }),
+      aRegion({ id: "unsure", score: 0.2 }),
+    ];
+    expect(drawable(regions, 0.5).map(({ id }) => id)).toEqual(["large", "small"]);
+  });
+
+  test("a box in words", () => {
+    expect(boxInWords([411.6, 96.2, 435.6, 127.2])).toBe("24 × 31 px at 412, 96");
+  });
+});
+
+describe("numbers carry units", () => {
+  test.each([
+    [4.23, "4.2 ms"],
+    [41.7, "42 ms"],
+    [1234, "1.23 s"],
+    [12_340, "12.3 s"],
+    [125_000, "2 min 5 s"],
+    [null, "not measured"],
+    [undefined, "not measured"],
+  ])("%d ms is %s", (ms, expected) => {
+    expect(formatMs(ms)).toBe(expected);
+  });
+
+  test.each([
+    [999, "999 B"],
+    [61_400, "61 kB"],
+    [2_340_000, "2.3 MB"],
+  ])("%d bytes is %s", (bytes, expected) => {
+    expect(formatBytes(bytes)).toBe(expected);
+  });
+
+  test.each([
+    [1, "just now"],
+    [12, "12 s ago"],
+    [61, "1 min ago"],
+    [7300, "2 h ago"],
+    [200_000, "2 d ago"],
+    [-5, "just now"],
+  ])("%d seconds ago reads %s", (seconds, expected) => {
+    const now = Date.parse("2026-03-02T10:00:00Z");
+    expect(ago(new Date(now - seconds * 1000).toISOString(), now)).toBe(expected);
+  });
+
+  test("scores and counts", () => {
+    expect(formatScore(0.914)).toBe("91 %");
+    expect([plural(1, "frame"), plural(2, "frame")]).toEqual(["1 frame", "2 frames"]);
+  });
+});
+
+describe("throughput", () => {
+  test("counts the last minute only", () => {
+    const meter = new Throughput();
+    for (const at of [0, 30_000, 61_000]) meter.add(at);
+    expect(meter.lastMinute(61_000)).toBe(2);
+    expect(meter.lastMinute(200_000)).toBe(0);
+  });
+
+  test.each([
+    [[], null],
+    [[3], 3],
+    [[9, 1, 5], 5],
+    [[4, 1, 2, 3], 2.5],
+  ])("the median of %j is %s", (values, expected) => {
+    expect(median(values)).toBe(expected);
+  });
+});
+
+describe("trouble in words", () => {
+  const down = { health: "unreachable" } as const;
+  const edge = aNode();
+  const cloud = aNode({ name: "cloud-1", kind: "cloud" });
+  const now = Date.parse("2026-03-02T11:00:00Z");
+  const at = new Date("2026-03-02T10:42:00Z").toLocaleTimeString("en-GB", {
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+
+  test.each([
+    ["all is well", [edge, cloud], []],
+    ["one of two edge nodes is down", [{ ...edge, ...down }, edge, cloud], []],
+    [
+      "the cloud is away",
+      [edge, { ...cloud, ...down }],
+      [`Cloud unreachable since ${at}: 37 descriptions pending. Decisions go on.`],
+    ],
+    [
+      "no edge node is there",
+      [{ ...edge, ...down }, cloud],
+      [`No edge node answers since ${at}: frames are stored and wait.`],
+    ],
+    ["there are no nodes yet", [], []],
+  ])("%s", (_name, nodes, expected) => {
+    expect(troubles(nodes, 37, now).map(({ sentence }) => sentence)).toEqual(expected);
+  });
+});
