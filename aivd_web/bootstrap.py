@@ -6,8 +6,8 @@ from pathlib import Path
 
 from django.contrib.auth import get_user_model
 
-from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 from scheduling.services import fleet
+from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 
 ADMIN = "admin"
 MODELS = {"edge": (EDGE_DETECTOR.model,), "cloud": (DESCRIBER.model,)}

@@ -36,6 +36,7 @@ app.conf.update(
             "schedule": 1.0,
             "options": {"queue": "housekeeping", "expires": 2},
         },
+        "resume-demo": {"task": "aivd_web.demo.resume", "schedule": 10.0, "options": {"expires": 10}},
     },
 )
 app.autodiscover_tasks()

@@ -19,7 +19,7 @@ from scheduling.policy import get_policy
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Item, Placed, Policy
-from scheduling.triton import NodeClient, NodeError
+from scheduling.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
 
 MAX_ATTEMPTS = 3
 CREDIT_TTL_S = 90.0
@@ -35,24 +35,18 @@ class Credits(Protocol):
     def give(self, node: str, request_id: str) -> None: ...
 
 
-class Meta(Protocol):
-    """Who answered: common to the answers of both models."""
+@dataclass(frozen=True)
+class Reported:
+    """What a Node said of itself and of its work, in the same words for every kind of answer."""
 
     model: str
     version: str
     digest: str
     runtime: str
-
-
-class Answer(Protocol):
-    @property
-    def meta(self) -> Meta: ...
-    @property
-    def service_ms(self) -> float: ...
-    @property
-    def queue_ms(self) -> float: ...
-    @property
-    def batch(self) -> int: ...
+    class_names: tuple[str, ...]
+    service_ms: float
+    queue_ms: float
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ class FleetRuntime:
         self,
         *,
         credits: Credits,
-        client_for: Callable[[str, str], NodeClient],
+        client_for: Callable[[Node], NodeClient],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.credits = credits
@@ -143,7 +137,7 @@ class FleetRuntime:
             return list(self._rows.values())
 
     def client(self, name: str) -> NodeClient:
-        return self._client_for(name, self._rows[name].grpc_url)
+        return self._client_for(self._rows[name])
 
     def probed(self, name: str, *, elapsed_ms: float | None, ok: bool) -> None:
         with self._lock:
@@ -220,19 +214,22 @@ class FleetRuntime:
                 raise
             return self._answered(sending, answer, (self.clock() - started) * 1000)
 
-    def _answered(self, sending: Sending, answer: Any, measured_ms: float) -> Answered:
+    def _answered(
+        self, sending: Sending, answer: DetectAnswer | DescribeAnswer, measured_ms: float
+    ) -> Answered:
+        reported = _reported(answer)
         with self._lock:
             state = self.state.nodes.get(sending.node)
             if state is not None:
                 state.answered(
-                    sending.request_id, self.clock(), answer.service_ms, answer.queue_ms, answer.batch
+                    sending.request_id, self.clock(), reported.service_ms, reported.queue_ms, reported.batch
                 )
         self.credits.give(sending.node, sending.request_id)
-        model_id = self._served_model(sending, answer.meta)
+        model_id = self._served_model(sending, reported)
         row = sending.dispatch
         assert row is not None
         row.served_model_id = model_id
-        row.measured_ms, row.queue_ms, row.service_ms = measured_ms, answer.queue_ms, answer.service_ms
+        row.measured_ms, row.queue_ms, row.service_ms = measured_ms, reported.queue_ms, reported.service_ms
         row.outcome = Dispatch.Outcome.OK
 
         def book() -> None:
@@ -247,7 +244,11 @@ class FleetRuntime:
         row = sending.dispatch
         assert row is not None
         row.measured_ms = elapsed_s * 1000
-        row.outcome, row.error_code, row.error_detail = Dispatch.Outcome.FAILED, error.code, error.detail[:1000]
+        row.outcome, row.error_code, row.error_detail = (
+            Dispatch.Outcome.FAILED,
+            error.code,
+            error.detail[:1000],
+        )
         row.save(update_fields=["measured_ms", "outcome", "error_code", "error_detail"])
         self._tell(row)
         log.warning("%s on %s failed (%s): %s", row.model, sending.node, error.code, error.detail)
@@ -306,20 +307,19 @@ class FleetRuntime:
             sent_at=datetime.now(UTC),
         )
 
-    def _served_model(self, sending: Sending, meta: Meta) -> int:
+    def _served_model(self, sending: Sending, reported: Reported) -> int:
         """The row of what answered; also noted on the Node's Placement when it changes."""
         model = sending.request.item.model
-        key = (sending.node, model, meta.model, meta.version, meta.digest, meta.runtime)
+        key = (sending.node, model, reported.model, reported.version, reported.digest, reported.runtime)
         if key not in self._models:
             kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
-            names = list(getattr(meta, "class_names", ()))
             row, _ = ServedModel.objects.get_or_create(
                 kind=kind,
-                name=meta.model,
-                version=meta.version,
-                digest=meta.digest,
-                runtime=meta.runtime,
-                defaults={"class_names": names},
+                name=reported.model,
+                version=reported.version,
+                digest=reported.digest,
+                runtime=reported.runtime,
+                defaults={"class_names": list(reported.class_names)},
             )
             Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
             self._models[key] = row.pk
@@ -362,6 +362,16 @@ def dispatch_json(row: Dispatch) -> dict[str, Any]:
         "error_code": row.error_code,
         "error_detail": row.error_detail,
     }
+
+
+def _reported(answer: DetectAnswer | DescribeAnswer) -> Reported:
+    if isinstance(answer, DetectAnswer):
+        meta, timings = answer.meta, answer.meta.timings
+        who = (meta.model, meta.version, meta.digest, meta.runtime, meta.class_names)
+        return Reported(*who, timings.service_ms, timings.queue_ms, timings.batch)
+    done = answer.done
+    who = (done.model, done.version, done.digest, done.runtime, ())
+    return Reported(*who, done.timings.service_ms, done.timings.queue_ms, 1)
 
 
 def _view(state: NodeState, now: float) -> dict[str, Any]:

@@ -90,7 +90,9 @@ class Step(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
-    not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="Wait this long after a failed attempt"
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_epoch = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=80, blank=True)

@@ -1,4 +1,4 @@
-"""The first site of a new installation: a line of bare printed circuit boards, so that there is something to look at."""
+"""The first site of a new installation: a line of bare printed circuit boards, to have something to look at."""
 
 from django.db import transaction
 

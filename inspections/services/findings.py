@@ -61,9 +61,7 @@ def commit_detections(
     Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    said = decide.by_findings(
-        [decide.Finding(d.defect_class.name, d.score, d.counts) for d in detections]
-    )
+    said = decide.by_findings([decide.Finding(d.defect_class.name, d.score, d.counts) for d in detections])
     if decide.write(frame=frame, said=said, now=now):
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
     if frame.station.describe and any(detection.counts for detection in detections):

@@ -1,4 +1,4 @@
-"""Take in a picture: when this returns, the Frame, its first Step and its event are committed and the file is on disk."""
+"""Take in a picture: when this returns, Frame, first Step and event are committed and the file is on disk."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

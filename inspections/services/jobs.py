@@ -179,9 +179,7 @@ def _describe_request(frame: Frame, detections: Sequence[Detection]) -> Describe
         prompt_version=prompts.PROMPT_VERSION,
         frame_size_wh=(frame.width, frame.height),
         class_names=names,
-        regions=tuple(
-            RegionRequest(str(d.pk), d.box_xyxy, d.defect_class.name, d.score) for d in detections
-        ),
+        regions=tuple(RegionRequest(str(d.pk), d.box_xyxy, d.defect_class.name, d.score) for d in detections),
     )
 
 

@@ -112,15 +112,15 @@ def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime, cou
 def fail(*, claim: Claim, code: str, detail: str) -> None:
     """Set the Step aside as a dead letter; a Frame that could not be inspected is held."""
     now = timezone.now()
-    _settle(
-        claim, state=Step.State.FAILED, finished_at=now, error_code=code, error_detail=detail[:1000]
-    )
+    _settle(claim, state=Step.State.FAILED, finished_at=now, error_code=code, error_detail=detail[:1000])
     frame = Frame.objects.select_for_update().get(pk=claim.frame_id)
     changes = [events.Change("frame.failed", frame.pk, {"step": claim.kind, "code": code})]
     if claim.kind == Step.Kind.DETECT:
         said = decide.could_not_inspect(detail)
         if decide.write(frame=frame, said=said, now=now):
-            changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
+            changes.append(
+                events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code})
+            )
     if complete_if_no_step_open(frame=frame, now=now):
         changes.append(events.Change("frame.complete", frame.pk))
     events.record_all(line_id=frame.line_id, changes=changes)
@@ -142,7 +142,9 @@ def reap(*, now: datetime) -> int:
 
 def hold_overdue(*, now: datetime) -> int:
     """The line needs an answer at its deadline: where there is none, the answer is `hold`."""
-    locked = Frame.objects.overdue(now).select_related("station").select_for_update(of=("self",), skip_locked=True)
+    locked = (
+        Frame.objects.overdue(now).select_related("station").select_for_update(of=("self",), skip_locked=True)
+    )
     overdue = locked.order_by("line_id", "pk")[:200]
     by_line: dict[int, list[events.Change]] = {}
     for frame in overdue:

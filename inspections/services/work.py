@@ -10,7 +10,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -129,7 +129,9 @@ class Worker:
                 job(
                     claim=claim,
                     frame=frame,
-                    carry_out=lambda send, timeout_s: self.fleet.carry_out(sending, send, timeout_s=timeout_s),
+                    carry_out=lambda send, timeout_s: self.fleet.carry_out(
+                        sending, send, timeout_s=timeout_s
+                    ),
                     budgets=self.budgets,
                 )
             except steps.LateHolder as late:
@@ -138,7 +140,7 @@ class Worker:
                 self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
             except jobs.BadMedia as bad:
                 self.fleet.release(sending)
-                self._settle(lambda: steps.fail(claim=claim, code="bad_media", detail=str(bad)))
+                self._set_aside(claim, "bad_media", str(bad))
             except DatabaseError as error:
                 # PostgreSQL is away or refused: the lease runs out and the Step is taken up again.
                 log.warning("Step %s was not committed: %s", claim.step_id, error)
@@ -160,7 +162,10 @@ class Worker:
             )
         )
 
-    def _settle(self, write) -> None:  # type: ignore[no-untyped-def]
+    def _set_aside(self, claim: steps.Claim, code: str, detail: str) -> None:
+        self._settle(lambda: steps.fail(claim=claim, code=code, detail=detail))
+
+    def _settle(self, write: Callable[[], None]) -> None:
         """Write an outcome that may be lost: if it is, the lease runs out and the reaper does the same."""
         with contextlib.suppress(steps.LateHolder, DatabaseError):
             write()

@@ -44,20 +44,17 @@ def beat(*, fleet: FleetRuntime) -> None:
 
 def _probe(fleet: FleetRuntime, row: Node) -> tuple[str, str]:
     """Ask the Node how it is; a Node that was given up gets a canary before it is trusted again."""
-    try:
-        client = fleet.client(row.name)
-        started = time.monotonic()
-        answer = client.probe(timeout_s=PROBE_S)
-        elapsed_ms = (time.monotonic() - started) * 1000
-    except NodeError as error:
+    client = fleet.client(row.name)
+    models = [placement.model for placement in row.placements.all()]
+    answer = client.probe(timeout_s=PROBE_S, models=models)
+    differing = [f"{name}: {text}" for name, probe in answer.models.items() for text in probe.differences]
+    if differing:
+        return Node.Health.WRONG_CONTRACT, "; ".join(differing)
+    if not answer.ready or not all(answer.usable(model) for model in models):
         fleet.probed(row.name, elapsed_ms=None, ok=False)
-        return Node.Health.UNREACHABLE, error.detail
-    if answer.differences:
-        return Node.Health.WRONG_CONTRACT, "; ".join(answer.differences)
-    if not answer.ready:
-        fleet.probed(row.name, elapsed_ms=None, ok=False)
-        return Node.Health.UNREACHABLE, answer.detail
-    fleet.probed(row.name, elapsed_ms=elapsed_ms, ok=True)
+        missing = [model for model in models if not answer.usable(model)]
+        return Node.Health.UNREACHABLE, answer.error or f"It does not serve {', '.join(missing)} yet."
+    fleet.probed(row.name, elapsed_ms=answer.latency_ms, ok=True)
     return _canary(fleet, row, client)
 
 
@@ -85,7 +82,9 @@ def _note(row: Node, health: str, detail: str) -> None:
     changed = Node.objects.filter(pk=row.pk).exclude(health=health, health_detail=detail[:500])
     if changed.update(health=health, health_detail=detail[:500], **seen):
         log.info("Node %s is %s %s", row.name, health, detail)
-        publish(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "node", "name": row.name, "health": health}})
+        publish(
+            FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "node", "name": row.name, "health": health}}
+        )
     elif seen and stale:
         Node.objects.filter(pk=row.pk).update(**seen)
 
@@ -94,7 +93,9 @@ def tell_view(fleet: FleetRuntime) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
     view = {"at": time.time(), "nodes": fleet.view()}
     try:
-        redis_client.get().set(f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}", json.dumps(view), ex=VIEW_TTL_S)
+        redis_client.get().set(
+            f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}", json.dumps(view), ex=VIEW_TTL_S
+        )
     except redis.RedisError as error:
         log.debug("The fleet view was not told: %s", error)
 
