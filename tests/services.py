@@ -1,7 +1,7 @@
 """A real PostgreSQL and a real Redis for the suite, started by the launcher's own code in a folder of the suite.
 
 One of each for the whole run, thrown away afterwards, so this database alone may skip its fsync. The folder is
-`AIVD_VAR`, which `aivd_web.settings.test` points at a fresh temporary folder before anything reads it.
+`AIVD_VAR`, which `tests.settings` points at a fresh temporary folder before anything reads it.
 """
 
 import shutil

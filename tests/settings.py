@@ -8,7 +8,7 @@ if "aivd-test-" not in os.environ.get("AIVD_VAR", ""):
     os.environ["AIVD_VAR"] = tempfile.mkdtemp(prefix="aivd-test-")
     os.chmod(os.environ["AIVD_VAR"], 0o711 if os.geteuid() == 0 else 0o700)
 
-from aivd_web.settings import *  # noqa: E402, F403
+from aivd_web.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
