@@ -25,8 +25,8 @@ WORDS = ("A ", "notch ", "at ", "the ", "left ", "edge ", "of ", "the ", "trace.
 class ConstantDetector:
     """Three regions in every frame, at a quarter, a half and three quarters of its size.
 
-    `service_ms` is slept for each frame of a batch. A 13 pixels wide frame makes it fail, a 17 pixels wide one
-    is bad, so that a test can see both.
+    `service_ms` is slept for each frame of a batch. A 13 pixels wide frame makes it fail and a 17 pixels wide
+    one is bad, so that a test can see both.
     """
 
     name = "constant-detector"
@@ -104,7 +104,7 @@ def _answer(region: RegionRequest, crop: Rgb) -> AnswerEvent:
 
 
 class WrongDetector(ConstantDetector):
-    """Breaks the contract in the way `how` says: a score that is no number, a class out of range, a box inside out."""
+    """Breaks the contract as `how` says: "nan" score, "class" out of range, "box" inside out."""
 
     def __init__(self, how: str) -> None:
         super().__init__(scores="nan,0.5" if how == "nan" else "")

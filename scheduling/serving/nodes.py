@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import ipaddress
 import os
+import re
 import sys
 import sysconfig
 import zlib
@@ -55,8 +56,8 @@ class NodeSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.name or not self.name.replace("-", "").isalnum() or not self.name.isascii():
-            raise ValueError(f"A node's name is letters, digits and dashes, not {self.name!r}.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", self.name):
+            raise ValueError(f"A node's name is letters, digits, - and _, not {self.name!r}.")
         unknown = set(self.models) - set(MODELS)
         if unknown or not self.models:
             raise ValueError(f"Node {self.name} can serve {', '.join(MODELS)}; asked for {self.models}.")
@@ -166,11 +167,7 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
 
 def _environment(spec: NodeSpec, wheel: Wheel, base: Mapping[str, str]) -> dict[str, str]:
     """Only what a node needs: the secrets of the web application stay out of its environment."""
-    kept = {
-        name: value
-        for name, value in base.items()
-        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
-    }
+    kept = {name: value for name, value in base.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
     environment = kept | {
         # The stub asks the first python3 on PATH for its packages and ignores PYTHONPATH.
         "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), base.get("PATH", os.defpath)]),

@@ -1,0 +1,173 @@
+"""Real Triton nodes for tests: fixtures that start `tritonserver` from the wheel on free loopback ports.
+
+`constant_node` serves models with known answers and is shared by the whole run; a test that kills or stops a
+node makes its own with `make_node`.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from scheduling.serving.nodes import NodeSpec, node_command, prepare_node
+from scheduling.triton import NodeClient
+
+START_TIMEOUT_S = 60.0
+CONSTANT_DETECTOR = "python:tests.node_fakes:ConstantDetector"
+CONSTANT_DESCRIBER = "python:tests.node_fakes:ConstantDescriber"
+TEST_MODELS = {"AIVD_ALLOW_TEST_MODELS": "1"}
+
+
+@dataclass
+class RunningNode:
+    """A node process that a test started, and a client of it."""
+
+    spec: NodeSpec
+    layout_dir: Path
+    log_path: Path
+    process: subprocess.Popen[bytes]
+    client: NodeClient
+    started_in_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def grpc_url(self) -> str:
+        return self.spec.grpc_url
+
+    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        ends_at = time.monotonic() + timeout_s
+        while not self.client.probe(timeout_s=1.0, models=self.spec.models).ready:
+            if self.process.poll() is not None or time.monotonic() > ends_at:
+                pytest.fail(f"node {self.name} did not become ready:\n{self.log_path.read_text()[-4000:]}")
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL to the server process alone, as an out-of-memory killer would."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def model_process(self, model: str) -> int:
+        """The process id of the Python process that serves the model."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for child in children:
+            if f"/{model}/" in Path(f"/proc/{child}/cmdline").read_text():
+                return int(child)
+        raise AssertionError(f"node {self.name} has no process for {model}")
+
+    def close(self) -> None:
+        self.client.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGCONT)
+            os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(8)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(5)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
+    """A spec on free ports, with the constant test models unless `options` say otherwise."""
+    grpc_port, http_port, metrics_port = free_ports(3)
+    spec = NodeSpec(
+        name=name,
+        models=models or ("edge_detector", "describer"),
+        grpc_port=grpc_port,
+        http_port=http_port,
+        metrics_port=metrics_port,
+        detector=CONSTANT_DETECTOR,
+        describer=CONSTANT_DESCRIBER,
+        environment=TEST_MODELS,
+    )
+    return replace(spec, **options)  # type: ignore[arg-type]
+
+
+def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
+    """Start the node and wait until it is ready; the caller closes it."""
+    prepare_node(spec, layout_dir=layout_dir)
+    argv, environment = node_command(spec, layout_dir=layout_dir)
+    log_path = layout_dir / f"{spec.name}.log"
+    started = time.monotonic()
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    node = RunningNode(spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name))
+    try:
+        node.wait_ready()
+    except BaseException:
+        node.close()
+        raise
+    node.started_in_s = time.monotonic() - started
+    return node
+
+
+@pytest.fixture(scope="session")
+def node_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nodes")
+
+
+@pytest.fixture(scope="session")
+def constant_node(node_layout: Path) -> Iterator[RunningNode]:
+    """One node with both models, whose answers are constant. Leave it as you found it."""
+    node = start_node(node_spec("constant"), layout_dir=node_layout)
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="session")
+def template_node(node_layout: Path) -> Iterator[RunningNode]:
+    """One edge node with the classical detector that compares a frame with its golden template."""
+    spec = node_spec("template", "edge_detector", detector="template-difference", environment={})
+    node = start_node(spec, layout_dir=node_layout)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def make_node(node_layout: Path) -> Iterator[Callable[[NodeSpec], RunningNode]]:
+    """Starts nodes of the test's own and closes them after it."""
+    started: list[RunningNode] = []
+
+    def make(spec: NodeSpec) -> RunningNode:
+        node = start_node(spec, layout_dir=node_layout)
+        started.append(node)
+        return node
+
+    yield make
+    for node in started:
+        node.close()
+
+
+def picture(width: int = 64, height: int = 48, picture_format: str = "JPEG", mode: str = "RGB") -> bytes:
+    """An encoded picture with a gradient."""
+    buffer = BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert(mode).save(buffer, picture_format)
+    return buffer.getvalue()
