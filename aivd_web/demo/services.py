@@ -16,9 +16,7 @@ MAX_BOARDS = 10_000
 MAX_BOARDS_PER_S = 20
 
 
-def start(
-    *, station: Station, boards_per_s: float = 1.0, count: int = 100, by: AbstractBaseUser | None
-) -> DemoRun:
+def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: AbstractBaseUser | None) -> DemoRun:
     """Begin to send `count` generated boards to the station's stream. Raises Conflict while one is running."""
     if not 0 < boards_per_s <= MAX_BOARDS_PER_S or not 0 < count <= MAX_BOARDS:
         raise Unprocessable(

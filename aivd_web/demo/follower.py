@@ -1,0 +1,84 @@
+"""Follow a line's events over the websocket, and check that none is missing, doubled or out of order.
+
+Knows no Django: it is a client like a browser's, with a token.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from typing import Any
+
+import websockets
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+SILENCE_S = 6.0  # the server says its head every 2 s
+
+
+class Follower:
+    """`events` holds every numbered event in order; `faults` says what should never be seen."""
+
+    def __init__(self, url: str, token: str, *, after_seq: int = 0) -> None:
+        self.url = url
+        self.token = token
+        self.last_seq = after_seq
+        self.events: list[dict[str, Any]] = []
+        self.hints: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self.reconnects = 0
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Follower":
+        self._task = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def seen(self, type_: str) -> Counter[str]:
+        """How often each frame had an event of this type."""
+        return Counter(event["id"] for event in self.events if event["type"] == type_)
+
+    async def wait_for(self, type_: str, frames: set[str], *, timeout_s: float) -> set[str]:
+        """Wait until every one of `frames` had such an event; return those that did not in time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: not frames - self.seen(type_).keys())
+        return frames - self.seen(type_).keys()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError):
+                self.reconnects += 1
+                await asyncio.sleep(0.3)
+
+    async def _listen(self) -> None:
+        async with websockets.connect(
+            f"{self.url}?after_seq={self.last_seq}",
+            subprotocols=[websockets.Subprotocol(f"aivd.token.{self.token}")],
+            open_timeout=10,
+        ) as socket:
+            while True:
+                message = json.loads(await asyncio.wait_for(socket.recv(), SILENCE_S))
+                if message["type"] == "resync":
+                    return
+                await self._take(message)
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] in ("hello", "head"):
+            return
+        if "seq" not in message:
+            self.hints[message["type"]] += 1
+            return
+        if message["seq"] != self.last_seq + 1:
+            self.faults.append(f"event {message['seq']} came after {self.last_seq}")
+        self.last_seq = max(self.last_seq, message["seq"])
+        self.events.append(message)
+        async with self._changed:
+            self._changed.notify_all()
