@@ -208,9 +208,7 @@ def celery_broker_url() -> str:
 
 def open_to_others(folder: Path) -> bool:
     """Whether a user who owns nothing here may pass through `folder`; what is missing will be made so."""
-    return all(
-        bool(parent.stat().st_mode & stat.S_IXOTH) for parent in (folder, *folder.parents) if parent.exists()
-    )
+    return all(bool(parent.stat().st_mode & stat.S_IXOTH) for parent in (folder, *folder.parents) if parent.exists())
 
 
 def make_folder(folder: Path, mode: int) -> None:

@@ -1,0 +1,282 @@
+"""Start children in the order of their needs, keep them running, and stop them in the reverse order.
+
+One asyncio task for each child; every process is forked by the main thread, because the kernel's promise to end a
+child with its parent holds for the thread that forked it. It knows what a Child is and nothing about any of them.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aivd_web.launcher.children import Child
+from aivd_web.launcher.console import Console, LogFile
+from aivd_web.launcher.processes import ProcessMark, die_with_parent, end_group, mark_of, signal_group
+
+FIRST_BACKOFF_S = 0.2
+MAX_BACKOFF_S = 10.0
+STEADY_AFTER_S = 20.0
+"""A child that ran this long has recovered: its next crash is met with the first backoff again."""
+ASK_EVERY_S = 0.1
+MAX_CRASHES_BEFORE_READY = 5
+LOG_TAIL_LINES = 12
+
+
+class StartFailed(RuntimeError):
+    """A required child did not become ready; the text holds the end of its log."""
+
+
+class Supervised:
+    """One child and the process that stands for it at the moment."""
+
+    def __init__(self, child: Child, log: LogFile) -> None:
+        self.child = child
+        self.log = log
+        self.process: asyncio.subprocess.Process | None = None
+        self.mark: ProcessMark | None = None
+        self.ready = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.been_ready = False
+        self.stopping = False
+        self.restarts = 0
+
+    @property
+    def state(self) -> str:
+        if self.mark is None:
+            return "done" if self.been_ready and self.child.once else "waiting"
+        return "ready" if self.ready.is_set() else "starting"
+
+
+class Supervisor:
+    """Runs a table of children. `start` returns when all required ones are ready; then `stop` ends all."""
+
+    def __init__(self, children: Sequence[Child], *, console: Console, log_folder: Path, control_file: Path) -> None:
+        self.console = console
+        self._control_file = control_file
+        self._all = {child.name: Supervised(child, LogFile(log_folder / f"{child.name}.log")) for child in children}
+        self._failed: asyncio.Future[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> list[str]:
+        """Start everything; returns the names of the optional children that are not ready in their time."""
+        self._failed = asyncio.get_running_loop().create_future()
+        for name, one in self._all.items():
+            self._tasks[name] = asyncio.create_task(self._keep(one), name=name)
+        waits = [asyncio.create_task(self._wait_ready(one)) for one in self._all.values()]
+        everything = asyncio.gather(*waits)
+        try:
+            await asyncio.wait({everything, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
+            return [name for name in await everything if name]
+        finally:
+            everything.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await everything
+
+    async def stop(self) -> None:
+        """End all children; each goes only after everything that needs it has gone."""
+        await asyncio.gather(*(self._stop_one(one) for one in self._all.values()))
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for one in self._all.values():
+            one.log.close()
+        self._control_file.unlink(missing_ok=True)
+
+    async def _keep(self, one: Supervised) -> None:
+        """The life of one child: start, wait, start again."""
+        try:
+            for need in one.child.needs:
+                await self._all[need].ready.wait()
+            backoff_s, crashes = FIRST_BACKOFF_S, 0
+            while not one.stopping:
+                began = time.monotonic()
+                reason = await self._run_once(one, began)
+                if one.child.once and one.been_ready:
+                    return
+                if one.stopping:
+                    break
+                crashes = 0 if one.been_ready else crashes + 1
+                if one.child.required and crashes >= (1 if one.child.once else MAX_CRASHES_BEFORE_READY):
+                    self._fail(one, reason)
+                    return
+                if time.monotonic() - began > STEADY_AFTER_S:
+                    backoff_s = FIRST_BACKOFF_S
+                self.console.say(f"{one.child.name} ended ({reason}); it is started again in {backoff_s:g} s")
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+                one.restarts += 1
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self._fail(one, str(error) or type(error).__name__)
+        finally:
+            one.ended.set()
+
+    async def _run_once(self, one: Supervised, began: float) -> str:
+        """One process from start to end; returns why it ended."""
+        child = one.child
+        if child.prepare is not None:
+            await asyncio.to_thread(child.prepare)
+        if one.stopping:
+            return "stopping"
+        one.process = await asyncio.create_subprocess_exec(
+            *child.argv,
+            env=dict(child.env),
+            cwd=child.cwd,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=2**20,
+            start_new_session=True,
+            preexec_fn=die_with_parent(child.death_signal),
+            **(child.identity.popen_arguments() if child.identity else {}),
+        )
+        one.mark = mark_of(one.process.pid)
+        self._record()
+        pump = asyncio.create_task(self._pump(one, one.process))
+        watch = asyncio.create_task(self._watch_ready(one, began)) if not child.once else None
+        try:
+            status = await one.process.wait()
+        finally:
+            if watch is not None:
+                watch.cancel()
+        self._sweep_group(one)
+        await pump
+        one.mark = None
+        if child.once and status == 0:
+            one.been_ready = True
+            one.ready.set()
+        elif not child.once:
+            one.ready.clear()
+        self._record()
+        return describe_status(status)
+
+    async def _watch_ready(self, one: Supervised, began: float) -> None:
+        """Ask until the child says that it is ready, then let those start that need it."""
+        child = one.child
+        while child.ready is not None and not await child.ready():
+            await asyncio.sleep(ASK_EVERY_S)
+        if child.settle is not None:
+            await asyncio.to_thread(child.settle)
+        took = f"{time.monotonic() - began:.1f} s"
+        self.console.say(f"{child.name} is {'back' if one.been_ready else 'ready'} ({took})")
+        one.been_ready = True
+        one.ready.set()
+        self._record()
+
+    async def _wait_ready(self, one: Supervised) -> str | None:
+        """None when it got ready; the name of an optional child that did not. A required one fails the start.
+
+        A child's time begins when what it needs is there.
+        """
+        for need in one.child.needs:
+            await self._all[need].ready.wait()
+        try:
+            await asyncio.wait_for(one.ready.wait(), one.child.ready_within_s)
+        except TimeoutError:
+            if one.child.required:
+                self._fail(one, f"not ready within {one.child.ready_within_s:g} s")
+                return None
+            return one.child.name
+        return None
+
+    async def _pump(self, one: Supervised, process: asyncio.subprocess.Process) -> None:
+        """Carry the child's lines to its log and to the console until it closes its end."""
+        assert process.stdout is not None
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # longer than the buffer: asyncio has dropped it
+                line = b"(a line of more than 1 MiB was left out)\n"
+            if not line:
+                return
+            one.log.write(line)
+            text = line.decode(errors="replace").rstrip()
+            self.console.show(one.child.name, text, problems_only=one.child.problems_only)
+
+    def _sweep_group(self, one: Supervised) -> None:
+        """What the process started itself must not outlive it and hold its pipe or port."""
+        if one.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(one.process.pid, signal.SIGKILL)
+
+    async def _stop_one(self, one: Supervised) -> None:
+        one.stopping = True
+        for other in self._all.values():
+            if one.child.name in other.child.needs:
+                await other.ended.wait()
+        if one.process is not None and one.process.returncode is None and one.mark is not None:
+            await self._end_process(one, one.process, one.mark)
+        elif one.child.name in self._tasks:
+            self._tasks[one.child.name].cancel()
+            await asyncio.gather(self._tasks[one.child.name], return_exceptions=True)
+        one.ended.set()
+
+    async def _end_process(self, one: Supervised, process: asyncio.subprocess.Process, mark: ProcessMark) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(one.child.stop_signal)
+            process.send_signal(signal.SIGCONT)  # a stopped process takes no other signal
+        try:
+            await asyncio.wait_for(one.ended.wait(), one.child.stop_within_s)
+        except TimeoutError:
+            self.console.say(f"{one.child.name} did not end within {one.child.stop_within_s:g} s; killed")
+            signal_group(mark, signal.SIGKILL)
+            await one.ended.wait()
+
+    def _fail(self, one: Supervised, reason: str) -> None:
+        if self._failed is None or self._failed.done():
+            if not one.stopping:
+                self.console.say(f"{one.child.name} is given up: {reason}")
+            return
+        tail = "\n".join(f"  {line}" for line in one.log.last_lines(LOG_TAIL_LINES))
+        self._failed.set_exception(
+            StartFailed(f"{one.child.name} did not start: {reason}. The end of {one.log.path}:\n{tail}")
+        )
+
+    def _record(self) -> None:
+        """Write down which process is which, for the next launcher and for tests that break things."""
+        rows = [
+            {
+                "name": name,
+                "state": one.state,
+                "restarts": one.restarts,
+                "log": str(one.log.path),
+                "stop_signal": int(one.child.stop_signal),
+                "process": one.mark.as_json() if one.mark else None,
+                "pid": one.mark.pid if one.mark else None,
+            }
+            for name, one in self._all.items()
+        ]
+        draft = self._control_file.with_name(f"{self._control_file.name}.new")
+        draft.write_text(json.dumps({"launcher": os.getpid(), "children": rows}, indent=1))
+        draft.replace(self._control_file)
+
+
+def end_remains(control_file: Path, *, console: Console) -> None:
+    """End the children that outlived a killed launcher; a pid that went to another process is left alone."""
+    try:
+        rows = json.loads(control_file.read_text())["children"]
+    except (FileNotFoundError, ValueError, KeyError):
+        return
+    for row in reversed(rows):
+        mark = ProcessMark.from_json(row["process"]) if row["process"] else None
+        if mark is not None and mark.alive():
+            console.say(f"{row['name']} (process {mark.pid}) was left from an earlier run; it is ended")
+            end_group(mark, stop_signal=row["stop_signal"], within_s=5)
+    control_file.unlink(missing_ok=True)
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words: asyncio gives a signal as its negative number."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
