@@ -99,7 +99,9 @@ def _mousebite(terrain: Terrain, rng: Rng) -> Attempt | None:
         return None
     room = edge.copper_px or 60.0
     depth = min(float(rng.uniform(3.5, 9) + rng.exponential(2)), 0.65 * room)
-    return Attempt(edge.point + edge.inward * (depth * rng.uniform(0.25, 0.5)), _nibble(rng, edge.inward, depth), False)
+    return Attempt(
+        edge.point + edge.inward * (depth * rng.uniform(0.25, 0.5)), _nibble(rng, edge.inward, depth), False
+    )
 
 
 def _spur(terrain: Terrain, rng: Rng) -> Attempt | None:

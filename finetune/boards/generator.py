@@ -39,7 +39,8 @@ def generate_board(
         image=take_picture(camera, terrain.canvas, copper, optics, (0.0, 0.0)),
         template=take_picture(camera, terrain.canvas, design, another_shot(camera, optics), shift),
         defects=tuple(
-            Defect(mark.defect_class, _floats(box_of(mark, size_px)), measure_facts(terrain, mark)) for mark in marks
+            Defect(mark.defect_class, _floats(box_of(mark, size_px)), measure_facts(terrain, mark))
+            for mark in marks
         ),
         style=style,
         seed=seed,

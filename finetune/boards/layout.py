@@ -19,14 +19,14 @@ OCTANTS /= np.linalg.norm(OCTANTS, axis=1, keepdims=True)
 
 
 def draw_layout(rng: Rng, size_px: int) -> Canvas:
-    """One board of `size_px` square: one to three themes, then lands, short routes and lettering in the gaps."""
+    """One board of `size_px` square: three to six themes, then lands, short routes and lettering in the gaps."""
     canvas = Canvas(size_px)
     fine = rng.random() < 0.7
     width = float(rng.uniform(6, 13) if fine else rng.uniform(13, 42))
     if rng.random() < 0.5:
         _pours(canvas, rng, width)
     themes: list[Callable[[Canvas, Rng, float], None]] = [_bundle, _meander, _pad_row, _chip, _thick, _bundle]
-    for index in rng.permutation(len(themes))[: int(rng.integers(2, 6))]:
+    for index in rng.permutation(len(themes))[: int(rng.integers(3, 7))]:
         themes[index](canvas, rng, width)
     for _ in range(int(rng.integers(10, 40))):
         _route(canvas, rng, width)
@@ -69,7 +69,9 @@ def _pad(rng: Rng, centre: tuple[float, float], half_w: float, half_h: float) ->
     return Polygon(np.array(points) + (x, y), PAD)
 
 
-def _walk(rng: Rng, start: tuple[float, float], octant: int, legs: int, length: tuple[float, float]) -> Points:
+def _walk(
+    rng: Rng, start: tuple[float, float], octant: int, legs: int, length: tuple[float, float]
+) -> Points:
     """An octilinear path that turns by 45 degrees at each joint and wanders around its first direction."""
     points = [np.array(start, float)]
     turn = 0
@@ -185,7 +187,13 @@ def _pours(canvas: Canvas, rng: Rng, width: float) -> None:
     size = canvas.size_px
     gap = float(rng.uniform(8, 26))
     cut = float(rng.uniform(0.2, 1.0)) * size
-    corners = [(-20, -20), (size + 20, -20), (size + 20, cut), (size * rng.uniform(0.2, 0.8), cut), (-20, cut * 0.6)]
+    corners = [
+        (-20, -20),
+        (size + 20, -20),
+        (size + 20, cut),
+        (size * rng.uniform(0.2, 0.8), cut),
+        (-20, cut * 0.6),
+    ]
     canvas.draw([Polygon(np.array(corners, float), POUR)])
     for _ in range(int(rng.integers(0, 6))):
         path = _walk(rng, (-20.0, float(rng.uniform(0, cut))), 0, 6, (0.1 * size, 0.4 * size))

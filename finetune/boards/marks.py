@@ -26,7 +26,9 @@ def spot(rng: Rng, length: float, breadth: float, along: Vector) -> Picture:
     rim = 1 + rng.uniform(0.0, 0.22) * np.sin(2 * turns + rng.uniform(0, 6))
     rim += rng.uniform(0.0, 0.18) * np.sin(3 * turns + rng.uniform(0, 6)) + rng.uniform(-0.08, 0.08, 20)
     across = np.array([-along[1], along[0]])
-    points = np.outer(rim * np.cos(turns) * length / 2, along) + np.outer(rim * np.sin(turns) * breadth / 2, across)
+    points = np.outer(rim * np.cos(turns) * length / 2, along) + np.outer(
+        rim * np.sin(turns) * breadth / 2, across
+    )
     return fill(points)
 
 

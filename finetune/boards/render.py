@@ -19,7 +19,15 @@ from finetune.boards.contracts import Picture
 Rng = np.random.Generator
 BANK_PX: Final = 1024
 
-LAMINATES: Final = ((24, 78, 40), (20, 46, 92), (28, 28, 30), (110, 30, 28), (150, 128, 72), (64, 88, 46), (196, 198, 190))
+LAMINATES: Final = (
+    (24, 78, 40),
+    (20, 46, 92),
+    (28, 28, 30),
+    (110, 30, 28),
+    (150, 128, 72),
+    (64, 88, 46),
+    (196, 198, 190),
+)
 METALS: Final = ((196, 128, 82), (214, 178, 96), (190, 192, 196), (226, 156, 110))
 HOLES: Final = ((12, 12, 12), (236, 236, 232))
 
@@ -51,7 +59,9 @@ def random_optics(rng: Rng, style: str) -> Optics:
     return Optics(
         style=style,
         blur_px=float(rng.uniform(0.6, 1.3)),
-        noise=float(rng.uniform(4, 34) if style == "binary" else rng.uniform(1.5, 9) * min(1.0, contrast / 200)),
+        noise=float(
+            rng.uniform(4, 34) if style == "binary" else rng.uniform(1.5, 9) * min(1.0, contrast / 200)
+        ),
         threshold=float(rng.uniform(105, 150)),
         board_rgb=board,
         metal_rgb=metal,
@@ -67,8 +77,12 @@ def _materials(rng: Rng, style: str) -> tuple[tuple[int, int, int], tuple[int, i
         board, metal = int(rng.integers(25, 100)), int(rng.integers(150, 235))
         return (board, board, board), (metal, metal, metal)
     shift = rng.integers(-14, 15, 6)
-    board_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(LAMINATES[int(rng.integers(6))], shift[:3], strict=True)]
-    metal_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(METALS[int(rng.integers(4))], shift[3:], strict=True)]
+    board_rgb = [
+        int(np.clip(v + s, 0, 255)) for v, s in zip(LAMINATES[int(rng.integers(6))], shift[:3], strict=True)
+    ]
+    metal_rgb = [
+        int(np.clip(v + s, 0, 255)) for v, s in zip(METALS[int(rng.integers(4))], shift[3:], strict=True)
+    ]
     return (board_rgb[0], board_rgb[1], board_rgb[2]), (metal_rgb[0], metal_rgb[1], metal_rgb[2])
 
 
@@ -82,7 +96,9 @@ def another_shot(rng: Rng, optics: Optics) -> Optics:
     )
 
 
-def take_picture(rng: Rng, canvas: Canvas, copper: Picture, optics: Optics, shift_xy: tuple[float, float]) -> Picture:
+def take_picture(
+    rng: Rng, canvas: Canvas, copper: Picture, optics: Optics, shift_xy: tuple[float, float]
+) -> Picture:
     """(H, W, 3) RGB of `copper` (H, W), moved by `shift_xy` pixels."""
     copper = _moved(copper, shift_xy)
     if optics.style == "binary":
@@ -130,7 +146,11 @@ def _light(optics: Optics, size_px: int) -> Picture:
     slope, direction, vignette = optics.light
     axis = np.linspace(-1, 1, 64, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
-    level = 1 - slope * (0.5 + 0.35 * (x * np.cos(direction) + y * np.sin(direction))) - vignette * (x * x + y * y) / 2
+    level = (
+        1
+        - slope * (0.5 + 0.35 * (x * np.cos(direction) + y * np.sin(direction)))
+        - vignette * (x * x + y * y) / 2
+    )
     small = (255 * level.clip(0, 1)).astype(np.uint8)
     full = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
     return cv2.merge([full, full, full])  # type: ignore[return-value]

@@ -1,0 +1,183 @@
+"""Train the edge detector from scratch on generated boards; read it from top to bottom.
+
+Every step draws its tiles from the seed and its own number, so a run that was stopped goes on exactly where its last
+checkpoint was. Checkpoints are safetensors. Knows nothing about Django, nodes or real boards.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from finetune.boards import CLASSES
+from finetune.training.detector_network import build_network, loss_of, set_loss_stage
+from finetune.training.detector_tiles import Tile, tiles_of_step
+from scheduling.serving.preprocess import to_tensor
+
+CHECKPOINT: Final = "checkpoint.safetensors"
+WEIGHTS: Final = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """Everything that decides what a run becomes, beside the versions of the packages."""
+
+    seed: int = 26
+    steps: int = 4800
+    tiles_a_step: int = 16
+    tile_px: int = 320
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 150
+    final_learning_rate: float = 0.02
+    average_decay: float = 0.998
+    gradient_limit: float = 10.0
+    checkpoint_every: int = 200
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.tiles_a_step % 4 or self.tile_px % 16:
+            raise ValueError("tiles_a_step must be a multiple of 4 and tile_px one of 16")
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to `final_learning_rate` of the peak."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
+        return self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * cosine)
+
+
+@dataclass
+class Training:
+    """What a checkpoint holds: the network, its running average, the optimiser and the next step."""
+
+    network: Any
+    average: dict[str, torch.Tensor]
+    optimiser: torch.optim.AdamW
+    step: int = 0
+
+
+def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -> Path:
+    """Train to the recipe's last step; return the averaged weights (safetensors) under `out`.
+
+    `resume` goes on from the folder's checkpoint where there is one. Progress is written to `events.jsonl`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    training = _start(recipe)
+    if resume and (out / CHECKPOINT).exists():
+        _load_checkpoint(training, out / CHECKPOINT)
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+
+    losses: list[float] = []
+    started = time.perf_counter()
+    with (out / "events.jsonl").open("a") as events:
+        while training.step < recipe.steps:
+            losses.append(_one_step(training, recipe))
+            if training.step % 50 == 0:
+                event = {
+                    "step": training.step,
+                    "loss": round(float(np.mean(losses)), 4),
+                    "learning_rate": round(recipe.learning_rate_at(training.step), 7),
+                    "s_a_step": round((time.perf_counter() - started) / len(losses), 3),
+                }
+                events.write(json.dumps(event) + "\n")
+                events.flush()
+                losses, started = [], time.perf_counter()
+            if training.step % recipe.checkpoint_every == 0 or training.step == recipe.steps:
+                _save_checkpoint(training, out / CHECKPOINT)
+                _save_atomically(training.average, out / WEIGHTS)
+    return out / WEIGHTS
+
+
+def _start(recipe: DetectorRecipe) -> Training:
+    network = build_network(len(CLASSES)).to(memory_format=torch.channels_last).train()
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    kept = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return Training(network, average, torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99)))
+
+
+def _one_step(training: Training, recipe: DetectorRecipe) -> float:
+    """One batch, one update; returns the loss."""
+    tiles = tiles_of_step(
+        seed=recipe.seed, step=training.step, count=recipe.tiles_a_step, side_px=recipe.tile_px
+    )
+    pictures, targets = _batch(tiles)
+    set_loss_stage(training.network, training.step / recipe.steps)
+    for group in training.optimiser.param_groups:
+        group["lr"] = recipe.learning_rate_at(training.step)
+    loss = loss_of(training.network, pictures, targets)
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_limit)
+    training.optimiser.step()
+    training.step += 1
+    _follow(training, min(recipe.average_decay, training.step / (training.step + 20)))
+    return float(loss.detach())
+
+
+def _batch(tiles: list[Tile]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures (B, 3, H, W) in 0..1 and targets (n, 6) with the row of each in front."""
+    pictures = torch.from_numpy(to_tensor([tile.picture for tile in tiles]))
+    rows = [np.insert(tile.targets, 0, index, axis=1) for index, tile in enumerate(tiles)]
+    return pictures.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.concatenate(rows))
+
+
+@torch.no_grad()
+def _follow(training: Training, decay: float) -> None:
+    """Move the average towards the network; counters are copied."""
+    for name, value in training.network.state_dict().items():
+        if value.dtype.is_floating_point:
+            training.average[name].lerp_(value, 1 - decay)
+        else:
+            training.average[name].copy_(value)
+
+
+def _save_checkpoint(training: Training, path: Path) -> None:
+    tensors = {f"network.{name}": value for name, value in training.network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in training.average.items()}
+    tensors |= {f"optimiser.{name}": value for name, value in _optimiser_tensors(training.optimiser)}
+    _save_atomically(tensors, path, {"step": str(training.step)})
+
+
+def _load_checkpoint(training: Training, path: Path) -> None:
+    from safetensors import safe_open
+
+    tensors = load_file(path)
+    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+    for name, value in tensors.items():
+        part, key = name.split(".", 1)
+        parts[part][key] = value
+    training.network.load_state_dict(parts["network"])
+    training.average = parts["average"]
+    state = training.optimiser.state_dict()
+    for key, value in parts["optimiser"].items():
+        index, field = key.split(".")
+        state["state"].setdefault(int(index), {})[field] = value
+    training.optimiser.load_state_dict(state)
+    with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        training.step = int(file.metadata()["step"])
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
+    for index, fields in optimiser.state_dict()["state"].items():
+        for field, value in fields.items():
+            yield f"{index}.{field}", value
+
+
+def _save_atomically(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """A reader, or a run that goes on after a power cut, never sees half a file."""
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.replace(path)

@@ -1,0 +1,68 @@
+"""Build the edge detector's network and its loss. The only file here that imports ultralytics."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import yaml
+
+from scheduling.serving import torchvision_ops
+
+NETWORK_FILE: Final = Path(__file__).with_name("yolo26-p34.yaml")
+LOSS_STAGES: Final = 100
+"""In how many steps the loss moves its weight from the one-to-many head to the one-to-one head."""
+
+
+def build_network(class_count: int) -> Any:
+    """An untrained network with random weights; seed torch before."""
+    _quiet_ultralytics()
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils import DEFAULT_CFG
+
+    config = yaml.safe_load(NETWORK_FILE.read_text()) | {"scale": "n", "nc": class_count}
+    network: Any = DetectionModel(config, ch=3, nc=class_count, verbose=False)
+    network.args = get_cfg(DEFAULT_CFG, {"epochs": LOSS_STAGES + 1})
+    network.criterion = network.init_criterion()
+    return network
+
+
+def loss_of(network: Any, pictures: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean loss of a batch: `pictures` (B, 3, H, W) in 0..1, `targets` (n, 6) `row class cx cy w h` in 0..1."""
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(pictures)
+    batch = {"img": pictures, "batch_idx": targets[:, 0], "cls": targets[:, 1:2], "bboxes": targets[:, 2:]}
+    loss, _ = network.loss(batch, _as_float32(outputs))
+    mean: torch.Tensor = loss.sum() / len(pictures)
+    return mean
+
+
+def set_loss_stage(network: Any, progress: float) -> None:
+    """Weigh the two heads as `progress` (0..1) through the training asks for."""
+    criterion = network.criterion
+    while criterion.updates < int(progress * LOSS_STAGES):
+        criterion.update()
+
+
+def _as_float32(outputs: Any) -> Any:
+    """The loss is computed in full precision: bfloat16 holds no box to the pixel."""
+    if isinstance(outputs, dict):
+        return {name: _as_float32(value) for name, value in outputs.items()}
+    if isinstance(outputs, list | tuple):
+        return [_as_float32(value) for value in outputs]
+    return outputs.float()
+
+
+def _quiet_ultralytics() -> None:
+    """No settings in the home folder, no version check, no usage report."""
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / "aivd-ultralytics"))
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_VERBOSE", "false")
+    Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
+    torchvision_ops.ensure()
+    from ultralytics.utils import SETTINGS
+
+    if SETTINGS.get("sync"):
+        SETTINGS.update({"sync": False})

@@ -1,0 +1,80 @@
+"""From a picture to a detector's input and from its output back to the picture's pixels.
+
+One implementation for training, benchmarks and nodes. Knows no model runtime.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from scheduling.serving.contracts import BoxXyxy, DetectedRegion, Rgb
+
+PADDING = 114
+"""Grey that fills what a picture leaves free, as in YOLO training."""
+
+Tensor = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a picture was fitted into the input: scaled by `scale`, then moved by `offset_xy` pixels."""
+
+    scale: float
+    offset_xy: tuple[int, int]
+    size_wh: tuple[int, int]
+
+    def to_frame(self, boxes_xyxy: Tensor) -> Tensor:
+        """Boxes (n, 4) of the input in pixels of the picture, clipped to it."""
+        boxes = (boxes_xyxy - np.tile(np.array(self.offset_xy, np.float32), 2)) / self.scale
+        limits = np.tile(np.array(self.size_wh, np.float32), 2)
+        clipped: Tensor = np.clip(boxes, 0, limits).astype(np.float32)
+        return clipped
+
+
+def fit(picture: Rgb, side_px: int) -> tuple[Rgb, Fit]:
+    """`picture` (H, W, 3) in the middle of a grey square of `side_px`, scaled so that its longer side fills it."""
+    height, width = picture.shape[:2]
+    scale = min(side_px / height, side_px / width)
+    new_w, new_h = max(1, round(width * scale)), max(1, round(height * scale))
+    if (new_w, new_h) != (width, height):
+        picture = cv2.resize(picture, (new_w, new_h), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    left, top = round((side_px - new_w) / 2 - 0.1), round((side_px - new_h) / 2 - 0.1)
+    if (new_w, new_h) != (side_px, side_px):
+        square = np.full((side_px, side_px, 3), PADDING, np.uint8)
+        square[top : top + new_h, left : left + new_w] = picture
+        picture = square
+    return picture, Fit(scale, (left, top), (width, height))
+
+
+def to_tensor(pictures: Sequence[Rgb]) -> Tensor:
+    """(B, 3, H, W) float32 in 0..1 from equally large RGB pictures."""
+    batch = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
+    for row, picture in zip(batch, pictures, strict=True):
+        np.multiply(picture.transpose(2, 0, 1), np.float32(1 / 255), out=row)
+    return batch
+
+
+def to_regions(
+    rows: Tensor, placed: Fit, *, min_score: float, class_names: Sequence[str]
+) -> list[DetectedRegion]:
+    """One picture's end-to-end rows (n, 6) `x0 y0 x1 y1 score class` as regions of the frame, best first.
+
+    Rows under `min_score`, with a class out of range, or with nothing left inside the frame are dropped.
+    """
+    classes = rows[:, 5].astype(np.int64)
+    rows = rows[(rows[:, 4] >= min_score) & (classes >= 0) & (classes < len(class_names))]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    boxes = placed.to_frame(rows[:, :4])
+    regions = []
+    for box, row in zip(boxes, rows, strict=True):
+        if box[2] > box[0] and box[3] > box[1]:
+            index = int(row[5])
+            regions.append(DetectedRegion(_box(box), min(float(row[4]), 1.0), index, class_names[index]))
+    return regions
+
+
+def _box(values: Tensor) -> BoxXyxy:
+    return float(values[0]), float(values[1]), float(values[2]), float(values[3])
