@@ -7,20 +7,20 @@ by that look. If Redis is away or the message is lost, the workers' own poll fin
 import logging
 
 import redis
+from celery import current_app
 
 from scheduling.services import redis_client
 
 FLAG = "aivd:wake"
 FLAG_MS = 500
+TASK = "inspections.dispatch_waiting"
 log = logging.getLogger(__name__)
 
 
 def workers() -> None:
-    from inspections.tasks import dispatch_waiting
-
     try:
         if redis_client.get().set(FLAG, 1, nx=True, px=FLAG_MS):
-            dispatch_waiting.apply_async(retry=False, expires=2)
+            current_app.send_task(TASK, queue="dispatch", retry=False, expires=2)
     except Exception as error:  # redis and kombu each have their own; the poll makes up for any
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
 

@@ -121,7 +121,7 @@ def context_crops(frame: Frame, detections: Sequence[Detection]) -> list[bytes]:
     image = pixels(frame)
     ratio = frame.station.context_ratio
     return [
-        crops.encode_jpeg(crops.cut_crop(image, detection.box_xyxy, k=ratio), quality=CROP_JPEG_QUALITY)
+        crops.encode_crop(crops.cut_crop(image, detection.box_xyxy, k=ratio), quality=CROP_JPEG_QUALITY)
         for detection in detections
     ]
 

@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import redis
-from django.db import connection
 from django.utils import timezone
 
 from aivd_web.kernel.publish import publish
@@ -82,9 +81,7 @@ def _note(row: Node, health: str, detail: str) -> None:
     changed = Node.objects.filter(pk=row.pk).exclude(health=health, health_detail=detail[:500])
     if changed.update(health=health, health_detail=detail[:500], **seen):
         log.info("Node %s is %s %s", row.name, health, detail)
-        publish(
-            FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "node", "name": row.name, "health": health}}
-        )
+        publish(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "node", "name": row.name, "health": health}})
     elif seen and stale:
         Node.objects.filter(pk=row.pk).update(**seen)
 
@@ -93,13 +90,11 @@ def tell_view(fleet: FleetRuntime) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
     view = {"at": time.time(), "nodes": fleet.view()}
     try:
-        redis_client.get().set(
-            f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}", json.dumps(view), ex=VIEW_TTL_S
-        )
+        redis_client.get().set(f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}", json.dumps(view), ex=VIEW_TTL_S)
     except redis.RedisError as error:
         log.debug("The fleet view was not told: %s", error)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(16, thread_name_prefix="probe", initializer=connection.close)
+    return ThreadPoolExecutor(16, thread_name_prefix="probe")
