@@ -2,8 +2,7 @@
 
 torchvision's wheel is built against a CUDA torch; beside a CPU one its C++ operators are missing and importing
 it fails with "operator torchvision::nms does not exist". `ensure()` defines them in plain PyTorch, only where
-the real ones are missing, and must run before the first import of torchvision (transformers and ultralytics
-import it).
+the real ones are missing. It must run before the first import of torchvision; transformers imports it too.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ def ensure() -> None:
     with _lock:
         if _libraries or _loads_real_operators(torch):
             return
-        library = torch.library.Library("torchvision", "DEF")
+        library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.impl("nms", nms, "CompositeExplicitAutograd")

@@ -1,0 +1,46 @@
+"""Write a small describer as a folder that the node, and `transformers` itself, can read.
+
+Half-precision safetensors, the real configuration, the tokenizer and the picture settings. Knows no training.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from finetune.training.describer_model import LAYOUT, LONGEST_TOKENS
+from scheduling.serving.describers.small_tokens import IMAGE, PAD, VISION_END, VISION_START, AnswerTokens
+
+
+def export_model(model: Any, tokens: AnswerTokens, folder: Path) -> None:
+    """Weights as float16: half the download; the node computes in float32."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.half().save_pretrained(folder, safe_serialization=True)
+    tokens.tokenizer.save(str(folder / "tokenizer.json"))
+    _write(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "pad_token": PAD,
+            "model_max_length": LONGEST_TOKENS,
+            "additional_special_tokens": [IMAGE, VISION_START, VISION_END],
+        },
+    )
+    side = LAYOUT.side_px
+    _write(
+        folder / "preprocessor_config.json",
+        {
+            "image_processor_type": "Qwen2VLImageProcessor",
+            "patch_size": LAYOUT.patch_px,
+            "temporal_patch_size": 1,
+            "merge_size": LAYOUT.merge,
+            "size": {"shortest_edge": side * side, "longest_edge": side * side},
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_std": [0.5, 0.5, 0.5],
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+        },
+    )
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
