@@ -1,7 +1,7 @@
 """Room on the Nodes, shared by all workers: taken before work is claimed, given back when it has ended.
 
 Each Node has a sorted set of the requests it holds, scored by when their credit expires, so the credit of a worker
-that died comes back by itself. Where Redis is away each worker counts its own requests only; Redis holds hints, not truth.
+that died comes back by itself. Where Redis is away each worker counts its own requests only.
 """
 
 import logging
