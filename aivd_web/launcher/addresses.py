@@ -28,7 +28,7 @@ class NodeAddress:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedNode:
-    """A node that the launcher starts itself. `link_port` is the proxied way to it, where it has one."""
+    """A node that the launcher starts itself. Where it has a link, `link_port` is the proxied way to it."""
 
     name: str
     kind: str
@@ -36,6 +36,7 @@ class EmbeddedNode:
     grpc_port: int
     metrics_port: int
     link_port: int | None = None
+    link_control_port: int | None = None
     link_delay_ms: int = 0
 
     @property
@@ -52,6 +53,11 @@ class Addresses:
     node_port_base: int
     embedded: tuple[EmbeddedNode, ...]
     nodes: tuple[NodeAddress, ...]
+
+    @property
+    def node_list(self) -> str:
+        """The nodes as AIVD_NODES would name them."""
+        return ",".join(f"{node.name}={node.kind}@{node.grpc_url}" for node in self.nodes)
 
     @property
     def web_url(self) -> str:
@@ -73,11 +79,20 @@ def addresses_from(environ: Mapping[str, str]) -> Addresses:
 
 
 def embedded_nodes(base: int) -> tuple[EmbeddedNode, ...]:
-    """Two edge nodes, and a cloud node that is 40 ms away; ten ports from `base` on."""
+    """Two edge nodes, and a cloud node that is 40 ms away; eleven ports from `base` on."""
     return (
         EmbeddedNode("edge-1", "edge", base, base + 1, base + 2),
         EmbeddedNode("edge-2", "edge", base + 3, base + 4, base + 5),
-        EmbeddedNode("cloud-1", "cloud", base + 6, base + 7, base + 8, link_port=base + 9, link_delay_ms=40),
+        EmbeddedNode(
+            "cloud-1",
+            "cloud",
+            base + 6,
+            base + 7,
+            base + 8,
+            link_port=base + 9,
+            link_control_port=base + 10,
+            link_delay_ms=40,
+        ),
     )
 
 

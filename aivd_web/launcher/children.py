@@ -31,7 +31,8 @@ class Child:
 
     `prepare` runs before each start and `settle` after each time it got ready; both may block, for they run in
     a thread. `ready` asks once, without waiting. A child that is not `required` may come later or never: the
-    others start without it.
+    others start without it, so nobody may need it. What a child with `announce` prints is meant for the person at
+    the console and is kept in no log.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Child:
     identity: Identity | None = None
     cwd: Path = Path("/")
     problems_only: bool = False
+    announce: bool = False
 
 
 class PortTaken(RuntimeError):

@@ -3,6 +3,7 @@
 It knows no processes, only names and lines.
 """
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass, field
@@ -44,10 +45,9 @@ class Console:
         return f"\x1b[{colour}m{text}\x1b[0m"
 
     def _write(self, stream: TextIO, text: str) -> None:
-        try:
+        # Whoever read along may have gone; the children matter more.
+        with contextlib.suppress(BrokenPipeError, ValueError):
             print(text, file=stream, flush=True)
-        except (BrokenPipeError, ValueError):
-            pass  # whoever read along has gone; the children matter more
 
 
 class LogFile:

@@ -117,10 +117,6 @@ class Layout:
     def redis_socket(self) -> Path:
         return self.socket_folder / "redis" / "redis.sock"
 
-    def control_socket(self, name: str) -> Path:
-        """Where the child `name` (a link) takes orders; at most 20 characters of it are used."""
-        return self.socket_folder / "ctl" / f"{name[:20]}.sock"
-
     def _reachable(self, folder: Path) -> bool:
         """Only root has a second user to think of: PostgreSQL refuses to run as root."""
         return not self.as_root or open_to_others(folder)
@@ -134,8 +130,7 @@ class Layout:
         make_folder(self.socket_folder, 0o711 if self.as_root else 0o700)
         if not self.socket_folder.is_relative_to(self.var):
             refuse_foreign_folder(self.socket_folder)
-        for name in ("redis", "ctl"):
-            make_folder(self.socket_folder / name, 0o700)
+        make_folder(self.redis_socket.parent, 0o700)
 
     def secrets(self) -> Secrets:
         """Read this installation's secrets, or make them; the first of several processes at once wins."""
@@ -233,8 +228,8 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def _longest_socket(folder: Path) -> int:
-    longest = max((".s.PGSQL.5432", "redis.sock", f"{'x' * 20}.sock"), key=len)
-    return len(os.fsencode(folder / "redis" / longest))
+    sockets = (folder / "pg" / f".s.PGSQL.{POSTGRES_PORT}", folder / "redis" / "redis.sock")
+    return max(len(os.fsencode(path)) for path in sockets)
 
 
 def _new_secrets() -> Secrets:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aivd_web.launcher.children import Child
 from aivd_web.launcher.console import Console, LogFile
@@ -55,11 +56,13 @@ class Supervisor:
     """Runs a table of children. `start` returns when all required ones are ready; then `stop` ends all."""
 
     def __init__(self, children: Sequence[Child], *, console: Console, log_folder: Path, control_file: Path) -> None:
+        _refuse_unmet_needs(children)
         self.console = console
+        self._log_folder = log_folder
         self._control_file = control_file
-        self._all = {child.name: Supervised(child, LogFile(log_folder / f"{child.name}.log")) for child in children}
+        self._all = {child.name: Supervised(child, LogFile(self.log_of(child.name))) for child in children}
         self._failed: asyncio.Future[None] | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
 
     async def start(self) -> list[str]:
         """Start everything; returns the names of the optional children that are not ready in their time."""
@@ -68,8 +71,9 @@ class Supervisor:
             self._tasks[name] = asyncio.create_task(self._keep(one), name=name)
         waits = [asyncio.create_task(self._wait_ready(one)) for one in self._all.values()]
         everything = asyncio.gather(*waits)
+        either: list[asyncio.Future[Any]] = [everything, self._failed]
         try:
-            await asyncio.wait({everything, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self._failed.done():
                 self._failed.result()
             return [name for name in await everything if name]
@@ -77,6 +81,23 @@ class Supervisor:
             everything.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await everything
+
+    def log_of(self, name: str) -> Path:
+        return self._log_folder / f"{name}.log"
+
+    async def run_step(self, step: Child, *, within_s: float) -> int | None:
+        """Do one more step beside the running children; returns its exit status, None if it took too long."""
+        one = self._all.setdefault(step.name, Supervised(step, LogFile(self.log_of(step.name))))
+        running = asyncio.create_task(self._run_once(one, time.monotonic()))
+        self._tasks[step.name] = running
+        try:
+            await asyncio.wait_for(asyncio.shield(running), within_s)
+        except TimeoutError:
+            self._sweep_group(one)
+            await running
+        finally:
+            one.ended.set()
+        return one.process.returncode if one.process else None
 
     async def stop(self) -> None:
         """End all children; each goes only after everything that needs it has gone."""
@@ -87,6 +108,12 @@ class Supervisor:
         for one in self._all.values():
             one.log.close()
         self._control_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """Do not wait any longer: end every process at once. For a person who asks a second time."""
+        for one in self._all.values():
+            if one.mark is not None:
+                signal_group(one.mark, signal.SIGKILL)
 
     async def _keep(self, one: Supervised) -> None:
         """The life of one child: start, wait, start again."""
@@ -160,10 +187,14 @@ class Supervisor:
     async def _watch_ready(self, one: Supervised, began: float) -> None:
         """Ask until the child says that it is ready, then let those start that need it."""
         child = one.child
-        while child.ready is not None and not await child.ready():
-            await asyncio.sleep(ASK_EVERY_S)
-        if child.settle is not None:
-            await asyncio.to_thread(child.settle)
+        try:
+            while child.ready is not None and not await child.ready():
+                await asyncio.sleep(ASK_EVERY_S)
+            if child.settle is not None:
+                await asyncio.to_thread(child.settle)
+        except Exception as error:
+            self._fail(one, str(error) or type(error).__name__)
+            return
         took = f"{time.monotonic() - began:.1f} s"
         self.console.say(f"{child.name} is {'back' if one.been_ready else 'ready'} ({took})")
         one.been_ready = True
@@ -196,8 +227,11 @@ class Supervisor:
                 line = b"(a line of more than 1 MiB was left out)\n"
             if not line:
                 return
-            one.log.write(line)
             text = line.decode(errors="replace").rstrip()
+            if one.child.announce:
+                self.console.say(text)
+                continue
+            one.log.write(line)
             self.console.show(one.child.name, text, problems_only=one.child.problems_only)
 
     def _sweep_group(self, one: Supervised) -> None:
@@ -256,6 +290,14 @@ class Supervisor:
         draft = self._control_file.with_name(f"{self._control_file.name}.new")
         draft.write_text(json.dumps({"launcher": os.getpid(), "children": rows}, indent=1))
         draft.replace(self._control_file)
+
+
+def _refuse_unmet_needs(children: Sequence[Child]) -> None:
+    """A child may need required children only: nothing waits for one that may never come."""
+    required = {child.name for child in children if child.required}
+    for child in children:
+        if unmet := set(child.needs) - required:
+            raise ValueError(f"{child.name} needs {', '.join(sorted(unmet))}, which may never be there")
 
 
 def end_remains(control_file: Path, *, console: Console) -> None:

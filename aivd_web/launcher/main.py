@@ -1,0 +1,220 @@
+"""`up` and `down`: one launcher for each installation, from the lock to the last child's end.
+
+It knows the table of children by its names only; what they are is in stack.py.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, TextIO
+
+from aivd_web.launcher import addresses, layout
+from aivd_web.launcher.children import PortTaken, refuse_taken_ports
+from aivd_web.launcher.console import Console
+from aivd_web.launcher.processes import ProcessMark, mark_of, wait_until
+from aivd_web.launcher.stack import Stack
+from aivd_web.launcher.supervisor import StartFailed, Supervisor, end_remains
+from scheduling.serving.nodes import NodeSetupError
+
+READY_LINE = "AIVD is ready: {url}"
+FIRST_PAGE_WITHIN_S = 90
+DOWN_WITHIN_S = 60
+EXPECTED = (layout.LayoutError, addresses.AddressError, PortTaken, StartFailed, NodeSetupError)
+"""Errors whose text is for the person at the console."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The launcher that holds the lock."""
+
+    process: ProcessMark
+    url: str
+    ready: bool
+
+
+def up(*, environ: Mapping[str, str], stream: TextIO, mirror: TextIO | None = None, verbose: bool = False) -> int:
+    """Bring everything up and stay until told to stop; returns the exit status."""
+    console = Console(stream, verbose=verbose, mirror=mirror)
+    try:
+        place, where = layout.layout_from(environ), addresses.addresses_from(environ)
+        place.ensure_folders()
+        with _lock(place) as lock:
+            if lock is None:
+                return _say_running(place, console)
+            return _up_alone(Stack(place, where, environ), console)
+    except EXPECTED as error:
+        console.say(f"AIVD cannot start. {error}")
+        return 1
+
+
+def up_detached(*, environ: Mapping[str, str], stream: TextIO) -> int:
+    """Bring everything up behind this terminal's back; returns when it is ready, or has failed."""
+    place = layout.layout_from(environ)
+    place.ensure_folders()
+    read_end, write_end = os.pipe()
+    with (place.log_folder / "up.log").open("ab") as log:
+        launcher = subprocess.Popen(
+            [sys.executable, str(place.root / "manage.py"), "up", f"--mirror-fd={write_end}"],
+            env=dict(environ),
+            cwd=place.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[write_end],
+            start_new_session=True,
+        )
+    os.close(write_end)
+    with os.fdopen(read_end) as lines:
+        last = _copy_lines(lines, stream)
+    if last.startswith(READY_LINE.partition("{")[0]):
+        return 0
+    return launcher.wait(timeout=DOWN_WITHIN_S) or 1
+
+
+def down(*, environ: Mapping[str, str], stream: TextIO) -> int:
+    """Stop the launcher of this installation and wait until all of it has gone."""
+    place = layout.layout_from(environ)
+    console = Console(stream)
+    running = find_running(place)
+    if running is None:
+        end_remains(place.run_folder / "children.json", console=console)
+        console.say("AIVD is not running.")
+        return 0
+    os.kill(running.process.pid, signal.SIGTERM)
+    if not wait_until(lambda: not running.process.alive(), within_s=DOWN_WITHIN_S):
+        console.say(f"AIVD (process {running.process.pid}) did not stop within {DOWN_WITHIN_S} s.")
+        return 1
+    console.say("AIVD has stopped.")
+    return 0
+
+
+def find_running(place: layout.Layout) -> Running | None:
+    """The launcher that is up now, if there is one."""
+    try:
+        state = json.loads((place.run_folder / "up.json").read_text())
+        running = Running(ProcessMark.from_json(state["process"]), str(state["url"]), bool(state["ready"]))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return running if running.process.alive() else None
+
+
+def _up_alone(stack: Stack, console: Console) -> int:
+    place = stack.layout
+    control_file = place.run_folder / "children.json"
+    end_remains(control_file, console=console)
+    _note(stack, ready=False)
+    children = stack.children()
+    refuse_taken_ports(children)
+    supervisor = Supervisor(children, console=console, log_folder=place.log_folder, control_file=control_file)
+    try:
+        return asyncio.run(_run(stack, supervisor, console))
+    finally:
+        (place.run_folder / "up.json").unlink(missing_ok=True)
+
+
+async def _run(stack: Stack, supervisor: Supervisor, console: Console) -> int:
+    """Start, say so, wait, stop. A signal at any moment leads to the same orderly end."""
+    stop = _stop_on_signals(supervisor, console)
+    starting = asyncio.create_task(_start(stack, supervisor, console))
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await waiting
+        return 0
+    finally:
+        starting.cancel()
+        console.say("AIVD is stopping ...")
+        await supervisor.stop()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await starting
+        console.say("AIVD has stopped.")
+
+
+async def _start(stack: Stack, supervisor: Supervisor, console: Console) -> None:
+    late = await supervisor.start()
+    stack.note_static()
+    for name in late:
+        console.say(f"{name} is not ready yet; AIVD goes on without it (see {supervisor.log_of(name)})")
+    await _seed_first_page(stack, supervisor, console)
+    _note(stack, ready=True)
+    console.say(READY_LINE.format(url=stack.addresses.web_url))
+    if console.mirror is not None:
+        console.mirror.close()
+        console.mirror = None
+
+
+async def _seed_first_page(stack: Stack, supervisor: Supervisor, console: Console) -> None:
+    """A few generated boards, once for each installation. A page that stays empty is not worth failing for."""
+    done = stack.layout.run_folder / "first-page.done"
+    if done.exists():
+        return
+    status = await supervisor.run_step(stack.first_page(), within_s=FIRST_PAGE_WITHIN_S)
+    if status == 0:
+        done.touch()
+    else:
+        console.say(f"No boards were inspected for the first page (see {supervisor.log_of('first-page')})")
+
+
+def _stop_on_signals(supervisor: Supervisor, console: Console) -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def told() -> None:
+        if stop.is_set():
+            console.say("Told again: every process is killed.")
+            supervisor.kill()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told)
+    return stop
+
+
+@contextlib.contextmanager
+def _lock(place: layout.Layout) -> Iterator[IO[str] | None]:
+    """Yield the held lock, or None where another launcher holds it. The kernel lets it go with the process."""
+    with (place.run_folder / "up.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield file
+
+
+def _say_running(place: layout.Layout, console: Console) -> int:
+    """A second `up` succeeds if the first one is ready or gets there."""
+    wait_until(lambda: (one := find_running(place)) is None or one.ready, within_s=180, every_s=0.2)
+    running = find_running(place)
+    if running is None or not running.ready:
+        console.say("Another AIVD of this folder is starting or stopping; try again in a moment.")
+        return 1
+    console.say(f"AIVD is already running (process {running.process.pid}); stop it with: make down")
+    console.say(READY_LINE.format(url=running.url))
+    return 0
+
+
+def _note(stack: Stack, *, ready: bool) -> None:
+    mark = mark_of(os.getpid())
+    assert mark is not None
+    file = stack.layout.run_folder / "up.json"
+    draft = file.with_name("up.json.new")
+    draft.write_text(json.dumps({"process": mark.as_json(), "url": stack.addresses.web_url, "ready": ready}))
+    draft.replace(file)
+
+
+def _copy_lines(lines: IO[str], stream: TextIO) -> str:
+    """Pass the launcher's words on until it closes its end; returns the last line."""
+    last = ""
+    for line in lines:
+        last = line.rstrip("\n")
+        print(last, file=stream, flush=True)
+    return last
