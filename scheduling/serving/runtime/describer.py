@@ -32,9 +32,7 @@ class TritonPythonModel:
         if self._options.hold_file is not None:
             self._hold = Hold(self._options.hold_file, self._options.hold_after_tokens)
         self._describer = open_describer(self._options)
-        self._desk: Desk[_Waiting] = Desk(
-            self._answer, max_waiting=self._options.max_waiting, broken=backend.give_up
-        )
+        self._desk: Desk[_Waiting] = Desk(self._answer, max_waiting=self._options.max_waiting, broken=backend.give_up)
         backend.log_info(f"{self._describer.name} {self._describer.version} on {self._describer.runtime}")
 
     def execute(self, requests: list[Any]) -> None:

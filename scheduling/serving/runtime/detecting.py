@@ -103,9 +103,7 @@ def _outcome(
     return Detected(tuple(clip_region(region, size_wh) for region in found), meta)
 
 
-def _decode_all(
-    work: Sequence[DetectWork], outcomes: dict[int, list[DetectedRegion] | BadFrame]
-) -> list[_Decoded]:
+def _decode_all(work: Sequence[DetectWork], outcomes: dict[int, list[DetectedRegion] | BadFrame]) -> list[_Decoded]:
     decoded = []
     for index, request in enumerate(work):
         try:
@@ -116,9 +114,7 @@ def _decode_all(
     return decoded
 
 
-def _detect_all(
-    detector: Detector, decoded: Sequence[_Decoded]
-) -> dict[int, list[DetectedRegion] | BadFrame]:
+def _detect_all(detector: Detector, decoded: Sequence[_Decoded]) -> dict[int, list[DetectedRegion] | BadFrame]:
     if not decoded:
         return {}
     try:
