@@ -123,9 +123,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(
-        request, AivdError("The request is not understood.", hint="Check the address and its headers.")
-    )
+    return _answer(request, AivdError("The request is not understood.", hint="Check the address and its headers."))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -39,7 +39,6 @@ class ErrorSerializer(serializers.Serializer):
 def answers(success: int, body: Any, *, errors: Iterable[int] = ()) -> dict[int, Any]:
     """The `responses` of a view: its success and the errors it may give, besides 401 which all may."""
     described = {
-        status: OpenApiResponse(ErrorSerializer, description=MEANINGS[status])
-        for status in sorted({401, *errors})
+        status: OpenApiResponse(ErrorSerializer, description=MEANINGS[status]) for status in sorted({401, *errors})
     }
     return {success: body, **described}

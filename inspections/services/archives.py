@@ -64,9 +64,7 @@ def members(file: BinaryIO | IO[bytes]) -> Iterator[list[Member]]:
     except DAMAGE:
         raise BadArchive("This zip cannot be read.") from None
     with archive:
-        found = [
-            Member(_shown(info.filename), info, archive) for info in archive.infolist() if _is_wanted(info)
-        ]
+        found = [Member(_shown(info.filename), info, archive) for info in archive.infolist() if _is_wanted(info)]
         _refuse_bombs([member.info for member in found])
         if not found:
             raise BadArchive("This zip holds no files.")

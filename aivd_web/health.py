@@ -1,0 +1,91 @@
+"""How the parts stand: one word each for anybody, the details for whoever is signed in. Nothing here waits long."""
+
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from typing import Any
+
+import redis
+from django.db import connections
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from inspections.models import Frame, Step
+from scheduling.models import Node
+from scheduling.services import fleet, redis_client
+
+DATABASE_TIMEOUT_S = 2.0
+# A probe of its own, so that a database that hangs cannot hold up the answer that says so.
+_probes = ThreadPoolExecutor(max_workers=2, thread_name_prefix="health")
+
+
+@require_GET
+@never_cache
+def health(request: HttpRequest) -> JsonResponse:
+    """200 while frames can be taken in, with `degraded` where something is away; else 503 and `down`."""
+    database = _in_time(_database)
+    if database is None:
+        nodes: list[dict[str, Any]] = []
+        parts = {"database": "down", "redis": _redis(), "workers": "unknown", "nodes": nodes}
+        return JsonResponse({"status": "down", "parts": parts}, status=503, headers={"Retry-After": "2"})
+    views = fleet.worker_views()
+    parts = {
+        "database": "ok",
+        "redis": _redis(),
+        "workers": "ok" if views else "down",
+        "nodes": [_short(row) for row in database["nodes"]],
+    }
+    ready = any(row["status"] == "ready" for row in parts["nodes"])
+    well = parts["redis"] == "ok" and views and ready
+    body: dict[str, Any] = {"status": "ok" if well else "degraded", "parts": parts}
+    if request.user.is_authenticated:
+        parts["nodes"] = [_short(row) | _details(row) for row in database["nodes"]]
+        body["backlog"] = {**database["backlog"], "live_workers": len(views)}
+    return JsonResponse(body)
+
+
+def _in_time(question: Any) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = _probes.submit(question).result(timeout=DATABASE_TIMEOUT_S)
+        return answer
+    except NotInTime:
+        return None
+    except Exception:  # whatever a driver raises here means the same: it did not answer
+        return None
+
+
+def _database() -> dict[str, Any]:
+    try:
+        waiting = Step.objects.filter(state=Step.State.WAITING)
+        return {
+            "nodes": list(Node.objects.all()),
+            "backlog": {
+                "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
+                "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
+                "dead_letters": Step.objects.dead_letters().count(),
+                "undecided": Frame.objects.filter(decided_at__isnull=True).count(),
+            },
+        }
+    finally:
+        connections.close_all()
+
+
+def _redis() -> str:
+    try:
+        redis_client.get().ping()
+    except redis.RedisError:
+        return "down"
+    return "ok"
+
+
+def _short(node: Node) -> dict[str, Any]:
+    return {"kind": node.kind, "status": "draining" if node.draining else node.health}
+
+
+def _details(node: Node) -> dict[str, Any]:
+    seen = node.last_ready_at
+    return {
+        "name": node.name,
+        "detail": node.health_detail,
+        "last_ready_at": seen.isoformat() if seen else None,
+    }

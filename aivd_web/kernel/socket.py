@@ -1,0 +1,187 @@
+"""What every websocket of the site has in common: who is there, hints that may fail, and a beat.
+
+A subclass says what to do on joining, on each message and on each beat; everything that is sent comes from one
+task, so messages keep their order. It knows no lines, frames or nodes.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
+from channels.utils import await_many_dispatch
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 2.0
+RECHECK_BEATS = 2  # every 4 s: who lost access is out within 5 s
+INBOX = 1_000
+SEND_TIMEOUT_S = 20.0
+LAYER_TIMEOUT_S = 2.0
+PLAIN_SUBPROTOCOL = "aivd.v1"
+
+SIGNED_OUT = 4401
+NOT_FOUND = 4404
+TOO_SLOW = 4009
+TROUBLE = 1011
+
+Who = Callable[[], Awaitable[Any]]
+
+
+class Refused(Exception):
+    """The socket ends with this close code (4401 signed out, 4404 nothing here for you)."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+class LiveSocket(AsyncWebsocketConsumer):
+    """One viewer. `scope["who"]` is an async callable that tells who is there *now*, or None."""
+
+    group = ""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """As channels does it, but a channel layer that is away does not end the socket."""
+        self.scope = scope
+        self.base_send = send
+        self.inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(INBOX)
+        self.work: asyncio.Task[None] | None = None
+        self.channel_layer = get_channel_layer()
+        self.channel_name = await self.channel_layer.new_channel()
+        try:
+            await await_many_dispatch([receive, self._hint], self.dispatch)
+        except StopConsumer:
+            pass
+        finally:
+            await self._stop()
+
+    # -- for subclasses -----------------------------------------------------------------------------
+
+    async def allowed(self, who: Any) -> bool:
+        """Whether `who` may be here now; asked on joining and again every few seconds."""
+        raise NotImplementedError
+
+    async def joined(self) -> None:
+        """The first messages. The group is joined already, so nothing falls between these and the live ones."""
+
+    async def heard(self, message: dict[str, Any]) -> None:
+        """A message of the group."""
+
+    async def beat(self) -> None:
+        """Every two seconds."""
+
+    async def tell(self, message: dict[str, Any]) -> None:
+        """Send one JSON message; a client that reads nothing for a long time is let go."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self.send(text_data=json.dumps(message, separators=(",", ":")))
+        except TimeoutError:
+            raise Refused(TOO_SLOW) from None
+
+    # -- the socket's life --------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        await self.accept(subprotocol=chosen_subprotocol(self.scope["subprotocols"]))
+        self.work = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            await self._check()
+            await self._join()
+            await self.joined()
+            await self._forever()
+        except Refused as refused:
+            await self._close(refused.code)
+        except Exception:
+            log.exception("A websocket ended")
+            await self._close(TROUBLE)
+
+    async def _forever(self) -> None:
+        clock = asyncio.get_running_loop().time
+        next_beat, beats = clock() + BEAT_S, 0
+        while True:
+            left = next_beat - clock()
+            if left > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        message = await self.inbox.get()
+                    await self.heard(message)
+                    continue
+            next_beat, beats = clock() + BEAT_S, beats + 1
+            if beats % RECHECK_BEATS == 0:
+                await self._check()
+                await self._join()  # a Redis that was emptied has forgotten us
+            await self.beat()
+
+    async def _check(self) -> None:
+        who = await self.scope["who"]()
+        if who is None:
+            raise Refused(SIGNED_OUT)
+        if not await self.allowed(who):
+            raise Refused(NOT_FOUND)
+
+    async def _join(self) -> None:
+        if not self.group:
+            return
+        try:
+            async with asyncio.timeout(LAYER_TIMEOUT_S):
+                await self.channel_layer.group_add(self.group, self.channel_name)
+        except Exception as error:  # redis has many; whatever it is, the beat reads the database meanwhile
+            log.warning("A websocket could not join %s: %s", self.group, type(error).__name__)
+
+    async def _hint(self) -> dict[str, Any]:
+        while True:
+            try:
+                message: dict[str, Any] = await self.channel_layer.receive(self.channel_name)
+                return message
+            except Exception as error:  # as above
+                log.warning("The channel layer is away: %s", type(error).__name__)
+                await asyncio.sleep(1)
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """What the client does is handled at once, what the group says goes to the inbox."""
+        match message["type"]:
+            case "websocket.connect":
+                return await self.connect()
+            case "websocket.receive":
+                return await self.receive(message.get("text"), message.get("bytes"))
+            case "websocket.disconnect":
+                raise StopConsumer
+        # A full inbox drops the newest: a missing event shows as a gap and is read from the database.
+        with contextlib.suppress(asyncio.QueueFull):
+            self.inbox.put_nowait(message)
+
+    async def _close(self, code: int) -> None:
+        with contextlib.suppress(Exception):  # it may be closed already
+            await self.close(code)
+
+    async def _stop(self) -> None:
+        if self.work is not None:
+            self.work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.work
+        if self.group:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(LAYER_TIMEOUT_S):
+                    await self.channel_layer.group_discard(self.group, self.channel_name)
+
+
+def chosen_subprotocol(offered: list[str]) -> str | None:
+    """Browsers hang up unless one of what they offered is chosen; the token is echoed only where nothing else is."""
+    if PLAIN_SUBPROTOCOL in offered:
+        return PLAIN_SUBPROTOCOL
+    return offered[0] if offered else None
+
+
+class NoSuchSocket(AsyncWebsocketConsumer):
+    """What answers at an address without a websocket, so that the client is told and nothing is logged as a crash."""
+
+    async def connect(self) -> None:
+        await self.accept(subprotocol=chosen_subprotocol(self.scope["subprotocols"]))
+        await self.close(NOT_FOUND)

@@ -1,0 +1,191 @@
+"""REST views of frames: what they are now, their pictures, what a person says of them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+from django.http import HttpRequest
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from aivd_web.kernel.api import answers
+from inspections import rules
+from inspections.models import Decision, Frame, Review
+from inspections.querysets import FrameQuerySet
+from inspections.rules import Action
+from inspections.services import reviews, steps, storage, thumbnails
+from scheduling.api.serializers import DispatchSerializer, dispatch_fact
+from scheduling.models import Dispatch
+
+from .media import send_picture
+from .serializers import FrameListSerializer, FrameSerializer, ReviewChangeSerializer, ReviewSerializer
+
+PICTURE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp"]
+STAGE_OF_MODEL = {"edge_detector": "detect", "describer": "describe"}
+
+
+class FrameQuery(serializers.Serializer):
+    """What a list of frames can be narrowed by. Other parameters are refused, not ignored."""
+
+    station = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    line = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    decision = serializers.ChoiceField([*Decision.Outcome.values, "none"], required=False)
+    verdict = serializers.ChoiceField(
+        [*Review.Verdict.values, "none"], required=False, help_text="Of the newest review"
+    )
+    before = serializers.UUIDField(required=False, help_text="Only frames older than this one")
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(self.initial_data) - set(self.fields)
+        if unknown:
+            raise serializers.ValidationError({name: ["Not a known filter."] for name in sorted(unknown)})
+        return values
+
+
+def narrowed(frames: FrameQuerySet, query: dict[str, Any]) -> FrameQuerySet:
+    for name, path in (("station", "station_id"), ("line", "line_id"), ("before", "id__lt")):
+        if name in query:
+            frames = frames.filter(**{path: query[name]})
+    if decision := query.get("decision"):
+        wanted = {"decision__isnull": True} if decision == "none" else {"decision__outcome": decision}
+        frames = frames.filter(**wanted)
+    if verdict := query.get("verdict"):
+        newest = Review.objects.filter(frame=OuterRef("pk")).order_by("-id").values("verdict")[:1]
+        frames = frames.alias(newest_verdict=Subquery(newest))
+        wanted = {"newest_verdict__isnull": True} if verdict == "none" else {"newest_verdict": verdict}
+        frames = frames.filter(**wanted)
+    return frames
+
+
+class FramesView(APIView):
+    @extend_schema(
+        operation_id="list_frames",
+        summary="Newest frames first",
+        parameters=[FrameQuery],
+        responses=answers(200, FrameListSerializer, errors=[400]),
+    )
+    def get(self, request: Request) -> Response:
+        query = FrameQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.validated_data
+        frames = narrowed(rules.frames(request.user).newest().with_findings(), wanted)
+        page = list(frames[: wanted["limit"] + 1])
+        more = len(page) > wanted["limit"]
+        page = page[: wanted["limit"]]
+        body = {"frames": FrameSerializer(page, many=True).data, "next_before": page[-1].pk if more else None}
+        return Response(body)
+
+
+class FrameView(APIView):
+    @extend_schema(
+        operation_id="get_frame",
+        summary="A frame with decision, regions, descriptions and reviews",
+        responses=answers(200, FrameSerializer, errors=[404]),
+    )
+    def get(self, request: Request, frame_id: UUID) -> Response:
+        frame = rules.get(_with_findings, request.user, frame_id)
+        return Response(frame_json(frame))
+
+
+def frame_json(frame: Frame) -> dict[str, Any]:
+    """The whole Frame JSON; `frame` comes from `with_findings()`."""
+    rows = Dispatch.objects.about(str(frame.pk))
+    # Later attempts come later, so the last of each stage stays.
+    facts = {STAGE_OF_MODEL[row.model]: dispatch_fact(row) for row in rows if row.model in STAGE_OF_MODEL}
+    return dict(FrameSerializer(frame, context={"dispatches": facts}).data)
+
+
+def _with_findings(who: rules.Principal, action: Action) -> FrameQuerySet:
+    return rules.frames(who, action).with_findings()
+
+
+class FrameDispatchesView(APIView):
+    @extend_schema(
+        operation_id="list_frame_dispatches",
+        summary="Each attempt to have a node work on this frame, with its reason",
+        responses=answers(200, DispatchSerializer(many=True), errors=[404]),
+    )
+    def get(self, request: Request, frame_id: UUID) -> Response:
+        frame = rules.get(rules.frames, request.user, frame_id)
+        return Response(DispatchSerializer(Dispatch.objects.about(str(frame.pk)), many=True).data)
+
+
+class PictureView(APIView):
+    @extend_schema(
+        operation_id="get_frame_picture",
+        summary="The stored picture, byte for byte as it was sent",
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
+        responses=answers(200, OpenApiTypes.BINARY, errors=[404])
+        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES},
+    )
+    def get(self, request: Request, frame_id: UUID) -> Any:
+        frame = rules.get(rules.frames, request.user, frame_id)
+        return send_picture(
+            _plain(request),
+            path=storage.picture_path(frame),
+            media_type=frame.media_type,
+            etag=frame.sha256,
+            name=str(frame.pk),
+        )
+
+
+class ThumbnailView(APIView):
+    @extend_schema(
+        operation_id="get_frame_thumbnail",
+        summary="A JPEG of at most 480 pixels",
+        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503]) | {(200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, frame_id: UUID) -> Any:
+        frame = rules.get(rules.frames, request.user, frame_id)
+        return send_picture(
+            _plain(request),
+            path=thumbnails.thumbnail_path(frame),
+            media_type="image/jpeg",
+            etag=f"{frame.sha256}-{thumbnails.LONGEST_SIDE_PX}",
+            name=f"{frame.pk}-small",
+        )
+
+
+class ReviewsView(APIView):
+    @extend_schema(
+        operation_id="review_frame",
+        summary="Say what you, a person, decided about this frame",
+        request=ReviewChangeSerializer,
+        responses=answers(201, ReviewSerializer, errors=[400, 403, 404, 422]),
+    )
+    def post(self, request: Request, frame_id: UUID) -> Response:
+        frame = rules.get(rules.frames, request.user, frame_id, Action.REVIEW)
+        body = ReviewChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        sent = body.validated_data
+        marks = [
+            reviews.DrawnMark(mark["defect_class"], tuple(mark["box_xyxy"]), mark["detection"])
+            for mark in sent["marks"]
+        ]
+        review = reviews.submit_review(
+            frame=frame, reviewer=request.user, verdict=sent["verdict"], note=sent["note"], marks=marks
+        )
+        return Response(ReviewSerializer(review).data, status=201)
+
+
+class RetryView(APIView):
+    @extend_schema(
+        operation_id="retry_frame",
+        summary="Put the failed steps of this frame back into the queue",
+        request=None,
+        responses=answers(200, FrameSerializer, errors=[403, 404, 409]),
+    )
+    def post(self, request: Request, frame_id: UUID) -> Response:
+        frame = rules.get(rules.frames, request.user, frame_id, Action.RETRY)
+        steps.retry(frame=frame, by=request.user)
+        return Response(frame_json(rules.get(_with_findings, request.user, frame_id)))
+
+
+def _plain(request: Request) -> HttpRequest:
+    plain: HttpRequest = request._request
+    return plain

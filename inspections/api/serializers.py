@@ -1,0 +1,376 @@
+"""The JSON of the inspections API, as CONTRIBUTING's clients and the front end read it. Reads rows, writes none."""
+
+from typing import Any
+
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from inspections.models import (
+    Decision,
+    DefectClass,
+    Description,
+    Detection,
+    Frame,
+    Line,
+    Mark,
+    Review,
+    Site,
+    Station,
+    Step,
+)
+
+BOX = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
+
+
+@extend_schema_field(BOX)
+class BoxField(serializers.Field):
+    """x1, y1, x2, y2 in pixels of the stored frame, of any row that has these columns."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(source="*", read_only=True, **kwargs)
+
+    def to_representation(self, row: Detection | Mark) -> list[float]:
+        return [row.x1, row.y1, row.x2, row.y2]
+
+
+class NamedSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+# -- plant ------------------------------------------------------------------------------------------
+
+
+class SiteSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Site
+        fields = ["id", "name", "timezone"]
+
+
+class LineSerializer(serializers.ModelSerializer):
+    site = NamedSerializer()
+    policy = serializers.CharField()
+
+    class Meta:
+        model = Line
+        fields = ["id", "name", "site", "policy"]
+
+
+class DefectClassSerializer(serializers.ModelSerializer):
+    line = NamedSerializer()
+
+    class Meta:
+        model = DefectClass
+        fields = ["id", "line", "name", "title", "colour_index", "position"]
+
+
+class DefectClassNameSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = DefectClass
+        fields = ["id", "name", "title", "colour_index"]
+
+
+class ThresholdSerializer(serializers.Serializer):
+    defect_class = serializers.IntegerField(source="defect_class_id", help_text="Id of the DefectClass")
+    min_score = serializers.FloatField(min_value=0, max_value=1)
+
+
+class StationSerializer(serializers.ModelSerializer):
+    line = NamedSerializer()
+    thresholds = ThresholdSerializer(many=True)
+    has_template = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Station
+        fields = [
+            "id", "name", "line", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions",
+            "thresholds", "has_template",
+        ]  # fmt: skip
+
+    def get_has_template(self, station: Station) -> bool:
+        return bool(station.template_sha256)
+
+
+class StationChangeSerializer(serializers.Serializer):
+    """What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole."""
+
+    deadline_ms = serializers.IntegerField(required=False, min_value=100, max_value=3_600_000)
+    min_score = serializers.FloatField(required=False, min_value=0, max_value=1)
+    context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
+    describe = serializers.BooleanField(required=False)
+    max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
+    thresholds = ThresholdSerializer(many=True, required=False)
+
+
+# -- a frame ----------------------------------------------------------------------------------------
+
+
+class DecisionSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Decision
+        fields = ["outcome", "reason", "code", "decided_at", "latency_ms"]
+
+
+class StepSerializer(serializers.ModelSerializer):
+    node = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Step
+        fields = ["kind", "state", "attempts", "node", "error"]
+
+    def get_node(self, step: Step) -> str | None:
+        return step.node or None
+
+    def get_error(self, step: Step) -> str | None:
+        return step.error_detail or step.error_code or None
+
+
+class ModelNameSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    version = serializers.CharField()
+
+
+class DescriptionTextSerializer(serializers.Serializer):
+    """Machine text: untrusted and plain. The first five fields are the model's, the last three the node's."""
+
+    defect_class = serializers.CharField(required=False)
+    appearance = serializers.CharField(required=False)
+    probable_cause = serializers.CharField(required=False)
+    recommended_action = serializers.CharField(required=False)
+    confidence = serializers.JSONField(required=False, allow_null=True)
+    location = serializers.JSONField(required=False, allow_null=True)
+    size = serializers.JSONField(required=False, allow_null=True)
+    severity = serializers.JSONField(required=False, allow_null=True)
+
+
+class DescriptionSerializer(serializers.Serializer):
+    id = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(["pending", "streaming", "done", "invalid"])
+    text = DescriptionTextSerializer(allow_null=True)
+    partial = serializers.CharField(
+        allow_null=True, help_text="What an invalid answer said; text in the making comes by websocket"
+    )
+    node = serializers.CharField(allow_null=True)
+    latency_ms = serializers.FloatField(allow_null=True)
+
+
+class RegionSerializer(serializers.ModelSerializer):
+    box_xyxy = BoxField()
+    defect_class = DefectClassNameSerializer()
+    model = ModelNameSerializer(source="served_model")
+    description = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Detection
+        fields = ["id", "box_xyxy", "score", "counts", "defect_class", "model", "node", "description"]
+
+    @extend_schema_field(DescriptionSerializer(allow_null=True))
+    def get_description(self, detection: Detection) -> dict[str, Any] | None:
+        description: Description | None = getattr(detection, "description", None)
+        if description is not None:
+            return {
+                "id": description.pk,
+                "state": "done" if description.valid else "invalid",
+                "text": description.answer if description.valid else None,
+                "partial": None if description.valid else description.raw_text,
+                "node": description.node,
+                "latency_ms": description.latency_ms,
+            }
+        return _coming(detection)
+
+
+def _coming(detection: Detection) -> dict[str, Any] | None:
+    """The state of a description that is not there yet, or None where none will be."""
+    steps = {step.kind: step for step in detection.frame.steps.all()}
+    step = steps.get(Step.Kind.DESCRIBE)
+    if step is None or step.state not in Step.OPEN or not detection.counts:
+        return None
+    # The describer takes the best `max_regions` that count, and detections are in falling order of score.
+    counting = [other.pk for other in detection.frame.detections.all() if other.counts]
+    if detection.pk not in counting[: detection.frame.station.max_regions]:
+        return None
+    running = step.state == Step.State.RUNNING
+    return {
+        "id": None,
+        "state": "streaming" if running else "pending",
+        "text": None,
+        "partial": None,
+        "node": step.node or None if running else None,
+        "latency_ms": None,
+    }
+
+
+class MarkSerializer(serializers.ModelSerializer):
+    detection = serializers.UUIDField(source="detection_id", allow_null=True)
+    defect_class = serializers.IntegerField(source="defect_class_id")
+    box_xyxy = BoxField()
+
+    class Meta:
+        model = Mark
+        fields = ["id", "detection", "defect_class", "box_xyxy", "from_model"]
+
+
+class ReviewSerializer(serializers.ModelSerializer):
+    reviewer = serializers.CharField(source="reviewer.username")
+    at = serializers.DateTimeField(source="created_at")
+    marks = MarkSerializer(many=True)
+
+    class Meta:
+        model = Review
+        fields = ["id", "reviewer", "verdict", "note", "at", "marks"]
+
+
+class MarkChangeSerializer(serializers.Serializer):
+    detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
+    defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    box_xyxy = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+
+
+class ReviewChangeSerializer(serializers.Serializer):
+    verdict = serializers.ChoiceField(Review.Verdict.choices)
+    note = serializers.CharField(allow_blank=True, default="", max_length=2000)
+    marks = MarkChangeSerializer(many=True, default=list, max_length=1000)
+
+
+class DispatchFactSerializer(serializers.Serializer):
+    node = serializers.CharField(allow_null=True)
+    predicted_ms = serializers.FloatField(allow_null=True)
+    measured_ms = serializers.FloatField(allow_null=True)
+
+
+class DispatchFactsSerializer(serializers.Serializer):
+    """The last Dispatch of each Step; left out where there was none (and in lists)."""
+
+    detect = DispatchFactSerializer(required=False)
+    describe = DispatchFactSerializer(required=False)
+
+
+class FrameUrlsSerializer(serializers.Serializer):
+    picture = serializers.CharField()
+    thumbnail = serializers.CharField()
+    template = serializers.CharField(allow_null=True)
+
+
+class FrameSerializer(serializers.ModelSerializer):
+    """Needs `Frame.objects.with_findings()`; `dispatches` come by the context, by frame id."""
+
+    station = NamedSerializer()
+    line = NamedSerializer()
+    inspection = serializers.IntegerField(source="inspection_id")
+    part_id = serializers.SerializerMethodField()
+    state = serializers.SerializerMethodField()
+    decision = serializers.SerializerMethodField()
+    steps = StepSerializer(many=True)
+    regions = RegionSerializer(many=True, source="detections")
+    reviews = ReviewSerializer(many=True)
+    dispatches = serializers.SerializerMethodField()
+    latency_ms = serializers.SerializerMethodField(help_text="From receipt to completion")
+    urls = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Frame
+        fields = [
+            "id", "station", "line", "inspection", "name", "part_id", "sha256", "width", "height", "bytes",
+            "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
+            "dispatches", "latency_ms", "urls",
+        ]  # fmt: skip
+
+    def get_part_id(self, frame: Frame) -> str | None:
+        return frame.inspection.part_id or None
+
+    @extend_schema_field(serializers.ChoiceField(["queued", "running", "decided", "complete"]))
+    def get_state(self, frame: Frame) -> str:
+        if frame.completed_at is not None:
+            return "complete"
+        if frame.decided_at is not None:
+            return "decided"
+        running = any(step.state == Step.State.RUNNING for step in frame.steps.all())
+        return "running" if running else "queued"
+
+    @extend_schema_field(DecisionSerializer(allow_null=True))
+    def get_decision(self, frame: Frame) -> dict[str, Any] | None:
+        decision = getattr(frame, "decision", None)
+        return None if decision is None else dict(DecisionSerializer(decision).data)
+
+    @extend_schema_field(DispatchFactsSerializer())
+    def get_dispatches(self, frame: Frame) -> dict[str, Any]:
+        found: dict[str, Any] = self.context.get("dispatches", {})
+        return found
+
+    def get_latency_ms(self, frame: Frame) -> float | None:
+        if frame.completed_at is None:
+            return None
+        return round((frame.completed_at - frame.received_at).total_seconds() * 1000, 1)
+
+    @extend_schema_field(FrameUrlsSerializer())
+    def get_urls(self, frame: Frame) -> dict[str, str | None]:
+        template = reverse("api:station-template", args=[frame.station_id])
+        return {
+            "picture": reverse("api:frame-picture", args=[frame.pk]),
+            "thumbnail": reverse("api:frame-thumbnail", args=[frame.pk]),
+            "template": template if frame.station.template_sha256 else None,
+        }
+
+
+class FrameListSerializer(serializers.Serializer):
+    frames = FrameSerializer(many=True)
+    next_before = serializers.UUIDField(allow_null=True, help_text="Pass as `before` for the next page")
+
+
+# -- taking in --------------------------------------------------------------------------------------
+
+
+class StoredFrameSerializer(serializers.ModelSerializer):
+    created = serializers.BooleanField(help_text="False where an earlier request with this key had stored it")
+
+    class Meta:
+        model = Frame
+        fields = ["id", "name", "sha256", "width", "height", "bytes", "media_type", "received_at", "created"]
+
+
+class RejectedSerializer(serializers.Serializer):
+    name = serializers.CharField(allow_blank=True)
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    hint = serializers.CharField(allow_blank=True)
+    retry_after_s = serializers.IntegerField(required=False)
+
+
+class UploadedSerializer(serializers.Serializer):
+    frames = StoredFrameSerializer(many=True)
+    rejected = RejectedSerializer(many=True)
+
+
+# -- people -----------------------------------------------------------------------------------------
+
+
+class RoleSerializer(serializers.Serializer):
+    line = serializers.IntegerField()
+    role = serializers.ChoiceField(["viewer", "inspector", "engineer", "admin"])
+
+
+class AbilitiesSerializer(serializers.Serializer):
+    """What one may do on at least one line; each request is still checked for its own line."""
+
+    see = serializers.BooleanField()
+    upload = serializers.BooleanField()
+    review = serializers.BooleanField()
+    retry = serializers.BooleanField()
+    run_demo = serializers.BooleanField()
+    configure = serializers.BooleanField()
+    manage_fleet = serializers.BooleanField()
+    manage_access = serializers.BooleanField()
+
+
+class MeSerializer(serializers.Serializer):
+    username = serializers.CharField()
+    roles = RoleSerializer(many=True)
+    can = AbilitiesSerializer()
+
+
+class PolicySerializer(serializers.Serializer):
+    line = serializers.IntegerField()
+    policy = serializers.CharField()
+    available = serializers.ListField(child=serializers.CharField())

@@ -1,0 +1,40 @@
+"""Change how a Station inspects. What was decided under the old settings stays as it was decided."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from aivd_web.kernel.errors import Unprocessable
+from inspections.models import ClassThreshold, DefectClass, Station
+
+from . import events
+
+PLAIN = ("deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
+
+
+@transaction.atomic
+def configure(
+    *, station: Station, by: str, changes: Mapping[str, Any], thresholds: Mapping[int, float] | None = None
+) -> Station:
+    """Set the given fields; `thresholds` (DefectClass id -> score), if given, replace all of the station's own."""
+    names = [name for name in PLAIN if name in changes]
+    for name in names:
+        setattr(station, name, changes[name])
+    station.save(update_fields=names)
+    if thresholds is not None:
+        _replace_thresholds(station, thresholds)
+    data = {"station": station.pk, "changed": [*names, *(["thresholds"] if thresholds is not None else [])], "by": by}
+    events.record(line_id=station.line_id, type="station.configured", data=data)
+    return station
+
+
+def _replace_thresholds(station: Station, thresholds: Mapping[int, float]) -> None:
+    known = set(DefectClass.objects.filter(line_id=station.line_id).values_list("pk", flat=True))
+    unknown = sorted(set(thresholds) - known)
+    if unknown:
+        raise Unprocessable(f"Defect class {unknown[0]} is not in this line's vocabulary.")
+    ClassThreshold.objects.filter(station=station).delete()
+    ClassThreshold.objects.bulk_create(
+        ClassThreshold(station=station, defect_class_id=pk, min_score=score) for pk, score in thresholds.items()
+    )

@@ -1,0 +1,69 @@
+"""The JSON of nodes and dispatches. Reads, writes nothing."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from scheduling.models import Dispatch, Node
+
+
+class PlacedModelSerializer(serializers.Serializer):
+    model = serializers.CharField(help_text="Triton's name of it")
+    served_model = serializers.CharField(allow_null=True, help_text="What it last answered with")
+    version = serializers.CharField(allow_null=True)
+    digest = serializers.CharField(allow_null=True)
+
+
+class LoadSerializer(serializers.Serializer):
+    outstanding = serializers.IntegerField(help_text="Requests sent and not answered, over all workers")
+    waiting_ms = serializers.FloatField(allow_null=True)
+    service_ms = serializers.DictField(child=serializers.FloatField(), help_text="By model")
+
+
+class LinkSerializer(serializers.Serializer):
+    rtt_ms = serializers.FloatField(allow_null=True)
+    bandwidth_bytes_s = serializers.FloatField(allow_null=True)
+
+
+class NodeSerializer(serializers.Serializer):
+    """One row of `scheduling.services.fleet.snapshot()`."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(Node.Kind.choices)
+    health = serializers.ChoiceField(Node.Health.choices)
+    health_detail = serializers.CharField(allow_blank=True)
+    draining = serializers.BooleanField()
+    capacity = serializers.IntegerField()
+    last_ready_at = serializers.DateTimeField(allow_null=True)
+    models = PlacedModelSerializer(many=True)
+    load = LoadSerializer()
+    link = LinkSerializer()
+    breaker = serializers.ChoiceField(["closed", "half-open", "open"], allow_null=True)
+
+
+class AlternativeSerializer(serializers.Serializer):
+    node = serializers.CharField()
+    predicted_ms = serializers.FloatField(allow_null=True)
+    why_not = serializers.CharField(allow_blank=True, allow_null=True)
+
+
+@extend_schema_serializer(component_name="Dispatch")
+class DispatchSerializer(serializers.ModelSerializer):
+    node = serializers.CharField(source="node.name")
+    model = serializers.CharField()
+    alternatives = AlternativeSerializer(many=True)
+    breakdown = serializers.DictField(child=serializers.FloatField(), help_text="Parts of predicted_ms")
+
+    class Meta:
+        model = Dispatch
+        fields = [
+            "id", "subject", "model", "attempt", "node", "policy", "reason", "alternatives", "predicted_ms",
+            "breakdown", "measured_ms", "queue_ms", "service_ms", "payload_bytes", "sent_at", "outcome",
+            "error_code", "error_detail",
+        ]  # fmt: skip
+
+
+def dispatch_fact(row: Dispatch) -> dict[str, Any]:
+    """As much of a Dispatch as a frame's page shows beside its step."""
+    return {"node": row.node.name, "predicted_ms": row.predicted_ms, "measured_ms": row.measured_ms}

@@ -1,0 +1,83 @@
+"""REST views of the fleet. Who may look or act is asked by permission name; roles are not known here."""
+
+import rules
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from aivd_web.kernel.api import answers
+from aivd_web.kernel.errors import Forbidden, NotFound
+from scheduling.models import Dispatch, Node
+from scheduling.services import fleet
+
+from .serializers import DispatchSerializer, NodeSerializer
+
+SEE = "scheduling.see_fleet"
+MANAGE = "scheduling.manage_fleet"
+
+
+class MaySeeFleet(BasePermission):
+    """404 to whoever has no role anywhere; 403 to whoever may look but not act."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.user.is_authenticated:
+            return False
+        if not rules.has_perm(SEE, request.user):
+            raise NotFound("There is nothing here, or nothing that you may see.")
+        if request.method != "GET" and not rules.has_perm(MANAGE, request.user):
+            raise Forbidden("You may see the fleet, but your role does not allow you to manage it.")
+        return True
+
+
+class DispatchQuery(serializers.Serializer):
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
+
+
+class NodesView(APIView):
+    permission_classes = [MaySeeFleet]
+
+    @extend_schema(
+        operation_id="list_nodes",
+        summary="Every node: state, models, load and link as the workers see them now",
+        responses=answers(200, NodeSerializer(many=True), errors=[404]),
+    )
+    def get(self, request: Request) -> Response:
+        return Response(fleet.snapshot())
+
+
+class DrainView(APIView):
+    """`draining` comes from the URL: drain or undrain."""
+
+    permission_classes = [MaySeeFleet]
+    draining = True
+
+    @extend_schema(
+        request=None,
+        summary="Take a node out of rotation, or back in",
+        responses=answers(200, NodeSerializer, errors=[403, 404]),
+    )
+    def post(self, request: Request, name: str) -> Response:
+        node = Node.objects.filter(name=name).first()
+        if node is None:
+            raise NotFound(f"There is no node '{name[:50]}'.", hint="See /api/v1/nodes for their names.")
+        fleet.set_draining(node=node, draining=self.draining, by=request.user.username)
+        return Response(next(row for row in fleet.snapshot() if row["name"] == node.name))
+
+
+class DispatchesView(APIView):
+    permission_classes = [MaySeeFleet]
+
+    @extend_schema(
+        operation_id="list_dispatches",
+        summary="The last decisions of the scheduler, with their reasons",
+        parameters=[OpenApiParameter("limit", int)],
+        responses=answers(200, DispatchSerializer(many=True), errors=[400, 404]),
+    )
+    def get(self, request: Request) -> Response:
+        query = DispatchQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        rows = Dispatch.objects.newest(query.validated_data["limit"])
+        return Response(DispatchSerializer(rows, many=True).data)
