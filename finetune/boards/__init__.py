@@ -1,4 +1,4 @@
-"""Synthetic bare printed circuit boards with known defects, made from a seed. No third-party picture is involved."""
+"""Synthetic bare printed circuit boards with known defects, made from a seed; no third-party picture."""
 
 from finetune.boards.contracts import (
     BOX_MARGIN_PX,

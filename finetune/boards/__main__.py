@@ -1,4 +1,4 @@
-"""`python -m finetune.boards sheet out.png`: look at what the generator draws; `... speed`: boards a second."""
+"""`python -m finetune.boards sheet out.png` shows what the generator draws; `... speed` boards a second."""
 
 import argparse
 import time

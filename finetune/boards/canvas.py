@@ -18,7 +18,7 @@ PAD: Final = 2
 VIA: Final = 3
 POUR: Final = 4
 TEXT: Final = 5
-FEATURE_NAMES: Final = {TRACE: "trace", PAD: "pad", VIA: "via", POUR: "pour", TEXT: "lettering"}
+FEATURE_NAMES: Final = {TRACE: "trace", PAD: "pad", VIA: "via", POUR: "pour", TEXT: "trace"}
 
 SUBPIXEL_BITS: Final = 4
 Points = npt.NDArray[np.float64]
@@ -102,7 +102,7 @@ class Canvas:
         if area.size == 0 or cv2.countNonZero(area):
             return False
         for target, value, kind in ((self.copper, 255, cv2.LINE_AA), (self.features, TEXT, cv2.LINE_8)):
-            cv2.putText(target, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, value, thickness, kind)
+            cv2.putText(target, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, (value,), thickness, kind)
         return True
 
     def turn(self, quarter_turns: int, mirror: bool) -> None:
@@ -117,17 +117,18 @@ def _stroke(target: Picture, shape: Shape, value: int, *, grow: float = 0.0, smo
     if isinstance(shape, Disc):
         radius = round((shape.radius + grow) * (1 << SUBPIXEL_BITS))
         centre = _fixed(np.array([shape.centre]))[0, 0]
-        cv2.circle(target, (int(centre[0]), int(centre[1])), radius, value, -1, kind, SUBPIXEL_BITS)
+        cv2.circle(target, (int(centre[0]), int(centre[1])), radius, (value,), -1, kind, SUBPIXEL_BITS)
     elif isinstance(shape, Line):
         width = max(1, round(shape.width + 2 * grow))
-        cv2.polylines(target, [_fixed(shape.points)], False, value, width, kind, SUBPIXEL_BITS)
+        cv2.polylines(target, [_fixed(shape.points)], False, (value,), width, kind, SUBPIXEL_BITS)
     else:
-        cv2.fillPoly(target, [_fixed(shape.points)], value, kind, SUBPIXEL_BITS)
+        cv2.fillPoly(target, [_fixed(shape.points)], (value,), kind, SUBPIXEL_BITS)
         if grow > 0:
             width = max(1, round(2 * grow))
-            cv2.polylines(target, [_fixed(shape.points)], True, value, width, kind, SUBPIXEL_BITS)
+            cv2.polylines(target, [_fixed(shape.points)], True, (value,), width, kind, SUBPIXEL_BITS)
 
 
 def _fixed(points: Points) -> npt.NDArray[np.int32]:
     """To OpenCV's fixed point, (n, 1, 2)."""
-    return np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)
+    fixed: npt.NDArray[np.int32] = np.round(points * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    return fixed.reshape(-1, 1, 2)

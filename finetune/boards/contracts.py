@@ -41,14 +41,14 @@ FACTS: Final[dict[str, tuple[str, ...]]] = {
     ),
     # The direction in which the copper's edges run in the context crop.
     "orientation": ("horizontal", "vertical", "diagonal", "mixed", "no edge"),
-    # What the nearest copper is: every round land counts as a via, every angular one as a pad.
-    "feature": ("trace", "pad", "via", "pour", "lettering", "bare board"),
+    # What the nearest copper is: every round land counts as a via, every angular one as a pad, letters as traces.
+    "feature": ("trace", "pad", "via", "pour", "bare board"),
     # The outline of the mark itself.
     "shape": ("compact", "elongated", "thin"),
     # The direction of the mark's longer axis; a compact mark has none.
     "lie": ("flat", "upright", "slanted", "round"),
 }
-"""The closed set of each fact. None follows from the class; all can be read off a context crop scaled to 96 px."""
+"""The closed set of each fact. None follows from the class; all can be read off a context crop of 96 px."""
 
 
 @dataclass(frozen=True)

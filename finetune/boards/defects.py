@@ -1,8 +1,8 @@
-"""Make the six bare-board defects the way etching and handling make them, and check that they are what they say.
+"""Make the six bare-board defects the way etching and handling make them, and check each one.
 
-An open cuts a conductor through, a short bridges a gap, a mousebite nibbles a rim, a spur grows from one, spurious
-copper stays behind on bare board, a pin-hole is left in copper. Each attempt is checked by counting the pieces
-of copper and of bare board around it before and after. Knows nothing about cameras or pictures.
+An open cuts a conductor through, a short bridges a gap, a mousebite nibbles a rim, a spur grows from one,
+spurious copper stays behind on bare board, a pin-hole is left in copper. Each attempt is checked by counting the
+pieces of copper and of bare board around it before and after. Knows nothing about cameras or pictures.
 """
 
 import math
@@ -48,7 +48,7 @@ class Attempt:
 
 
 def place_defects(terrain: Terrain, copper: Picture, rng: Rng, count: int) -> list[Mark]:
-    """Change `copper` (H, W) in place and return what was changed: at most `count` marks that do not touch."""
+    """Change `copper` (H, W) in place; return what was changed: at most `count` marks that do not touch."""
     placed: list[Mark] = []
     order = [CLASSES[int(i)] for _ in range(count // 6 + 1) for i in rng.permutation(6)][:count]
     for defect_class in order:
@@ -99,9 +99,7 @@ def _mousebite(terrain: Terrain, rng: Rng) -> Attempt | None:
         return None
     room = edge.copper_px or 60.0
     depth = min(float(rng.uniform(3.5, 9) + rng.exponential(2)), 0.65 * room)
-    return Attempt(
-        edge.point + edge.inward * (depth * rng.uniform(0.25, 0.5)), _nibble(rng, edge.inward, depth), False
-    )
+    return Attempt(edge.point + edge.inward * (depth * rng.uniform(0.25, 0.5)), _nibble(rng, edge.inward, depth), False)
 
 
 def _spur(terrain: Terrain, rng: Rng) -> Attempt | None:
@@ -184,7 +182,7 @@ def _apply(copper: Picture, attempt: Attempt, defect_class: str, placed: list[Ma
 
 
 def _window(attempt: Attempt, size_px: int) -> Window | None:
-    """The patch's inked part and its surround in board pixels; None where the ink comes too near the frame."""
+    """The patch's inked part and its surround in board pixels; None if the ink is too near the frame."""
     x, y, width, height = cv2.boundingRect(attempt.patch)
     left, top = (int(v) - PATCH_RADIUS_PX for v in np.round(attempt.centre))
     ink = (left + x, top + y, left + x + width, top + y + height)

@@ -1,4 +1,4 @@
-"""Measure the facts about a defect that can be read off its context crop. Knows the design, not the picture."""
+"""Measure the facts about a defect that its context crop shows. Knows the design, not the picture."""
 
 import math
 from typing import Final

@@ -14,12 +14,12 @@ from finetune.boards.canvas import PAD, POUR, TRACE, VIA, Canvas, Disc, Line, Po
 
 Rng = np.random.Generator
 
-OCTANTS: Final = np.array([(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)], float)
-OCTANTS /= np.linalg.norm(OCTANTS, axis=1, keepdims=True)
+_ANGLES = np.radians(np.arange(8) * 45)
+OCTANTS: Final = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 def draw_layout(rng: Rng, size_px: int) -> Canvas:
-    """One board of `size_px` square: three to six themes, then lands, short routes and lettering in the gaps."""
+    """One board of `size_px` square: three to six themes, then lands, routes and lettering in the gaps."""
     canvas = Canvas(size_px)
     fine = rng.random() < 0.7
     width = float(rng.uniform(6, 13) if fine else rng.uniform(13, 42))
@@ -54,7 +54,7 @@ def _pad(rng: Rng, centre: tuple[float, float], half_w: float, half_h: float) ->
     x, y = centre
     if corner == 0:
         corners = [(-half_w, -half_h), (half_w, -half_h), (half_w, half_h), (-half_w, half_h)]
-        return Polygon(np.array(corners) + (x, y), PAD)
+        return Polygon(np.add(corners, (x, y)), PAD)
     points: list[tuple[float, float]] = []
     middles = ((1, 1, 0), (-1, 1, 90), (-1, -1, 180), (1, -1, 270))
     for sx, sy, start in middles:
@@ -66,12 +66,10 @@ def _pad(rng: Rng, centre: tuple[float, float], half_w: float, half_h: float) ->
                     sy * (half_h - corner) + corner * math.sin(angle),
                 )
             )
-    return Polygon(np.array(points) + (x, y), PAD)
+    return Polygon(np.add(points, (x, y)), PAD)
 
 
-def _walk(
-    rng: Rng, start: tuple[float, float], octant: int, legs: int, length: tuple[float, float]
-) -> Points:
+def _walk(rng: Rng, start: tuple[float, float], octant: int, legs: int, length: tuple[float, float]) -> Points:
     """An octilinear path that turns by 45 degrees at each joint and wanders around its first direction."""
     points = [np.array(start, float)]
     turn = 0
@@ -91,7 +89,8 @@ def _parallel(path: Points, distance: float) -> Points:
     scale = np.maximum((joints * joints).sum(1, keepdims=True), 0.3)
     scale[0] = scale[-1] = 1.0
     scale[1:-1] /= 2
-    return path + distance * joints / scale
+    moved: Points = path + distance * joints / scale
+    return moved
 
 
 def _bundle(canvas: Canvas, rng: Rng, width: float) -> None:

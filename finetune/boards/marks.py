@@ -1,19 +1,20 @@
 """The outlines defects take: spots, strokes, scratches, ragged bands. Pure drawing, in a patch of its own."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from finetune.boards.canvas import Points
 from finetune.boards.contracts import Picture
 
 PATCH_RADIUS_PX: Final = 72
 """A mark is drawn in the middle of a square of 2 * 72 + 1 pixels."""
 
 Rng = np.random.Generator
-Vector = Points
+Vector = npt.NDArray[Any]
+"""(2,) or (n, 2) floats as x, y, from the patch's middle."""
 
 
 def empty_patch() -> Picture:
@@ -26,9 +27,7 @@ def spot(rng: Rng, length: float, breadth: float, along: Vector) -> Picture:
     rim = 1 + rng.uniform(0.0, 0.22) * np.sin(2 * turns + rng.uniform(0, 6))
     rim += rng.uniform(0.0, 0.18) * np.sin(3 * turns + rng.uniform(0, 6)) + rng.uniform(-0.08, 0.08, 20)
     across = np.array([-along[1], along[0]])
-    points = np.outer(rim * np.cos(turns) * length / 2, along) + np.outer(
-        rim * np.sin(turns) * breadth / 2, across
-    )
+    points = np.outer(rim * np.cos(turns) * length / 2, along) + np.outer(rim * np.sin(turns) * breadth / 2, across)
     return fill(points)
 
 
@@ -48,7 +47,8 @@ def scratches(rng: Rng, length: float, breadth: float, along: Vector) -> Picture
     for offset in np.linspace(-breadth / 2, breadth / 2, int(rng.integers(2, 6))):
         ends = np.outer([-0.5, 0.5], along) * length * rng.uniform(0.7, 1.0)
         jitter = np.outer(offset + rng.uniform(-1.5, 1.5, 2), across)
-        patch = cv2.max(patch, draw_path(ends + jitter, float(rng.uniform(2.0, 3.4))))
+        line = draw_path(ends + jitter, float(rng.uniform(2.0, 3.4)))
+        patch = np.maximum(patch, line)
     return patch
 
 
@@ -60,7 +60,7 @@ def crumbs(rng: Rng, length: float, breadth: float, along: Vector) -> Picture:
         middle = rng.normal(0, 0.22, 2).clip(-0.4, 0.4)
         offset = along * middle[0] * length + across * middle[1] * breadth
         radius = max(1.6, float(rng.uniform(0.2, 0.4)) * min(length, breadth))
-        cv2.circle(patch, _pixel(offset), round(radius * 16), 255, -1, cv2.LINE_AA, 4)
+        cv2.circle(patch, _pixel(offset), round(radius * 16), (255,), -1, cv2.LINE_AA, 4)
     return patch
 
 
@@ -75,17 +75,17 @@ def band(rng: Rng, length: float, width: float, along: Vector, waist: float = 0.
     return fill(np.vstack([left, right[::-1]]))
 
 
-def draw_path(points: Points, thickness: float) -> Picture:
+def draw_path(points: Vector, thickness: float) -> Picture:
     patch = empty_patch()
     fixed = np.round((points + PATCH_RADIUS_PX) * 16).astype(np.int32).reshape(-1, 1, 2)
-    cv2.polylines(patch, [fixed], False, 255, max(1, round(thickness)), cv2.LINE_AA, 4)
+    cv2.polylines(patch, [fixed], False, (255,), max(1, round(thickness)), cv2.LINE_AA, 4)
     return patch
 
 
-def fill(points: Points) -> Picture:
+def fill(points: Vector) -> Picture:
     patch = empty_patch()
     fixed = np.round((points + PATCH_RADIUS_PX) * 16).astype(np.int32).reshape(-1, 1, 2)
-    cv2.fillPoly(patch, [fixed], 255, cv2.LINE_AA, 4)
+    cv2.fillPoly(patch, [fixed], (255,), cv2.LINE_AA, 4)
     return patch
 
 

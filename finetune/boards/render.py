@@ -1,8 +1,8 @@
 """Turn copper into what a camera over the line sees: binarised line scan, grey or colour.
 
-Knows light, lens and noise; knows nothing about defects. Copper is dark in binary pictures (as a back-lit line scan
-shows it) and brighter than the board in grey ones, always: without that a missing piece could not be told
-from an extra one.
+Knows light, lens and noise; knows nothing about defects. Copper is always dark in binary pictures (as a
+back-lit line scan shows it) and brighter than the board in grey ones: without that a missing piece could
+not be told from an extra one.
 """
 
 from dataclasses import dataclass, replace
@@ -59,9 +59,7 @@ def random_optics(rng: Rng, style: str) -> Optics:
     return Optics(
         style=style,
         blur_px=float(rng.uniform(0.6, 1.3)),
-        noise=float(
-            rng.uniform(4, 34) if style == "binary" else rng.uniform(1.5, 9) * min(1.0, contrast / 200)
-        ),
+        noise=float(rng.uniform(4, 34) if style == "binary" else rng.uniform(1.5, 9) * min(1.0, contrast / 200)),
         threshold=float(rng.uniform(105, 150)),
         board_rgb=board,
         metal_rgb=metal,
@@ -77,12 +75,8 @@ def _materials(rng: Rng, style: str) -> tuple[tuple[int, int, int], tuple[int, i
         board, metal = int(rng.integers(25, 100)), int(rng.integers(150, 235))
         return (board, board, board), (metal, metal, metal)
     shift = rng.integers(-14, 15, 6)
-    board_rgb = [
-        int(np.clip(v + s, 0, 255)) for v, s in zip(LAMINATES[int(rng.integers(6))], shift[:3], strict=True)
-    ]
-    metal_rgb = [
-        int(np.clip(v + s, 0, 255)) for v, s in zip(METALS[int(rng.integers(4))], shift[3:], strict=True)
-    ]
+    board_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(LAMINATES[int(rng.integers(6))], shift[:3], strict=True)]
+    metal_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(METALS[int(rng.integers(4))], shift[3:], strict=True)]
     return (board_rgb[0], board_rgb[1], board_rgb[2]), (metal_rgb[0], metal_rgb[1], metal_rgb[2])
 
 
@@ -96,17 +90,15 @@ def another_shot(rng: Rng, optics: Optics) -> Optics:
     )
 
 
-def take_picture(
-    rng: Rng, canvas: Canvas, copper: Picture, optics: Optics, shift_xy: tuple[float, float]
-) -> Picture:
+def take_picture(rng: Rng, canvas: Canvas, copper: Picture, optics: Optics, shift_xy: tuple[float, float]) -> Picture:
     """(H, W, 3) RGB of `copper` (H, W), moved by `shift_xy` pixels."""
     copper = _moved(copper, shift_xy)
     if optics.style == "binary":
         return _binarise(rng, copper, optics)
-    soft = cv2.GaussianBlur(copper, (0, 0), optics.blur_px)
+    soft = cv2.GaussianBlur(copper, (0, 0), optics.blur_px).astype(np.uint8, copy=False)
     picture = _paint(soft, optics.board_rgb, optics.metal_rgb)
     if optics.covered_rgb is not None:
-        lands = _moved(np.isin(canvas.features, (PAD, VIA)).astype(np.uint8) * 255, shift_xy)
+        lands = _moved(np.where(np.isin(canvas.features, (PAD, VIA)), np.uint8(255), np.uint8(0)), shift_xy)
         covered = _paint(soft, optics.board_rgb, optics.covered_rgb)
         picture = np.where(lands[..., None] > 127, picture, covered)
     if cv2.countNonZero(canvas.holes):
@@ -121,7 +113,7 @@ def take_picture(
 
 def _binarise(rng: Rng, copper: Picture, optics: Optics) -> Picture:
     """The rim of the copper moves with the threshold and frays with the noise."""
-    soft = cv2.GaussianBlur(copper, (0, 0), optics.blur_px)
+    soft = cv2.GaussianBlur(copper, (0, 0), optics.blur_px).astype(np.uint8, copy=False)
     grain = _bank_slice(rng, copper.shape[0])[..., 0]
     frayed = cv2.addWeighted(soft, 1.0, grain, optics.noise / 32, 0, dtype=cv2.CV_8U)
     single = cv2.threshold(frayed, optics.threshold, 255, cv2.THRESH_BINARY_INV)[1]
@@ -146,14 +138,11 @@ def _light(optics: Optics, size_px: int) -> Picture:
     slope, direction, vignette = optics.light
     axis = np.linspace(-1, 1, 64, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
-    level = (
-        1
-        - slope * (0.5 + 0.35 * (x * np.cos(direction) + y * np.sin(direction)))
-        - vignette * (x * x + y * y) / 2
-    )
+    level = 1 - slope * (0.5 + 0.35 * (x * np.cos(direction) + y * np.sin(direction))) - vignette * (x * x + y * y) / 2
     small = (255 * level.clip(0, 1)).astype(np.uint8)
     full = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
-    return cv2.merge([full, full, full])  # type: ignore[return-value]
+    light: Picture = np.dstack([full, full, full])
+    return light
 
 
 @lru_cache(maxsize=1)
@@ -162,7 +151,8 @@ def _bank() -> npt.NDArray[np.int16]:
     noise = np.random.default_rng(640).standard_normal((BANK_PX, BANK_PX, 3), np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
     mixed = 0.6 * noise + 0.8 * soft / soft.std()
-    return (32 * mixed / mixed.std()).astype(np.int16)
+    bank: npt.NDArray[np.int16] = (32 * mixed / mixed.std()).astype(np.int16)
+    return bank
 
 
 def _bank_slice(rng: Rng, size_px: int) -> npt.NDArray[np.int16]:

@@ -36,6 +36,7 @@ def defects_sheet(first_seed: int, *, per_class: int = 14, style: str | None = N
             x, y = (x1 + x2) // 2, (y1 + y2) // 2
             crop = picture[y : y + 100, x : x + 100].copy()
             cv2.rectangle(crop, (x1 - x + 50, y1 - y + 50), (x2 - x + 50, y2 - y + 50), (230, 60, 40), 1)
-            found[defect.defect_class].append(cv2.resize(crop, (160, 160), interpolation=cv2.INTER_NEAREST))
+            enlarged = cv2.resize(crop, (160, 160), interpolation=cv2.INTER_NEAREST)
+            found[defect.defect_class].append(enlarged.astype(np.uint8, copy=False))
         seed += 1
     return np.vstack([np.hstack(found[name][:per_class]) for name in CLASSES])

@@ -77,9 +77,7 @@ class Terrain:
         if length < 1:
             return None
         point, inward = np.array([x, y], float), normal / length
-        return Edge(
-            point, inward, self._run(point, inward, copper=True), self._run(point, -inward, copper=False)
-        )
+        return Edge(point, inward, self._run(point, inward, copper=True), self._run(point, -inward, copper=False))
 
     def random_inside(self, rng: Rng, *, copper: bool, room_px: float) -> tuple[Points, float] | None:
         """A pixel with at least `room_px` of the same kind around it, and the room it has."""

@@ -110,9 +110,7 @@ def _start(recipe: DetectorRecipe) -> Training:
 
 def _one_step(training: Training, recipe: DetectorRecipe) -> float:
     """One batch, one update; returns the loss."""
-    tiles = tiles_of_step(
-        seed=recipe.seed, step=training.step, count=recipe.tiles_a_step, side_px=recipe.tile_px
-    )
+    tiles = tiles_of_step(seed=recipe.seed, step=training.step, count=recipe.tiles_a_step, side_px=recipe.tile_px)
     pictures, targets = _batch(tiles)
     set_loss_stage(training.network, training.step / recipe.steps)
     for group in training.optimiser.param_groups:
@@ -166,7 +164,7 @@ def _load_checkpoint(training: Training, path: Path) -> None:
         index, field = key.split(".")
         state["state"].setdefault(int(index), {})[field] = value
     training.optimiser.load_state_dict(state)
-    with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(path, "pt") as file:
         training.step = int(file.metadata()["step"])
 
 

@@ -23,7 +23,7 @@ def build_network(class_count: int) -> Any:
     from ultralytics.utils import DEFAULT_CFG
 
     config = yaml.safe_load(NETWORK_FILE.read_text()) | {"scale": "n", "nc": class_count}
-    network: Any = DetectionModel(config, ch=3, nc=class_count, verbose=False)
+    network: Any = DetectionModel(config, ch=3, nc=class_count, verbose=False)  # type: ignore[no-untyped-call]
     network.args = get_cfg(DEFAULT_CFG, {"epochs": LOSS_STAGES + 1})
     network.criterion = network.init_criterion()
     return network
@@ -41,7 +41,7 @@ def loss_of(network: Any, pictures: torch.Tensor, targets: torch.Tensor) -> torc
 
 def set_loss_stage(network: Any, progress: float) -> None:
     """Weigh the two heads as `progress` (0..1) through the training asks for."""
-    criterion = network.criterion
+    criterion: Any = network.criterion
     while criterion.updates < int(progress * LOSS_STAGES):
         criterion.update()
 
@@ -65,4 +65,4 @@ def _quiet_ultralytics() -> None:
     from ultralytics.utils import SETTINGS
 
     if SETTINGS.get("sync"):
-        SETTINGS.update({"sync": False})
+        SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]

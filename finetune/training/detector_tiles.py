@@ -4,6 +4,7 @@ Boards cost a fraction of what a training step costs, so no tile is ever seen tw
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,13 +59,13 @@ def _corner(rng: np.random.Generator, board: Board, side_px: int) -> tuple[int, 
 def _targets(board: Board, x: int, y: int, side_px: int) -> Targets:
     rows = []
     for defect in board.defects:
-        box = np.array(defect.box_xyxy) - (x, y, x, y)
-        seen = np.clip(box, 0, side_px)
+        box = np.array(defect.box_xyxy, np.float64) - (x, y, x, y)
+        seen = np.clip(box, 0.0, float(side_px))
         if _area(seen) >= LEAST_VISIBLE * _area(box):
             centre, size = (seen[:2] + seen[2:]) / 2, seen[2:] - seen[:2]
             rows.append([CLASSES.index(defect.defect_class), *(centre / side_px), *(size / side_px)])
     return np.array(rows, np.float32).reshape(-1, 5)
 
 
-def _area(box: npt.NDArray[np.float64]) -> float:
+def _area(box: npt.NDArray[np.floating[Any]]) -> float:
     return float((box[2] - box[0]) * (box[3] - box[1]))
