@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Prefetch, Q
+
+if TYPE_CHECKING:
+    from inspections.models import Frame, Line, Station, Step
 
 ROLE_ORDER = ("viewer", "inspector", "engineer", "admin")
 
@@ -15,7 +18,7 @@ def roles_from(role: str) -> tuple[str, ...]:
     return ROLE_ORDER[ROLE_ORDER.index(role) :]
 
 
-class LineQuerySet(models.QuerySet):
+class LineQuerySet(models.QuerySet["Line"]):
     def visible_to(self, user: Any, *, role: str = "viewer") -> "LineQuerySet":
         """Lines on which `user` has at least `role`. A superuser sees all of them, a stranger none."""
         if not user.is_authenticated or not user.is_active:
@@ -25,12 +28,12 @@ class LineQuerySet(models.QuerySet):
         return self.filter(memberships__user=user, memberships__role__in=roles_from(role)).distinct()
 
 
-class StationQuerySet(models.QuerySet):
+class StationQuerySet(models.QuerySet["Station"]):
     def on_lines(self, lines: LineQuerySet) -> "StationQuerySet":
         return self.filter(line__in=lines).select_related("line__site")
 
 
-class FrameQuerySet(models.QuerySet):
+class FrameQuerySet(models.QuerySet["Frame"]):
     def on_lines(self, lines: LineQuerySet) -> "FrameQuerySet":
         return self.filter(line__in=lines)
 
@@ -65,7 +68,7 @@ class FrameQuerySet(models.QuerySet):
         )
 
 
-class StepQuerySet(models.QuerySet):
+class StepQuerySet(models.QuerySet["Step"]):
     def waiting(self, kinds: Sequence[str], *, now: datetime) -> "StepQuerySet":
         """Steps that may be claimed now, the earliest deadline first."""
         may_start = Q(not_before__isnull=True) | Q(not_before__lte=now)

@@ -1,9 +1,14 @@
 """Questions that are asked of the scheduling tables."""
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 
+if TYPE_CHECKING:
+    from scheduling.models import Dispatch, Node
 
-class NodeQuerySet(models.QuerySet):
+
+class NodeQuerySet(models.QuerySet["Node"]):
     def accepting(self) -> "NodeQuerySet":
         """Nodes that a person has not taken out of rotation."""
         return self.filter(draining=False)
@@ -12,7 +17,7 @@ class NodeQuerySet(models.QuerySet):
         return self.filter(placements__model=model)
 
 
-class DispatchQuerySet(models.QuerySet):
+class DispatchQuerySet(models.QuerySet["Dispatch"]):
     def about(self, subject: str) -> "DispatchQuerySet":
         return self.filter(subject=subject).select_related("node", "served_model").order_by("id")
 

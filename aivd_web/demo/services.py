@@ -3,7 +3,7 @@
 import secrets
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ MAX_BOARDS = 10_000
 MAX_BOARDS_PER_S = 20
 
 
-def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: AbstractBaseUser | None) -> DemoRun:
+def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: User | AnonymousUser | None) -> DemoRun:
     """Begin to send `count` generated boards to the station's stream. Raises Conflict while one is running."""
     if not 0 < boards_per_s <= MAX_BOARDS_PER_S or not 0 < count <= MAX_BOARDS:
         raise Unprocessable(
@@ -32,7 +32,7 @@ def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: 
                 boards_per_s=boards_per_s,
                 count=count,
                 seed=secrets.randbelow(2**31),
-                started_by=by,
+                started_by=by if isinstance(by, User) else None,
             )
     except IntegrityError:
         raise Conflict("The demo line is running at this station.", hint="Stop it first.") from None
@@ -40,7 +40,7 @@ def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: 
     return run
 
 
-def stop(*, station: Station, by: AbstractBaseUser | None) -> DemoRun | None:
+def stop(*, station: Station, by: User | AnonymousUser | None) -> DemoRun | None:
     """End the run at the station; boards that were accepted are inspected to the end."""
     active = DemoRun.objects.filter(station=station, state__in=DemoRun.ACTIVE)
     active.update(state=DemoRun.State.CANCELLED, finished_at=timezone.now())

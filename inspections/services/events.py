@@ -53,7 +53,7 @@ def record_all(*, line_id: int, changes: Sequence[Change]) -> int:
     Call it last in the transaction: from here to COMMIT other writers of this Line wait.
     """
     assert connection.in_atomic_block, "An event is part of the change it tells of."
-    parameters = {
+    parameters: dict[str, Any] = {
         "line": line_id,
         "n": len(changes),
         "changes": json.dumps([change.as_dict() for change in changes]),
@@ -63,7 +63,7 @@ def record_all(*, line_id: int, changes: Sequence[Change]) -> int:
         rows = cursor.fetchall()
     for row in rows:
         publish_on_commit(line_group(line_id), {"type": "line.event", "event": _event_json(row)})
-    return max(row[0] for row in rows)
+    return int(max(row[0] for row in rows))
 
 
 def hint(*, line_id: int, message: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def line_group(line_id: int) -> str:
     return f"line.{line_id}"
 
 
-def _event_json(row: tuple) -> dict[str, Any]:
+def _event_json(row: tuple[Any, ...]) -> dict[str, Any]:
     seq, type_, frame_id, data, at = row
     return {
         "type": type_,

@@ -7,6 +7,7 @@ result is committed only by the holder whose epoch still stands.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -191,7 +192,7 @@ def _settle(claim: Claim, **changes: object) -> None:
         raise LateHolder(f"step {claim.step_id} is no longer held under epoch {claim.epoch}")
 
 
-def _claims(sql: str, parameters: dict[str, object]) -> list[Claim]:
+def _claims(sql: str, parameters: dict[str, Any]) -> list[Claim]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return [Claim(*row) for row in cursor.fetchall()]
