@@ -30,7 +30,7 @@ class DetectorRecipe:
     """Everything that decides what a run becomes, beside the versions of the packages."""
 
     seed: int = 26
-    steps: int = 4800
+    steps: int = 3200
     tiles_a_step: int = 16
     tile_px: int = 320
     learning_rate: float = 2e-3
