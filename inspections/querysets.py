@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Prefetch, Q
 
 if TYPE_CHECKING:
-    from inspections.models import Frame, Line, Station, Step
+    from inspections.models import Frame, Line, Station, Step  # noqa: F401 - named in strings below
 
 ROLE_ORDER = ("viewer", "inspector", "engineer", "admin")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 
 if TYPE_CHECKING:
-    from scheduling.models import Dispatch, Node
+    from scheduling.models import Dispatch, Node  # noqa: F401 - named in strings below
 
 
 class NodeQuerySet(models.QuerySet["Node"]):
