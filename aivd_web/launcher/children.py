@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from aivd_web.launcher.processes import Identity, command_of
 
@@ -51,7 +52,7 @@ class Child:
     death_signal: signal.Signals = signal.SIGKILL
     identity: Identity | None = None
     cwd: Path = Path("/")
-    problems_only: bool = False
+    console: Literal["all", "problems", "none"] = "all"
     announce: bool = False
 
 

@@ -32,9 +32,9 @@ class Console:
         if self.mirror is not None:
             self._write(self.mirror, text)
 
-    def show(self, name: str, line: str, *, problems_only: bool) -> None:
-        """A child's line; of the chatty ones only what looks like a problem, unless all was asked for."""
-        if self.verbose or not problems_only or PROBLEM.search(line):
+    def show(self, name: str, line: str, *, which: str) -> None:
+        """A child's line, if it is among the `which` ("all", "problems", "none") or all were asked for."""
+        if self.verbose or which == "all" or (which == "problems" and PROBLEM.search(line)):
             self._write(self.stream, f"{self._prefix(name)} {line}")
 
     def _prefix(self, name: str) -> str:

@@ -73,7 +73,7 @@ class Stack:
             death_signal=signal.SIGINT,
             stop_within_s=20,
             identity=server.identity,
-            problems_only=True,
+            console="none",
         )
 
     def _redis(self) -> Child:
@@ -85,7 +85,7 @@ class Stack:
             prepare=server.prepare,
             ready=in_thread(server.is_ready),
             ready_within_s=20,
-            problems_only=True,
+            console="none",
         )
 
     def _node(self, node: EmbeddedNode) -> list[Child]:
@@ -109,7 +109,7 @@ class Stack:
             ports=self._claims(node.http_port, node.grpc_port, node.metrics_port),
             death_signal=signal.SIGTERM,
             stop_within_s=12,
-            problems_only=True,
+            console="none",
         )
         return [triton, *([self._link(node)] if node.link_port else [])]
 
@@ -134,7 +134,7 @@ class Stack:
             ready=listens(LOOPBACK, node.link_control_port),
             ready_within_s=20,
             ports=self._claims(node.link_port, node.link_control_port),
-            problems_only=True,
+            console="none",
         )
 
     def _manage(self, name: str, *command: str, needs: tuple[str, ...] = (), announce: bool = False) -> Child:
@@ -148,7 +148,7 @@ class Stack:
             once=True,
             ready_within_s=180,
             announce=announce,
-            problems_only=True,
+            console="problems",
         )
 
     def _web(self, needs: tuple[str, ...]) -> Child:

@@ -25,6 +25,7 @@ STEADY_AFTER_S = 20.0
 ASK_EVERY_S = 0.1
 MAX_CRASHES_BEFORE_READY = 5
 LOG_TAIL_LINES = 12
+LAST_LINE_CHARS = 200
 
 
 class StartFailed(RuntimeError):
@@ -134,7 +135,9 @@ class Supervisor:
                     return
                 if time.monotonic() - began > STEADY_AFTER_S:
                     backoff_s = FIRST_BACKOFF_S
-                self.console.say(f"{one.child.name} ended ({reason}); it is started again in {backoff_s:g} s")
+                last = (one.log.last_lines(1) or [""])[0][:LAST_LINE_CHARS]
+                again = f"it is started again in {backoff_s:g} s"
+                self.console.say(f"{one.child.name} ended ({reason}); {again}. Its last line: {last}")
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
                 one.restarts += 1
@@ -177,6 +180,7 @@ class Supervisor:
         await pump
         one.mark = None
         if child.once and status == 0:
+            self.console.say(f"{child.name} is done ({time.monotonic() - began:.1f} s)")
             one.been_ready = True
             one.ready.set()
         elif not child.once:
@@ -232,7 +236,7 @@ class Supervisor:
                 self.console.say(text)
                 continue
             one.log.write(line)
-            self.console.show(one.child.name, text, problems_only=one.child.problems_only)
+            self.console.show(one.child.name, text, which=one.child.console)
 
     def _sweep_group(self, one: Supervised) -> None:
         """What the process started itself must not outlive it and hold its pipe or port."""
