@@ -33,7 +33,7 @@ class ConstantDetector:
     version = "3"
     digest = hashlib.sha256(b"constant-detector 3").hexdigest()
     runtime = "python"
-    class_names = CLASS_NAMES
+    class_names: tuple[str, ...] = CLASS_NAMES
 
     def __init__(self, service_ms: str = "0", scores: str = "") -> None:
         self._service_s = float(service_ms) / 1000

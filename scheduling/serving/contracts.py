@@ -24,6 +24,9 @@ MAX_REGIONS_PER_REQUEST = 64
 MAX_TEXT_CHARS = 1000
 DEFAULT_MIN_SCORE = 0.05
 
+IDENTITY_LIMITS = {"model": 100, "version": 40, "digest": 64, "runtime": 60}
+"""Longest texts, in characters, with which a model may say who it is."""
+
 Rgb: TypeAlias = npt.NDArray[np.uint8]
 """A decoded picture: (height, width, 3), uint8, RGB."""
 

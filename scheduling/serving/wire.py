@@ -12,6 +12,7 @@ from typing import Any
 
 from scheduling.serving.contracts import (
     CONTRACT_VERSION,
+    IDENTITY_LIMITS,
     MAX_REGIONS_PER_REQUEST,
     AnswerEvent,
     BoxXyxy,
@@ -54,10 +55,7 @@ def decode_meta(text: str | bytes) -> DetectMeta:
     _same_version(fields, "meta")
     timings = _member(fields, "timings", dict, "meta")
     return DetectMeta(
-        model=_member(fields, "model", str, "meta"),
-        version=_member(fields, "version", str, "meta"),
-        digest=_member(fields, "digest", str, "meta"),
-        runtime=_member(fields, "runtime", str, "meta"),
+        **_identity(fields, "meta"),
         class_names=_strings(fields, "class_names", "meta"),
         size_wh=_size_wh(fields, "size_wh", "meta"),
         timings=DetectTimings(
@@ -118,7 +116,7 @@ def _done(fields: Mapping[str, Any]) -> DoneEvent:
             **{name: _number(timings, name, "done.timings") for name in _DESCRIBE_MS},
             tokens=_member(timings, "tokens", int, "done.timings"),
         ),
-        **{name: _member(fields, name, str, "done") for name in ("model", "version", "digest", "runtime")},
+        **_identity(fields, "done"),
     )
 
 
@@ -155,6 +153,14 @@ def _same_version(fields: Mapping[str, Any], where: str) -> None:
     version = fields.get("contract", CONTRACT_VERSION)
     if version != CONTRACT_VERSION:
         raise ContractBroken(f"{where} speaks contract {version!r}, this side speaks {CONTRACT_VERSION!r}")
+
+
+def _identity(fields: Mapping[str, Any], where: str) -> dict[str, str]:
+    texts: dict[str, str] = {name: _member(fields, name, str, where) for name in IDENTITY_LIMITS}
+    for name, text in texts.items():
+        if len(text) > IDENTITY_LIMITS[name]:
+            raise ContractBroken(f"{where}.{name} has {len(text)} characters, not up to {IDENTITY_LIMITS[name]}")
+    return texts
 
 
 def _member(fields: Mapping[str, Any], name: str, kind: type, where: str) -> Any:

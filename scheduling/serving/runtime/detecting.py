@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
+
 from scheduling.serving.contracts import (
     BadFrame,
     DetectedRegion,
@@ -84,6 +86,12 @@ def detect_batch(
         _outcome(detector, outcomes[i], sizes.get(i, (0, 0)), replace(timings, queue_ms=request.queue_ms))
         for i, request in enumerate(work)
     ]
+
+
+def warm_up(detector: Detector) -> None:
+    """Run the detector once: a runtime's first inference takes many times as long as the next."""
+    blank = np.zeros((64, 64, 3), np.uint8)
+    detector.detect([blank], templates=[blank])
 
 
 def _outcome(

@@ -15,7 +15,7 @@ from scheduling.serving.contracts import BAD_FRAME, CANCELLED, MAX_BATCH, OVERLO
 from scheduling.serving.pictures import picture_size
 from scheduling.serving.runtime import backend
 from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.detecting import MAX_BATCH_PIXELS, Detected, DetectWork, detect_batch
+from scheduling.serving.runtime.detecting import MAX_BATCH_PIXELS, Detected, DetectWork, detect_batch, warm_up
 from scheduling.serving.runtime.options import NodeOptions, open_detector, refuse_numpy_2
 
 
@@ -38,6 +38,7 @@ class TritonPythonModel:
         refuse_numpy_2()
         self._options = NodeOptions.from_environment(os.environ)
         self._detector = open_detector(self._options)
+        warm_up(self._detector)
         self._desk: Desk[_Waiting] = Desk(
             self._answer,
             max_waiting=self._options.max_waiting,

@@ -1,0 +1,199 @@
+"""What node and client agree on: the repository's configurations fit it, JSON survives the way, rubbish does not."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from google.protobuf.json_format import MessageToDict
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import model_config_pb2
+
+from scheduling.serving.contracts import (
+    MODELS,
+    AnswerEvent,
+    ContractBroken,
+    DescribeEvent,
+    DescribeRequest,
+    DescribeTimings,
+    DetectMeta,
+    DetectTimings,
+    DoneEvent,
+    RegionRequest,
+    TokenEvent,
+    differences,
+)
+from scheduling.serving.nodes import MODEL_REPOSITORY
+from scheduling.serving.wire import (
+    decode_event,
+    decode_meta,
+    decode_request,
+    encode_event,
+    encode_meta,
+    encode_request,
+    event_fields,
+)
+
+META = DetectMeta(
+    model="m", version="1", digest="d" * 64, runtime="r", class_names=("open",), size_wh=(640, 480),
+    timings=DetectTimings(1.0, 2.0, 3.0, 4.0, 5.0, 15.0, 2),
+)  # fmt: skip
+REQUEST = DescribeRequest("1", (640, 480), ("open",), (RegionRequest("r1", (1.0, 2.0, 3.0, 4.0), "open", 0.5),))
+DONE = DoneEvent(DescribeTimings(1.0, 2.0, 3.0, 4), "m", "1", "d", "r")
+
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+texts = st.text(max_size=20)
+events = st.one_of(
+    st.builds(TokenEvent, texts, texts),
+    st.builds(
+        AnswerEvent,
+        region_id=texts,
+        answer=st.dictionaries(texts, st.one_of(texts, numbers, st.booleans()), max_size=3),
+        raw_text=texts,
+        valid=st.booleans(),
+        errors=st.lists(texts, max_size=3).map(tuple),
+        tokens=st.integers(0, 999),
+    ),
+    st.builds(
+        DoneEvent,
+        timings=st.builds(DescribeTimings, numbers, numbers, numbers, st.integers(0, 999)),
+        model=texts,
+        version=texts,
+        digest=texts,
+        runtime=texts,
+    ),
+)
+regions = st.builds(RegionRequest, texts, st.tuples(numbers, numbers, numbers, numbers), texts, numbers)
+
+
+def served_config(model: str) -> dict[str, Any]:
+    """The model's configuration as a node would tell it."""
+    text = (MODEL_REPOSITORY / model / "config.pbtxt").read_text()
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    fields: dict[str, Any] = MessageToDict(config, preserving_proto_field_name=True)
+    return fields
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_repository_serves_what_the_contract_says(model: str) -> None:
+    assert differences(MODELS[model], served_config(model)) == ()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_repository_has_a_folder_for_each_contract_and_no_other(model: str) -> None:
+    folders = {path.name for path in MODEL_REPOSITORY.iterdir() if path.is_dir()}
+    assert folders == set(MODELS)
+    assert (MODEL_REPOSITORY / model / "1" / "model.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("model", "change", "sentence"),
+    [
+        ("edge_detector", {"max_batch_size": 0}, "max_batch_size is 0, expected 8"),
+        ("describer", {"max_batch_size": 4}, "max_batch_size is 4, expected 0"),
+        ("describer", {"model_transaction_policy": {}}, "decoupled is False, expected True"),
+        ("describer", {"output": []}, "output event is missing"),
+        (
+            "describer",
+            {"output": [{"name": "event", "data_type": "TYPE_STRING", "dims": ["2"]}]},
+            "output event is BYTES [2], expected BYTES [1]",
+        ),
+        (
+            "describer",
+            {"output": [{"name": "event", "data_type": "TYPE_FP32", "dims": ["1"]}]},
+            "output event is FP32 [1], expected BYTES [1]",
+        ),
+    ],
+)
+def test_a_difference_is_told_in_a_sentence(model: str, change: dict[str, Any], sentence: str) -> None:
+    assert differences(MODELS[model], served_config(model) | change) == (sentence,)
+
+
+def test_an_input_that_nobody_fills_is_a_difference_and_an_output_that_nobody_reads_is_not() -> None:
+    config = served_config("edge_detector")
+    config["output"] += [{"name": "heatmap", "data_type": "TYPE_FP32", "dims": ["-1"]}]
+    assert differences(MODELS["edge_detector"], config) == ()
+    config["input"] += [{"name": "gain", "data_type": "TYPE_FP32", "dims": ["1"]}]
+    assert differences(MODELS["edge_detector"], config) == ("input gain is not in the contract",)
+
+
+@given(events)
+def test_an_event_survives_the_way(event: DescribeEvent) -> None:
+    assert decode_event(encode_event(event)) == event
+
+
+@given(st.lists(regions, min_size=1, max_size=4), st.integers(1, 999))
+def test_a_request_survives_the_way(asked: list[RegionRequest], max_tokens: int) -> None:
+    request = replace(REQUEST, regions=tuple(asked), max_tokens=max_tokens)
+    assert decode_request(encode_request(request)) == request
+
+
+@given(numbers, texts, st.lists(texts, max_size=3).map(tuple))
+def test_a_meta_survives_the_way(number: float, text: str, class_names: tuple[str, ...]) -> None:
+    timings = DetectTimings(number, number, number, number, number, number, 3)
+    meta = replace(META, model=text, class_names=class_names, timings=timings)
+    assert decode_meta(encode_meta(meta)) == meta
+
+
+def test_the_fields_of_an_event_are_those_that_are_sent() -> None:
+    assert event_fields(TokenEvent("r1", "a")) == {"type": "token", "region_id": "r1", "text": "a"}
+    assert event_fields(DONE)["type"] == "done"
+
+
+def test_a_request_without_a_limit_gets_one() -> None:
+    fields = json.loads(encode_request(REQUEST))
+    del fields["max_tokens"]
+    assert decode_request(json.dumps(fields)) == REQUEST
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"contract": "2"}, "meta speaks contract '2', this side speaks '1'"),
+        ({"model": None}, "meta.model is NoneType, expected str"),
+        ({"version": "v" * 41}, "meta.version has 41 characters, not up to 40"),
+        ({"class_names": ["open", 3]}, "meta.class_names holds something that is not a string"),
+        ({"size_wh": [640]}, "expected [width, height] in pixels"),
+        ({"size_wh": [640, 0]}, "expected [width, height] in pixels"),
+        ({"size_wh": [True, True]}, "expected [width, height] in pixels"),
+        ({"timings": {}}, "meta.timings.queue_ms is None, expected a finite number"),
+    ],
+)
+def test_a_wrong_meta_is_refused_and_the_field_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        decode_meta(json.dumps(json.loads(encode_meta(META)) | change))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"score": NaN}', b'{"a": Infinity}']
+)
+def test_what_is_no_json_object_is_refused(text: bytes) -> None:
+    for decode in (decode_meta, decode_request, decode_event):
+        with pytest.raises(ContractBroken):
+            decode(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"regions": []}, "request.regions has 0 entries, not 1..64"),
+        ({"regions": ["r1"]}, "request.regions[0] is str, expected an object"),
+        ({"regions": [{"region_id": 7}]}, "request.regions[0].region_id is int, expected str"),
+        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3]}]}, "box_xyxy has 3 numbers, expected 4"),
+        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3, "4"]}]}, "is '4', expected a finite number"),
+        ({"max_tokens": True}, "request.max_tokens is bool, expected int"),
+    ],
+)
+def test_a_wrong_request_is_refused_and_the_field_named(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        decode_request(json.dumps(json.loads(encode_request(REQUEST)) | change))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"type": "shout"}, {"type": None}, {"text": 3}, {"region_id": None}])
+def test_a_wrong_event_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ContractBroken):
+        decode_event(json.dumps(event_fields(TokenEvent("r1", "a")) | change))
