@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TextIO
 
@@ -76,6 +76,20 @@ def up_detached(*, environ: Mapping[str, str], stream: TextIO) -> int:
     if last.startswith(READY_LINE.partition("{")[0]):
         return 0
     return launcher.wait(timeout=DOWN_WITHIN_S) or 1
+
+
+def up_while(command: Sequence[str], *, environ: Mapping[str, str], stream: TextIO) -> int:
+    """Run `command` with AIVD up; what was down before is down afterwards. Returns the command's exit status."""
+    place = layout.layout_from(environ)
+    was_up = find_running(place) is not None
+    status = up_detached(environ=environ, stream=stream)
+    if status != 0:
+        return status
+    try:
+        return subprocess.run(list(command), env=dict(environ), cwd=place.root, check=False).returncode
+    finally:
+        if not was_up:
+            down(environ=environ, stream=stream)
 
 
 def down(*, environ: Mapping[str, str], stream: TextIO) -> int:

@@ -1,0 +1,103 @@
+# Two commands are enough: `make run` and `make test`. `make help` lists the others.
+# Variables pass through: AIVD_DATA, AIVD_VAR, AIVD_PORT, AIVD_NODE_PORT_BASE, SPLIT, FULL, ARGS.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PY := .venv/bin/python
+MANAGE := $(PY) manage.py
+export PYTHONUNBUFFERED := 1
+export SPLIT FULL
+
+TYPED := scheduling finetune inspections aivd_web
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- use
+
+.PHONY: setup
+setup: ## packages and front end, without starting anything
+	@$(PYTHON) scripts/setup.py
+
+.PHONY: run
+run: setup ## everything, until Ctrl+C
+	@exec $(MANAGE) up $(ARGS)
+
+.PHONY: up
+up: setup ## everything, in the background; returns when it is ready
+	@exec $(MANAGE) up --detach
+
+.PHONY: down
+down: ## stop what runs from this folder
+	@exec $(MANAGE) down
+
+.PHONY: demo
+demo: setup ## inspect generated boards through the public API and print the verdict
+	@exec $(MANAGE) up --then $(MANAGE) demo $(ARGS)
+
+# --- check
+
+.PHONY: test-setup
+test-setup:
+	@$(PYTHON) scripts/setup.py --tests
+
+.PHONY: test
+test: test-setup ## all tests: TypeScript, Python, browser
+	@$(PY) scripts/run_all.py \
+	    "TypeScript:$(PY) scripts/npm.py run test" \
+	    "Python and browser:$(PY) -m pytest $(ARGS)"
+
+.PHONY: e2e
+e2e: test-setup ## the browser tests alone
+	@$(PY) -m pytest -m e2e $(ARGS)
+
+.PHONY: lint
+lint: test-setup ## style, import directions, missing migrations
+	@$(PY) scripts/run_all.py \
+	    "ruff:$(PY) -m ruff check ." \
+	    "format:$(PY) -m ruff format --check ." \
+	    "import directions:.venv/bin/lint-imports" \
+	    "migrations:$(MANAGE) makemigrations --check --dry-run" \
+	    "front end:$(PY) scripts/npm.py run lint"
+
+.PHONY: types
+types: test-setup ## mypy and tsc
+	@$(PY) scripts/run_all.py \
+	    "mypy:$(PY) -m mypy $(TYPED)" \
+	    "tsc:$(PY) scripts/npm.py run typecheck"
+
+# --- models
+
+.PHONY: models
+models: test-setup ## train the shipped detector and describer again
+	@exec $(PY) -m finetune.training models $(ARGS)
+
+.PHONY: models-check
+models-check: test-setup ## measure the shipped weights again and compare with their metrics
+	@exec $(PY) -m finetune.training check $(ARGS)
+
+# --- measure; raw rows are kept in var/bench
+
+.PHONY: bench-pipeline
+bench-pipeline: test-setup ## frames per second and added latency of the whole pipeline
+	@exec $(PY) -m benchmarks.pipeline $(ARGS)
+
+.PHONY: bench-durable
+bench-durable: test-setup ## boards through REST and stream while parts are killed
+	@exec $(PY) -m benchmarks.durable $(ARGS)
+
+.PHONY: bench-detect
+bench-detect: test-setup ## the detector on the real DeepPCB test boards (AIVD_DATA)
+	@exec $(PY) -m benchmarks.detect $(ARGS)
+
+.PHONY: bench-schedule
+bench-schedule: test-setup ## policies against each other, simulated and on real nodes
+	@exec $(PY) -m benchmarks.schedule $(ARGS)
+
+# --- keep
+
+.PHONY: lock
+lock: ## write requirements.lock from the environment
+	@$(PY) scripts/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock
