@@ -150,9 +150,15 @@ STATIC_URL = "/static/"
 STATIC_ROOT = LAYOUT.static_folder
 FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
+# Compressing takes a minute and pays only over a network.
+STATIC_STORAGE = (
+    "whitenoise.storage.CompressedStaticFilesStorage"
+    if BEHIND_TLS
+    else "django.contrib.staticfiles.storage.StaticFilesStorage"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": STATIC_STORAGE},
 }
 DJANGO_VITE = {"default": {"manifest_path": FRONTEND_DIST / "manifest.json"}}
 MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.media_folder)
