@@ -12,13 +12,17 @@ from typing import Any
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+CONNECT_S = 30.0
 SILENCE_S = 6.0  # the server says its head every 2 s
 
 
 class Follower:
-    """`events` holds every numbered event in order; `faults` says what should never be seen."""
+    """`events` holds every numbered event in order; `faults` says what should never be seen.
 
-    def __init__(self, url: str, token: str, *, after_seq: int = 0) -> None:
+    Without `after_seq` it begins with what happens once it is connected; entering the context waits for that.
+    """
+
+    def __init__(self, url: str, token: str, *, after_seq: int | None = None) -> None:
         self.url = url
         self.token = token
         self.last_seq = after_seq
@@ -28,9 +32,11 @@ class Follower:
         self.reconnects = 0
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._greeted = asyncio.Event()
 
     async def __aenter__(self) -> "Follower":
         self._task = asyncio.create_task(self._follow())
+        await asyncio.wait_for(self._greeted.wait(), CONNECT_S)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -60,7 +66,7 @@ class Follower:
 
     async def _listen(self) -> None:
         async with websockets.connect(
-            f"{self.url}?after_seq={self.last_seq}",
+            self.url if self.last_seq is None else f"{self.url}?after_seq={self.last_seq}",
             subprotocols=[websockets.Subprotocol(f"aivd.token.{self.token}")],
             open_timeout=10,
         ) as socket:
@@ -71,11 +77,15 @@ class Follower:
                 await self._take(message)
 
     async def _take(self, message: dict[str, Any]) -> None:
+        if message["type"] == "hello":
+            self.last_seq = message["head_seq"] if self.last_seq is None else self.last_seq
+            self._greeted.set()
         if message["type"] in ("hello", "head"):
             return
         if "seq" not in message:
             self.hints[message["type"]] += 1
             return
+        assert self.last_seq is not None, "The greeting comes first."
         if message["seq"] != self.last_seq + 1:
             self.faults.append(f"event {message['seq']} came after {self.last_seq}")
         self.last_seq = max(self.last_seq, message["seq"])

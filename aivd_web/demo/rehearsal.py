@@ -82,9 +82,8 @@ async def rehearse(
     async with httpx.AsyncClient(
         base_url=target.base_url, headers=target.headers, timeout=HTTP_TIMEOUT, trust_env=False
     ) as http:
-        head = await _head_seq(http, target)
         events_url = target.socket_url(f"/ws/v1/lines/{target.line_id}/events")
-        async with Follower(events_url, target.token, after_seq=head) as follower:
+        async with Follower(events_url, target.token) as follower:
             await _post_all(http, target, [one for one in sent if one.door == "rest"])
             await _stream_all(target, [one for one in sent if one.door == "stream"])
             accepted = {one.frame_id for one in sent if one.frame_id}
@@ -93,11 +92,6 @@ async def rehearse(
             if one.frame_id:
                 one.frame = (await http.get(f"/api/v1/frames/{one.frame_id}")).raise_for_status().json()
     return Verdict(sent, _summary(sent, follower))
-
-
-async def _head_seq(http: httpx.AsyncClient, target: Target) -> int:
-    answer = (await http.get(f"/api/v1/lines/{target.line_id}")).raise_for_status()
-    return int(answer.json()["head_seq"])
 
 
 async def _post_all(http: httpx.AsyncClient, target: Target, sent: Sequence[Sent]) -> None:

@@ -100,9 +100,8 @@ class StreamClient:
         """Resend what is open, then go on with new frames; return whether the source has ended."""
         under_way = 0
         for frame in list(self._open.values()):
-            if under_way == window:
-                await self._answer(socket)
-                under_way -= 1
+            while under_way == window:
+                under_way -= await self._answer(socket)
             await self._put(socket, frame)
             under_way += 1
         while not ended or self._open:
@@ -123,15 +122,16 @@ class StreamClient:
         await socket.send(json.dumps({"type": "frame", "key": frame.key, "part_id": frame.part_id}))
         await socket.send(frame.picture)
 
-    async def _answer(self, socket: websockets.ClientConnection) -> None:
+    async def _answer(self, socket: websockets.ClientConnection) -> bool:
+        """Take one message; true if it settled a frame, so that there is room for another."""
         message = json.loads(await asyncio.wait_for(socket.recv(), ANSWER_TIMEOUT_S))
         key = message.get("key")
         if key not in self._open:
-            return
+            return False
         if message["type"] == "refused" and message.get("retry_after_s"):
             await asyncio.sleep(float(message["retry_after_s"]))
             await self._put(socket, self._open[key])
-            return
+            return False
         del self._open[key]
         if message["type"] == "ack":
             self.tally.accepted += 1
@@ -139,3 +139,4 @@ class StreamClient:
             self.tally.refused += 1
             self.tally.refusals.append(message)
         self._on_answer(key, message)
+        return True
