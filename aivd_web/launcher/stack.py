@@ -4,7 +4,6 @@ This table is the whole platform on one page. It builds values; the supervisor r
 """
 
 import hashlib
-import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -178,7 +177,7 @@ class Stack:
 
     def _workers(self, needs: tuple[str, ...]) -> list[Child]:
         """Threads for what calls nodes: a gRPC client must not cross a fork. Training supervises a child."""
-        beat = ["beat", f"--schedule={self.layout.run_folder / 'beat'}", f"--pidfile={os.devnull}"]
+        beat = ["beat", f"--schedule={self.layout.run_folder / 'beat'}"]
         return [
             self._worker("worker-dispatch", "dispatch", concurrency=4, needs=needs),
             self._worker("worker-housekeeping", "housekeeping", concurrency=4, needs=needs),
