@@ -1,17 +1,22 @@
 /** Values for tests: a frame and its parts with every field filled, and one place to vary them. */
-import type { Frame, FleetNode, Region } from "./api/types";
+import type { Description, Frame, Health, Region } from "./api/types";
 
 export function aRegion(part: Partial<Region> = {}): Region {
   return {
     id: "region-1",
     box_xyxy: [100, 120, 140, 150],
     score: 0.91,
-    defect_class: { id: 1, name: "open", colour_index: 0 },
+    counts: true,
+    defect_class: { id: 1, name: "open", title: "", colour_index: 0 },
     model: { name: "detector", version: "1" },
     node: "edge-1",
     description: null,
     ...part,
   };
+}
+
+export function aDescription(part: Partial<Description> = {}): Description {
+  return { id: 1, state: "done", text: null, partial: null, node: "cloud-1", latency_ms: 900, ...part };
 }
 
 export function aFrame(part: Partial<Frame> = {}): Frame {
@@ -21,6 +26,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     station: { id: 1, name: "Camera 1" },
     line: { id: 1, name: "Line A" },
     inspection: 1,
+    name: "board.jpg",
     part_id: "B-1",
     sha256: "00",
     width: 640,
@@ -41,20 +47,10 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
   };
 }
 
-export function aNode(part: Partial<FleetNode> = {}): FleetNode {
+export function aHealth(nodes: Health["parts"]["nodes"], waitingToDescribe = 0): Health {
   return {
-    name: "edge-1",
-    kind: "edge",
-    health: "ready",
-    health_detail: "",
-    draining: false,
-    capacity: 2,
-    in_flight: 0,
-    queue: 0,
-    link_ms: 0.4,
-    breaker: "closed",
-    last_ready_at: "2026-03-02T10:42:00Z",
-    models: [],
-    ...part,
+    status: "degraded",
+    parts: { database: "ok", redis: "ok", workers: "ok", nodes },
+    backlog: { waiting_to_detect: 0, waiting_to_describe: waitingToDescribe, dead_letters: 0, undecided: 0 },
   };
 }

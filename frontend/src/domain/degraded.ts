@@ -1,5 +1,5 @@
 /** Say plainly what does not work at the moment and what that means for frames. Knows no screen. */
-import type { FleetNode } from "../api/types";
+import type { Health } from "../api/types";
 import { clock, plural } from "./format";
 
 export interface Trouble {
@@ -7,33 +7,51 @@ export interface Trouble {
   sentence: string;
 }
 
-export function isReachable(node: FleetNode): boolean {
-  return node.health === "ready";
-}
+type NodeHealth = Health["parts"]["nodes"][number];
 
 /** What a person beside the line must know, worst first; empty when all is well. */
-export function troubles(nodes: readonly FleetNode[], pendingDescriptions: number, nowMs: number): Trouble[] {
+export function troubles({ parts, backlog }: Health, nowMs: number): Trouble[] {
+  if (parts.database !== "ok") {
+    return [{ level: "stopped", sentence: "The database does not answer: no frames can be taken in." }];
+  }
+  const waiting = backlog ?? { waiting_to_detect: 0, waiting_to_describe: 0, dead_letters: 0, undecided: 0 };
+  const edges = parts.nodes.filter(({ kind }) => kind === "edge");
+  const clouds = parts.nodes.filter(({ kind }) => kind === "cloud");
   const found: Trouble[] = [];
-  const edges = nodes.filter(({ kind }) => kind === "edge");
-  const clouds = nodes.filter(({ kind }) => kind === "cloud");
-  if (edges.length > 0 && !edges.some(isReachable)) {
+  if (parts.workers !== "ok") {
+    found.push({ level: "stopped", sentence: "No worker is running: frames are stored and wait." });
+  }
+  if (noneOf(edges)) {
+    const frames = plural(waiting.waiting_to_detect, "frame");
     found.push({
       level: "stopped",
-      sentence: `No edge node answers${since(edges, nowMs)}: frames are stored and wait.`,
+      sentence: `No edge node in reach${since(edges, nowMs)}: ${frames} waiting.`,
     });
   }
-  if (clouds.length > 0 && !clouds.some(isReachable)) {
-    const pending = `${plural(pendingDescriptions, "description")} pending`;
+  if (noneOf(clouds)) {
+    const frames = plural(waiting.waiting_to_describe, "frame");
     found.push({
       level: "warning",
-      sentence: `Cloud unreachable${since(clouds, nowMs)}: ${pending}. Decisions go on.`,
+      sentence: `Cloud unreachable${since(clouds, nowMs)}: descriptions of ${frames} pending. Decisions go on.`,
+    });
+  }
+  if (parts.redis !== "ok") {
+    found.push({
+      level: "warning",
+      sentence: "Redis does not answer: live updates may come late. Nothing is lost.",
     });
   }
   return found;
 }
 
-function since(nodes: readonly FleetNode[], nowMs: number): string {
-  const seen = nodes.map((node) => node.last_ready_at).filter((at) => at !== null);
+function noneOf(nodes: readonly NodeHealth[]): boolean {
+  return nodes.length > 0 && nodes.every(({ status }) => status !== "ready");
+}
+
+function since(nodes: readonly NodeHealth[], nowMs: number): string {
+  const seen = nodes.flatMap(({ last_ready_at }) =>
+    typeof last_ready_at === "string" ? [last_ready_at] : [],
+  );
   const latest = seen.sort().at(-1);
   return latest === undefined ? "" : ` since ${clock(latest, nowMs)}`;
 }

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { aFrame, aRegion } from "../testing";
+import { aDescription, aFrame, aRegion } from "../testing";
 import { FrameFeed } from "./frameFeed";
 
 let feed: FrameFeed;
 const ids = () => feed.snapshot().shown.map(({ id }) => id);
 const writing = (id: string, state: "pending" | "done") =>
-  aFrame({ id, regions: [aRegion({ id: `r-${id}`, description: { id: null, state, text: null } })] });
+  aFrame({ id, regions: [aRegion({ id: `r-${id}`, description: aDescription({ state }) })] });
 
 beforeEach(() => {
   feed = new FrameFeed(3);
@@ -65,12 +65,18 @@ describe("text that is being written", () => {
   const hint = (n: number, text: string) =>
     ({ type: "describe.token", id: "01", region: "r-01", text, n }) as const;
 
-  test("grows with each hint; one that is late or repeated changes nothing", () => {
+  test.each([
+    ["grows piece by piece", [hint(1, "a"), hint(3, " broken trace")], { text: "a broken trace", tokens: 3 }],
+    ["says when we joined midway", [hint(4, " trace")], { text: "…  trace", tokens: 4 }],
+    [
+      "begins anew with a new attempt",
+      [hint(1, "a"), hint(6, " bro"), hint(1, "one")],
+      { text: "one", tokens: 1 },
+    ],
+  ])("%s", (_name, hints, expected) => {
     feed.put([writing("01", "pending")]);
-    feed.token(hint(2, "a bro"));
-    feed.token(hint(5, "a broken trace"));
-    feed.token(hint(2, "a bro"));
-    expect(feed.snapshot().typing.get("r-01")).toEqual({ text: "a broken trace", tokens: 5 });
+    for (const piece of hints) feed.token(piece);
+    expect(feed.snapshot().typing.get("r-01")).toEqual(expected);
   });
 
   test("gives way to the finished description", () => {

@@ -61,12 +61,10 @@ export class FrameFeed {
     this.show(all);
   }
 
-  /** Hints may be lost, repeated or late: only one with more tokens than we have is news. */
+  /** A hint brings the newest piece. `n` counts all tokens so far, so a smaller one means a new attempt. */
   token(hint: TokenHint): void {
-    const before = this.state.typing.get(hint.region);
-    if (before !== undefined && hint.n <= before.tokens) return;
     const typing = new Map(this.state.typing);
-    typing.set(hint.region, { text: hint.text, tokens: hint.n });
+    typing.set(hint.region, typed(this.state.typing.get(hint.region), hint));
     this.change({ typing });
   }
 
@@ -85,6 +83,12 @@ export class FrameFeed {
     this.state = { ...this.state, ...part };
     for (const listener of this.listeners) listener();
   }
+}
+
+/** The first message of a description holds one token; one that starts later shows that we joined midway. */
+export function typed(before: Typing | undefined, { text, n }: TokenHint): Typing {
+  if (before !== undefined && n > before.tokens) return { text: before.text + text, tokens: n };
+  return { text: n > 1 && before === undefined ? `… ${text}` : text, tokens: n };
 }
 
 /** Whether the Description of this region is still to come; a finished one ends the typing. */

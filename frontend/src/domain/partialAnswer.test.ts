@@ -15,6 +15,8 @@ describe("an answer that is still being written", () => {
     ['{"appearance": "two\\nlines and \\u00b5m", "x": true}', "two lines and µm · true"],
     ['{"appearance": "cut in an escape \\', "cut in an escape"],
     ["broken trace, one net", "broken trace, one net"],
+    ['… ken", "probable_cause": "over-etching', "over-etching"],
+    ["… trace is broken", "… trace is broken"],
     ["  leading space", "leading space"],
     ['{"appearance": "<img src=x onerror=alert(1)>', "<img src=x onerror=alert(1)>"],
   ])("%j reads %j", (raw, expected) => {

@@ -18,7 +18,8 @@ export function fieldsSoFar(raw: string): { key: string; value: string }[] {
 /** One readable line for what has been written so far; "" while only brackets have arrived. */
 export function readableSoFar(raw: string): string {
   const text = raw.trimStart();
-  if (!text.startsWith("{")) return text;
+  const joinedMidway = text.startsWith("…") && fieldsSoFar(text).length > 0;
+  if (!text.startsWith("{") && !joinedMidway) return text;
   return fieldsSoFar(text)
     .filter(({ key, value }) => value !== "" && key !== "confidence")
     .map(({ value }) => value)

@@ -4,7 +4,7 @@
  * Holds local changes only. What others do, or models add, changes the frame and never this draft, so
  * undo can never take back somebody else's work.
  */
-import type { Frame, Mark, Verdict } from "../api/types";
+import type { Frame, MarkChange, Verdict } from "../api/types";
 
 export interface DraftValues {
   /** Region id to DefectClass id, only where it differs from the detector's. */
@@ -40,7 +40,7 @@ export function changeDraft(draft: ReviewDraft, change: DraftChange): ReviewDraf
 }
 
 /** The marks that go with a verdict: all that I let stand when I accept, else only what I corrected. */
-export function marksFor(verdict: Verdict, frame: Frame, draft: DraftValues): Mark[] {
+export function marksFor(verdict: Verdict, frame: Frame, draft: DraftValues): MarkChange[] {
   return frame.regions
     .filter((region) => !draft.dismissed.includes(region.id))
     .filter((region) => verdict === "accept" || draft.classes[region.id] !== undefined)

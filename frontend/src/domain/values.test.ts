@@ -1,7 +1,7 @@
 /** Tables for the small pure functions: geometry, numbers in words, throughput, trouble in words. */
 import { describe, expect, test } from "vitest";
 
-import { aNode, aRegion } from "../testing";
+import { aHealth, aRegion } from "../testing";
 import { troubles } from "./degraded";
 import { ago, formatBytes, formatMs, formatScore, plural } from "./format";
 import { boxInWords, drawable, surroundings } from "./region";
@@ -89,30 +89,36 @@ describe("throughput", () => {
 });
 
 describe("trouble in words", () => {
-  const down = { health: "unreachable" } as const;
-  const edge = aNode();
-  const cloud = aNode({ name: "cloud-1", kind: "cloud" });
+  const lastReady = "2026-03-02T10:42:00Z";
+  const edge = { kind: "edge", status: "ready", last_ready_at: lastReady };
+  const cloud = { kind: "cloud", status: "ready", last_ready_at: lastReady };
+  const down = { status: "unreachable" };
   const now = Date.parse("2026-03-02T11:00:00Z");
-  const at = new Date("2026-03-02T10:42:00Z").toLocaleTimeString("en-GB", {
-    hour: "2-digit",
-    minute: "2-digit",
-  });
+  const at = new Date(lastReady).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const away = `Cloud unreachable since ${at}: descriptions of 37 frames pending. Decisions go on.`;
 
   test.each([
     ["all is well", [edge, cloud], []],
     ["one of two edge nodes is down", [{ ...edge, ...down }, edge, cloud], []],
-    [
-      "the cloud is away",
-      [edge, { ...cloud, ...down }],
-      [`Cloud unreachable since ${at}: 37 descriptions pending. Decisions go on.`],
-    ],
+    ["the cloud is away", [edge, { ...cloud, ...down }], [away]],
     [
       "no edge node is there",
       [{ ...edge, ...down }, cloud],
-      [`No edge node answers since ${at}: frames are stored and wait.`],
+      [`No edge node in reach since ${at}: 0 frames waiting.`],
     ],
+    ["a drained cloud takes no work either", [edge, { ...cloud, status: "draining" }], [away]],
     ["there are no nodes yet", [], []],
   ])("%s", (_name, nodes, expected) => {
-    expect(troubles(nodes, 37, now).map(({ sentence }) => sentence)).toEqual(expected);
+    expect(troubles(aHealth(nodes, 37), now).map(({ sentence }) => sentence)).toEqual(expected);
+  });
+
+  test.each([
+    ["database", "The database does not answer: no frames can be taken in."],
+    ["workers", "No worker is running: frames are stored and wait."],
+    ["redis", "Redis does not answer: live updates may come late. Nothing is lost."],
+  ] as const)("the %s is down", (part, expected) => {
+    const health = aHealth([edge, cloud]);
+    health.parts[part] = "down";
+    expect(troubles(health, now).map(({ sentence }) => sentence)).toEqual([expected]);
   });
 });

@@ -1,0 +1,19 @@
+/** What the page's template already knows, left in a `json_script` element. */
+import { setCsrfToken } from "./client";
+import type { Line, Me } from "./types";
+
+export interface Boot {
+  me: Me | null;
+  line: Line | null;
+  lines: Line[];
+  frame: string | null;
+  csrf: string;
+}
+
+export function readBoot(): Boot {
+  const element = document.getElementById("boot");
+  const boot = JSON.parse(element?.textContent ?? "{}") as Partial<Boot>;
+  const whole: Boot = { me: null, line: null, lines: [], frame: null, csrf: "", ...boot };
+  setCsrfToken(whole.csrf);
+  return whole;
+}

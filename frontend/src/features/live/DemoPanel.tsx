@@ -1,0 +1,77 @@
+/** The demo line: the server generates boards and sends them through the stream like any camera. */
+import { useCallback, useState } from "react";
+
+import { api } from "../../api/client";
+import type { DemoState } from "../../api/types";
+import { plural } from "../../domain/format";
+import { useResource } from "../../ui/hooks";
+import { Icon } from "../../ui/icons";
+import { complain } from "../../ui/toasts";
+
+const RATES_PER_S = [0.5, 1, 2, 5];
+const BOARDS = 500;
+
+export function DemoPanel({ station }: { station: number }) {
+  const [rate, setRate] = useState(1);
+  const [busy, setBusy] = useState(false);
+  const demo = useResource(
+    useCallback((signal: AbortSignal) => api.demo(station, signal), [station]),
+    4000,
+  );
+  const running = demo.value?.running === true;
+
+  const toggle = async () => {
+    setBusy(true);
+    try {
+      demo.set(running ? await api.stopDemo(station) : await api.startDemo(station, rate, BOARDS));
+    } catch (error) {
+      complain(error);
+    }
+    setBusy(false);
+  };
+
+  return (
+    <section className="source">
+      <h2>Demo line</h2>
+      <p className="hint">Generated circuit boards, most with defects.</p>
+      <div className="row">
+        <label className="visually-hidden" htmlFor="demo-rate">
+          Boards a second
+        </label>
+        <select
+          id="demo-rate"
+          className="select"
+          value={rate}
+          disabled={running}
+          onChange={(event) => setRate(Number(event.target.value))}
+        >
+          {RATES_PER_S.map((value) => (
+            <option key={value} value={value}>
+              {value} {value > 1 ? "boards" : "board"}/s
+            </option>
+          ))}
+        </select>
+        <button
+          type="button"
+          className={`button${running ? "" : " primary"}`}
+          disabled={busy}
+          onClick={() => void toggle()}
+        >
+          <Icon name={running ? "stop" : "play"} />
+          {running ? "Stop demo" : "Start demo"}
+        </button>
+      </div>
+      {demo.value !== null && demo.value.state !== "none" && <Progress demo={demo.value} />}
+    </section>
+  );
+}
+
+function Progress({ demo }: { demo: DemoState }) {
+  if (demo.error !== "") return <p role="alert">{demo.error}</p>;
+  return (
+    <p className="hint" role="status">
+      {demo.sent} of {plural(demo.count, "board")} sent, {demo.accepted} stored
+      {demo.refused > 0 && `, ${demo.refused} refused`}
+    </p>
+  );
+}

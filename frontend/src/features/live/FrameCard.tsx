@@ -1,0 +1,116 @@
+/** One frame as it goes its way: picture with boxes, decision, what is being written, where and how fast. */
+import { memo } from "react";
+
+import type { Frame, Region } from "../../api/types";
+import { isWriting, type Typing } from "../../domain/frameFeed";
+import { ago, exactTime, formatMs, plural } from "../../domain/format";
+import { readableSoFar } from "../../domain/partialAnswer";
+import { Boxes, ClassName, DecisionChip, VerdictChip } from "../../ui/parts";
+
+const REGIONS_SHOWN = 2;
+
+interface Props {
+  frame: Frame;
+  typing: ReadonlyMap<string, Typing>;
+  now: number;
+}
+
+export const FrameCard = memo(function FrameCard({ frame, typing, now }: Props) {
+  const verdict = frame.reviews[0]?.verdict;
+  return (
+    <li className="frame-card panel" data-frame={frame.id} data-state={frame.state}>
+      <a className="picture" href={`/frames/${frame.id}/`} aria-label={`Open frame ${nameOf(frame)}`}>
+        <img src={frame.urls.thumbnail} width={frame.width} height={frame.height} alt="" decoding="async" />
+        <Boxes regions={frame.regions} sizeWh={[frame.width, frame.height]} />
+      </a>
+      <div className="body">
+        <div className="top">
+          <DecisionChip outcome={frame.decision?.outcome ?? null} />
+          {verdict !== undefined && <VerdictChip verdict={verdict} />}
+          <time dateTime={frame.received_at} title={exactTime(frame.received_at)}>
+            {ago(frame.received_at, now)}
+          </time>
+        </div>
+        <p className="where">
+          <a href={`/frames/${frame.id}/`}>{nameOf(frame)}</a>{" "}
+          <span className="hint">{frame.station.name}</span>
+        </p>
+        <Findings frame={frame} typing={typing} />
+        <Facts frame={frame} />
+      </div>
+    </li>
+  );
+});
+
+function nameOf(frame: Frame): string {
+  return [frame.part_id, frame.name].find((name) => name !== null && name !== "") ?? frame.id.slice(-8);
+}
+
+function Findings({ frame, typing }: { frame: Frame; typing: ReadonlyMap<string, Typing> }) {
+  if (frame.regions.length === 0) {
+    return <p className="findings hint">{frame.decision?.reason ?? waitingFor(frame)}</p>;
+  }
+  const shown = frame.regions.slice(0, REGIONS_SHOWN);
+  const more = frame.regions.length - shown.length;
+  return (
+    <ul className="findings">
+      {shown.map((region) => (
+        <li key={region.id} data-region={region.id}>
+          <ClassName of={region.defect_class} score={region.score} />
+          <Words region={region} typing={typing.get(region.id)} />
+        </li>
+      ))}
+      {more > 0 && <li className="hint">and {plural(more, "more region")}</li>}
+    </ul>
+  );
+}
+
+function waitingFor(frame: Frame): string {
+  return frame.state === "queued" ? "Stored. Waiting for a node." : "A node is looking at it.";
+}
+
+/** What the model wrote, or is writing. Always text nodes, whatever it wrote. */
+function Words({ region, typing }: { region: Region; typing: Typing | undefined }) {
+  const { description } = region;
+  if (typing !== undefined && isWriting(region)) {
+    return (
+      <p className="machine-text words writing" data-tokens={typing.tokens}>
+        <span>{readableSoFar(typing.text)}</span>
+        <span className="caret" />
+        <span className="tokens">{plural(typing.tokens, "token")}</span>
+      </p>
+    );
+  }
+  if (description === null) return null;
+  if (description.state === "done")
+    return <p className="machine-text words">{description.text?.appearance ?? ""}</p>;
+  if (description.state === "invalid")
+    return <p className="words hint">The model's answer could not be used.</p>;
+  return <p className="words hint">Description pending</p>;
+}
+
+/** Lists carry no dispatches, but steps and descriptions know their node and their time. */
+function Facts({ frame }: { frame: Frame }) {
+  const node = (kind: string) => frame.steps.find((step) => step.kind === kind)?.node ?? null;
+  const describeMs = frame.regions.find(({ description }) => description?.state === "done")?.description
+    ?.latency_ms;
+  return (
+    <dl className="card-facts">
+      <Fact label="Decided" node={node("detect")} ms={frame.decision?.latency_ms} />
+      <Fact label="Described" node={node("describe")} ms={describeMs} />
+    </dl>
+  );
+}
+
+function Fact({ label, node, ms }: { label: string; node: string | null; ms: number | null | undefined }) {
+  if (node === null) return null;
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>
+        {node}
+        {typeof ms === "number" && <b>{formatMs(ms)}</b>}
+      </dd>
+    </div>
+  );
+}
