@@ -5,7 +5,6 @@ checkpoint was. Checkpoints are safetensors. Knows nothing about Django, nodes o
 """
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -30,13 +29,14 @@ class DetectorRecipe:
     """Everything that decides what a run becomes, beside the versions of the packages."""
 
     seed: int = 26
-    steps: int = 3200
+    steps: int = 2600
     tiles_a_step: int = 16
     tile_px: int = 320
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
-    final_learning_rate: float = 0.02
+    cooldown_steps: int = 600
+    handover_steps: int = 1500
     average_decay: float = 0.998
     gradient_limit: float = 10.0
     checkpoint_every: int = 200
@@ -47,12 +47,14 @@ class DetectorRecipe:
             raise ValueError("tiles_a_step must be a multiple of 4 and tile_px one of 16")
 
     def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to `final_learning_rate` of the peak."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        return self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * cosine)
+        """Linear warm-up, a plateau, and a linear cool-down at the end.
+
+        Up to the cool-down nothing depends on `steps`, so a run can be made longer or shorter while it runs and
+        is still the run that its final recipe describes.
+        """
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        cool = min(1.0, (self.steps - step) / self.cooldown_steps)
+        return self.learning_rate * warm * cool
 
 
 @dataclass
@@ -112,7 +114,7 @@ def _one_step(training: Training, recipe: DetectorRecipe) -> float:
     """One batch, one update; returns the loss."""
     tiles = tiles_of_step(seed=recipe.seed, step=training.step, count=recipe.tiles_a_step, side_px=recipe.tile_px)
     pictures, targets = _batch(tiles)
-    set_loss_stage(training.network, training.step / recipe.steps)
+    set_loss_stage(training.network, min(1.0, training.step / recipe.handover_steps))
     for group in training.optimiser.param_groups:
         group["lr"] = recipe.learning_rate_at(training.step)
     loss = loss_of(training.network, pictures, targets)

@@ -12,6 +12,9 @@ import numpy.typing as npt
 from finetune.boards import CLASSES, Board, Picture, generate_board
 
 TILES_A_BOARD = 4
+DEFECTS_A_BOARD = (10, 34)
+"""More than a real board has: each square pixel of a tile costs the same, whether it teaches something or not."""
+
 LEAST_VISIBLE = 0.4
 """A defect cut off by the tile's border is a target while this share of its box can be seen."""
 
@@ -36,7 +39,7 @@ def tiles_of_step(*, seed: int, step: int, count: int, side_px: int) -> list[Til
 
 def _tiles_of_board(key: tuple[int, int], side_px: int) -> list[Tile]:
     rng = np.random.default_rng(key)
-    board = generate_board(int(rng.integers(1 << 62)), defects=int(rng.integers(6, 15)))
+    board = generate_board(int(rng.integers(1 << 62)), defects=int(rng.integers(*DEFECTS_A_BOARD)))
     tiles = []
     for _ in range(TILES_A_BOARD):
         x, y = _corner(rng, board, side_px)

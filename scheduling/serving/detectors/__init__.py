@@ -1,0 +1,50 @@
+"""The detectors a node can serve, by name. To add one: a file here, a line in `_KINDS`, a row in its test table."""
+
+import importlib
+from pathlib import Path
+from typing import Final
+
+from scheduling.serving.contracts import Detector
+from scheduling.serving.detectors.model_file import BadModel, read_model_file
+
+SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
+SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.onnx")
+
+_KINDS: Final = ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference")
+
+__all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector"]
+
+
+def load_detector(spec: str, *, threads: int) -> Detector:
+    """The detector `spec` names, ready to run on `threads` threads.
+
+    `spec` is a name ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference") or the path
+    of an ONNX file with an end-to-end head and a declared class list, served by OpenVINO; a path prefixed with
+    "onnxruntime:" is served by ONNX Runtime. Raises BadModel with a sentence for anything else.
+    """
+    if threads < 1:
+        raise ValueError(f"threads is {threads}: a detector needs at least one")
+    if spec == "template-difference":
+        from scheduling.serving.detectors.template_difference import TemplateDifferenceDetector
+
+        return TemplateDifferenceDetector(threads=threads)
+    runtime, path = _runtime_and_path(spec)
+    from scheduling.serving.detectors.yolo import YoloDetector
+
+    model = read_model_file(path)
+    runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
+    return YoloDetector(model, runner.open_runner(model, threads=threads))
+
+
+def _runtime_and_path(spec: str) -> tuple[str, Path]:
+    shipped = {
+        "yolo-openvino": ("openvino", SHIPPED_WEIGHTS),
+        "yolo-openvino-int8": ("openvino", SHIPPED_INT8_WEIGHTS),
+        "yolo-onnxruntime": ("onnxruntime", SHIPPED_WEIGHTS),
+    }
+    if spec in shipped:
+        return shipped[spec]
+    runtime, _, path = spec.rpartition(":")
+    if path.endswith(".onnx") and runtime in ("", "openvino", "onnxruntime"):
+        return runtime or "openvino", Path(path)
+    raise BadModel(f"no detector is called {spec!r}: use {', '.join(_KINDS)} or the path of an .onnx file")

@@ -1,0 +1,190 @@
+"""Read a detector's ONNX file and refuse, with a sentence, what a node must not run.
+
+Only a self-contained ONNX graph passes: no pickle, no archive, no weights at other paths, no foreign operators,
+one picture in, one end-to-end table of boxes out. The runtimes get the checked bytes, never the path.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+MAX_MODEL_BYTES: Final = 512 * 2**20
+MAX_CLASSES: Final = 1000
+KNOWN_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
+CLASS_NAMES_KEY: Final = "class_names"
+"""Metadata key of our own exports, a JSON list; `names`, as ultralytics writes it, is read too."""
+
+_SIGNATURES: Final = (
+    (b"\x80\x02", "a Python pickle"),
+    (b"\x80\x03", "a Python pickle"),
+    (b"\x80\x04", "a Python pickle"),
+    (b"\x80\x05", "a Python pickle"),
+    (b"PK\x03\x04", "a zip archive, as PyTorch's checkpoints are"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x89HDF", "an HDF5 file"),
+)
+
+
+class BadModel(ValueError):
+    """A model file that is not served; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A checked detector: `data` is the whole file, `side_px` the input's side, `batch` None where it is free."""
+
+    name: str
+    version: str
+    digest: str
+    data: bytes
+    class_names: tuple[str, ...]
+    side_px: int
+    batch: int | None
+    input_name: str
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Check and read `path`; raises BadModel."""
+    data = _read(path)
+    for signature, kind in _SIGNATURES:
+        if data.startswith(signature):
+            raise BadModel(f"{path.name} is {kind}; a detector is served from ONNX only: export it first")
+    graph_model = _parse(data, path.name)
+    _refuse_outside_data(graph_model, path.name)
+    _refuse_foreign_operators(graph_model, path.name)
+    input_name, side_px, batch = _input_of(graph_model.graph, path.name)
+    _check_head(graph_model.graph, path.name)
+    metadata = {entry.key: entry.value for entry in graph_model.metadata_props}
+    digest = hashlib.sha256(data).hexdigest()
+    return ModelFile(
+        name=metadata.get("name", path.stem)[:80],
+        version=metadata.get("version", digest[:12])[:80],
+        digest=digest,
+        data=data,
+        class_names=_class_names(metadata, path),
+        side_px=side_px,
+        batch=batch,
+        input_name=input_name,
+    )
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise BadModel(f"there is no file {path.name} at {path.parent}")
+    if path.stat().st_size > MAX_MODEL_BYTES:
+        raise BadModel(f"{path.name} is larger than {MAX_MODEL_BYTES >> 20} MiB; an edge detector is not")
+    return path.read_bytes()
+
+
+def _parse(data: bytes, name: str) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, RuntimeError) as error:
+        raise BadModel(f"{name} is not an ONNX file, or it is cut off") from error
+    if not model.graph.node or not model.opset_import:
+        raise BadModel(f"{name} holds no ONNX graph")
+    return model
+
+
+def _refuse_outside_data(model: Any, name: str) -> None:
+    """A tensor may name a file beside the model, or anywhere else on the node."""
+    for tensor in _tensors(model):
+        if tensor.data_location == 1 or tensor.external_data:
+            raise BadModel(f"{name} keeps weights in another file; save it as one self-contained file")
+
+
+def _tensors(model: Any) -> Iterator[Any]:
+    for graph in _graphs(model.graph):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield from (sparse.values, sparse.indices)
+        yield from _attribute_tensors(graph.node)
+    for function in model.functions:
+        yield from _attribute_tensors(function.node)
+
+
+def _attribute_tensors(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """The graph and those inside its control flow."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _graphs(attribute.g)
+            for inner in attribute.graphs:
+                yield from _graphs(inner)
+
+
+def _refuse_foreign_operators(model: Any, name: str) -> None:
+    foreign = {node.domain for graph in _graphs(model.graph) for node in graph.node} - KNOWN_DOMAINS
+    if foreign:
+        raise BadModel(f"{name} uses operators of {', '.join(sorted(foreign))}; only ONNX's own are served")
+
+
+def _input_of(graph: Any, name: str) -> tuple[str, int, int | None]:
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [entry for entry in graph.input if entry.name not in weights]
+    if len(inputs) != 1:
+        raise BadModel(f"{name} has {len(inputs)} inputs; a detector takes one picture")
+    shape = _shape(inputs[0])
+    if inputs[0].type.tensor_type.elem_type != 1 or len(shape) != 4 or shape[1] != 3:
+        raise BadModel(f"{name} takes {_words(shape)}; a detector takes float32 (batch, 3, height, width)")
+    height, width = shape[2:]
+    if height is None or height != width or not 32 <= height <= 4096:
+        raise BadModel(f"{name} takes pictures of {_words(shape)}; the side must be fixed, square and 32 to 4096")
+    return inputs[0].name, height, shape[0]
+
+
+def _check_head(graph: Any, name: str) -> None:
+    shapes = [_shape(entry) for entry in graph.output]
+    if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][2] == 6:
+        return
+    given = ", ".join(_words(shape) for shape in shapes) or "nothing"
+    raise BadModel(
+        f"{name} answers {given}; a detector answers one table (batch, rows, 6) of x0 y0 x1 y1 score class: "
+        "export it with its end-to-end head"
+    )
+
+
+def _shape(entry: Any) -> tuple[int | None, ...]:
+    """Each dimension, None where it is free."""
+    dims = entry.type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.WhichOneof("value") == "dim_value" else None for dim in dims)
+
+
+def _words(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def _class_names(metadata: dict[str, str], path: Path) -> tuple[str, ...]:
+    """From the file's metadata, else from `<file>.classes.json` beside it."""
+    beside = path.with_suffix(".classes.json")
+    text = metadata.get(CLASS_NAMES_KEY) or metadata.get("names")
+    if not text and beside.is_file():
+        text = beside.read_text()
+    if not text:
+        raise BadModel(f"{path.name} declares no classes; put a JSON list of names into {beside.name} beside it")
+    try:
+        names = ast.literal_eval(text) if text.lstrip().startswith("{") else json.loads(text)
+        names = [names[index] for index in range(len(names))]
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
+        raise BadModel(f"{path.name} declares classes that are not a list of names") from error
+    if not 1 <= len(names) <= MAX_CLASSES or not all(isinstance(n, str) and 0 < len(n) <= 80 for n in names):
+        raise BadModel(f"{path.name} declares {len(names)} classes; expected 1 to {MAX_CLASSES} short names")
+    return tuple(names)
