@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Prefetch, Q
+from django.db.models.expressions import Combinable
 
 if TYPE_CHECKING:
     from inspections.models import Frame, Line, Station, Step  # noqa: F401 - named in strings below
@@ -69,7 +70,7 @@ class FrameQuerySet(models.QuerySet["Frame"]):
 
 
 class StepQuerySet(models.QuerySet["Step"]):
-    def waiting(self, kinds: Sequence[str], *, now: datetime) -> "StepQuerySet":
+    def waiting(self, kinds: Sequence[str], *, now: datetime | Combinable) -> "StepQuerySet":
         """Steps that may be claimed now, the earliest deadline first."""
         may_start = Q(not_before__isnull=True) | Q(not_before__lte=now)
         return self.filter(may_start, kind__in=kinds, state="waiting").order_by("deadline_at", "id")

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from django.db import DatabaseError
+
 from aivd_web.kernel.publish import publish
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy import get_policy
@@ -150,6 +152,15 @@ class FleetRuntime:
             state = self.state.nodes.get(name)
             return state is not None and state.breaker.state != "closed"
 
+    def proven(self, name: str, *, within_s: float) -> bool:
+        """Whether real requests test the Node already: one was answered just now, or some are under way.
+
+        Each of these has its own deadline, and a canary would only wait behind them and be taken for a failure.
+        """
+        with self._lock:
+            state = self.state.nodes.get(name)
+            return state is not None and (bool(state.ledger) or self.clock() - state.last_answer_at < within_s)
+
     def canary(self, name: str, *, ok: bool) -> None:
         """An inference made for its own sake ended well or badly."""
         with self._lock:
@@ -259,7 +270,11 @@ class FleetRuntime:
         following = self._elsewhere(sending)
         if following is None:
             raise RequestFailed(error.code, error.detail, blames_request=False)
-        self.begin([following])
+        try:
+            self.begin([following])
+        except DatabaseError:
+            self.release(following)
+            raise
         return following
 
     def _elsewhere(self, sending: Sending) -> Sending | None:

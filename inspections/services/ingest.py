@@ -41,11 +41,11 @@ def add_frame(
     with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
         picture = check_picture(upload.path)
         refuse_when_full()
-        storage.keep(upload)
         with transaction.atomic():
             key = _take_key(sender, station, idempotency_key, upload.sha256)
             if key is not None and key.answer is not None:
                 return Ingested(Frame.objects.get(pk=key.answer["frame"]), created=False)
+            storage.keep(upload)  # after the key, so that a refused picture leaves no file; before any row
             frame = _write_frame(station, upload, picture, name, part_id, captured_at)
             if key is not None:
                 IdempotencyKey.objects.filter(pk=key.pk).update(answer={"frame": str(frame.pk)})

@@ -17,6 +17,9 @@ MEDIA_TYPES = {
 }
 MAX_PIXELS = 150_000_000
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Set once: `warnings.catch_warnings` around each picture would not be safe between the threads of a server.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 PROOF_SIZE = (80, 80)
 
 
@@ -34,15 +37,12 @@ def check_picture(path: Path) -> Picture:
     fraction of the time.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            with Image.open(path, formats=tuple(MEDIA_TYPES)) as image:
-                media_type, (width, height) = MEDIA_TYPES[str(image.format)], image.size
-                if width * height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                image.draft("L", PROOF_SIZE)
-                image.load()
+        with Image.open(path, formats=tuple(MEDIA_TYPES)) as image:
+            media_type, (width, height) = MEDIA_TYPES[str(image.format)], image.size
+            if width * height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            image.draft("L", PROOF_SIZE)
+            image.load()
     except UnidentifiedImageError:
         raise NotAPicture("These bytes are not a picture in a format that is taken in.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -4,13 +4,16 @@ All times are the database's clock. Work is never held under a row lock: a claim
 result is committed only by the holder whose epoch still stands.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from aivd_web.kernel.errors import Conflict
@@ -37,14 +40,17 @@ UPDATE inspections_step SET lease_until = clock_timestamp() + make_interval(secs
 WHERE state = 'running' AND (id, lease_epoch) IN (SELECT * FROM unnest(%(ids)s::bigint[], %(epochs)s::int[]))
 RETURNING id
 """
-# A Step that was claimed too often is set aside; the others go back to the queue at once.
+# The others may go on at once. A Step that was claimed too often stays held for as long as it takes to set it aside;
+# if whoever reaps dies in between, it expires once more.
 REAP = """
 WITH expired AS (
     SELECT id FROM inspections_step WHERE state = 'running' AND lease_until < clock_timestamp()
     ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 200
 )
 UPDATE inspections_step s
-SET state = 'waiting', lease_epoch = lease_epoch + 1, lease_until = NULL, lease_owner = ''
+SET state = CASE WHEN attempts < %(most)s THEN 'waiting' ELSE 'running' END,
+    lease_until = CASE WHEN attempts < %(most)s THEN NULL ELSE clock_timestamp() + interval '5 s' END,
+    lease_epoch = lease_epoch + 1, lease_owner = ''
 FROM expired WHERE s.id = expired.id
 RETURNING s.id, s.frame_id, s.kind, s.lease_epoch, s.attempts
 """
@@ -93,8 +99,11 @@ def finish(*, claim: Claim) -> None:
     _settle(claim, state=Step.State.DONE, finished_at=timezone.now(), error_code="", error_detail="")
 
 
-def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime, counts: bool) -> None:
-    """Put the Step back into the queue. `counts` is false where the Step itself was not to blame."""
+def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime | Combinable, counts: bool) -> None:
+    """Put the Step back into the queue. `counts` is false where the Step itself was not to blame.
+
+    `not_before` is a time or, on the database's clock, an expression such as `Now() + timedelta(...)`.
+    """
     attempts = claim.attempts if counts else claim.attempts - 1
     if attempts >= Step.MAX_ATTEMPTS:
         fail(claim=claim, code=code, detail=detail)
@@ -127,20 +136,24 @@ def fail(*, claim: Claim, code: str, detail: str) -> None:
     events.record_all(line_id=frame.line_id, changes=changes)
 
 
-@transaction.atomic
 def reap(*, now: datetime) -> int:
-    """Take Steps back from holders that stopped renewing, and hold Frames whose deadline has passed."""
-    back = _claims(REAP, {})
+    """Take Steps back from holders that stopped renewing, and hold Frames whose deadline has passed.
+
+    Each Frame that is set aside gets a transaction of its own: events lock their Line, and nothing may be locked
+    after that.
+    """
+    back = _claims(REAP, {"most": Step.MAX_ATTEMPTS})
     for lost in back:
         if lost.attempts >= Step.MAX_ATTEMPTS:
-            Step.objects.filter(pk=lost.step_id).update(state=Step.State.RUNNING, lease_until=now)
-            fail(claim=lost, code="holder_lost", detail="Every worker that took this step went away.")
+            with contextlib.suppress(LateHolder):
+                fail(claim=lost, code="holder_lost", detail="Every worker that took this step went away.")
     hold_overdue(now=now)
     if back:
-        transaction.on_commit(wake.workers, robust=True)
+        wake.workers()
     return len(back)
 
 
+@transaction.atomic
 def hold_overdue(*, now: datetime) -> int:
     """The line needs an answer at its deadline: where there is none, the answer is `hold`."""
     locked = (
@@ -160,18 +173,20 @@ def hold_overdue(*, now: datetime) -> int:
 
 @transaction.atomic
 def retry(*, frame: Frame, by: object) -> Frame:
-    """Put the Frame's failed Steps back into the queue; a Decision that said `failed` is withdrawn."""
+    """Put the Frame's failed Steps back into the queue; a Decision that said `failed` is withdrawn.
+
+    A Frame without a Decision gets a new deadline: its first one may be long over.
+    """
+    deadline_at = timezone.now() + timedelta(milliseconds=frame.station.deadline_ms)
     failed = Step.objects.filter(frame=frame, state=Step.State.FAILED)
     count = failed.update(
-        state=Step.State.WAITING, attempts=0, not_before=None, finished_at=None, lease_until=None
+        state=Step.State.WAITING, attempts=0, not_before=None, finished_at=None, deadline_at=deadline_at
     )
     if not count:
         raise Conflict("No step of this frame has failed.", hint="Only failed steps can be tried again.")
-    Decision.objects.filter(frame=frame, code=Decision.Code.FAILED).delete()
-    decided = Decision.objects.filter(frame=frame).exists()
-    Frame.objects.filter(pk=frame.pk).update(
-        completed_at=None, decided_at=frame.decided_at if decided else None
-    )
+    withdrawn, _ = Decision.objects.filter(frame=frame, code=Decision.Code.FAILED).delete()
+    undecided = {"decided_at": None, "deadline_at": deadline_at} if withdrawn else {}
+    Frame.objects.filter(pk=frame.pk).update(completed_at=None, **undecided)
     transaction.on_commit(wake.workers, robust=True)
     events.record(line_id=frame.line_id, type="frame.retried", frame_id=frame.pk, data={"by": str(by)})
     frame.refresh_from_db()
@@ -180,9 +195,9 @@ def retry(*, frame: Frame, by: object) -> Frame:
 
 def complete_if_no_step_open(*, frame: Frame, now: datetime) -> bool:
     """Set `completed_at` in the current transaction once nothing is left to do; say whether it was set."""
-    if Step.objects.open().filter(frame=frame).exists():
-        return False
-    return bool(Frame.objects.filter(pk=frame.pk, completed_at__isnull=True).update(completed_at=now))
+    open_steps = Step.objects.open().filter(frame=OuterRef("pk"))
+    unfinished = Frame.objects.filter(pk=frame.pk, completed_at__isnull=True)
+    return bool(unfinished.filter(~Exists(open_steps)).update(completed_at=now))
 
 
 def _settle(claim: Claim, **changes: object) -> None:

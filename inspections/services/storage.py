@@ -20,6 +20,7 @@ from .errors import EmptyBody, PictureTooLarge, StorageFull
 
 CHUNK = 256 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT}
+_durable_folders: set[Path] = set()
 
 
 class HasSha256(Protocol):
@@ -74,12 +75,11 @@ def received(data: BinaryIO | bytes, *, max_bytes: int) -> Iterator[Received]:
 def keep(upload: Received) -> Path:
     """Make the upload durable under its hash: fsync, rename, fsync of the folder. Twice is the same as once."""
     target = _path_of(upload.sha256)
-    if target.exists():
-        return target
     _make_folder(target.parent)
-    _sync(upload.path)
-    os.rename(upload.path, target)
-    _sync(target.parent)
+    if not target.exists():
+        _sync(upload.path)
+        os.rename(upload.path, target)
+    _sync(target.parent)  # also where another process has just renamed it there and not come to this line yet
     return target
 
 
@@ -109,14 +109,18 @@ def _chunks(data: BinaryIO | bytes) -> Iterator[bytes]:
 
 
 def _make_folder(folder: Path) -> None:
-    """Create `folder` and make its name durable in each parent that was new."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for new in reversed(missing):
-        new.mkdir(exist_ok=True)
-        _sync(new.parent)
+    """Create `folder` and make its name durable in each parent up to the store's.
+
+    Each process syncs the parents itself once: another may have created the folder and not have synced yet.
+    """
+    if folder in _durable_folders and folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for parent in folder.parents:
+        _sync(parent)
+        if parent == settings.MEDIA_DIR:
+            break
+    _durable_folders.add(folder)
 
 
 def _sync(path: Path) -> None:

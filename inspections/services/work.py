@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from inspections import wake
@@ -25,7 +26,9 @@ from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
 
 from . import jobs, steps
 
-LOOK_AHEAD = 48
+# How many Steps of each kind one look takes in: late descriptions must not hide the frames that wait to be decided.
+# Together no more than a policy looks at.
+LOOK_AHEAD = {Step.Kind.DETECT: 32, Step.Kind.DESCRIBE: 16}
 TICK_S = 0.01
 MODELS = {Step.Kind.DETECT: "edge_detector", Step.Kind.DESCRIBE: "describer"}
 CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
@@ -52,7 +55,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
         self._busy = threading.Lock()
         self._again = threading.Event()
-        self._held: dict[int, steps.Claim] = {}
+        self._held: set[steps.Claim] = set()
         self._lock = threading.Lock()
         self._stopping = False
 
@@ -62,7 +65,7 @@ class Worker:
         """Claim and start Steps until none can be placed and none is under way. Returns how many were started."""
         self._again.set()
         started = 0
-        while self._again.is_set() and self._busy.acquire(blocking=False):
+        while not self._stopping and self._again.is_set() and self._busy.acquire(blocking=False):
             try:
                 started += self._rounds()
             finally:
@@ -87,7 +90,7 @@ class Worker:
         if not self._room():
             return 0, 0
         with own_connection():
-            waiting = _waiting_steps(timezone.now())
+            waiting = _waiting_steps()
             if not waiting:
                 return 0, 0
             now = timezone.now()
@@ -98,9 +101,7 @@ class Worker:
             self._pool.submit(self._carry_out, claim, step.frame, sending)
         return len(waiting), len(begun)
 
-    def _claim(
-        self, waiting: dict[str, Step], sendings: Sequence[Sending]
-    ) -> list[tuple[steps.Claim, Step, Sending]]:
+    def _claim(self, waiting: dict[str, Step], sendings: Sequence[Sending]) -> list[tuple[steps.Claim, Step, Sending]]:
         by_id = {int(sending.request.item.id): sending for sending in sendings}
         try:
             with transaction.atomic():
@@ -114,7 +115,7 @@ class Worker:
         begun = []
         for claim in claims:
             with self._lock:
-                self._held[claim.step_id] = claim
+                self._held.add(claim)
             begun.append((claim, waiting[str(claim.step_id)], by_id.pop(claim.step_id)))
         for sending in by_id.values():  # another worker was faster
             self.fleet.release(sending)
@@ -129,9 +130,7 @@ class Worker:
                 job(
                     claim=claim,
                     frame=frame,
-                    carry_out=lambda send, timeout_s: self.fleet.carry_out(
-                        sending, send, timeout_s=timeout_s
-                    ),
+                    carry_out=lambda send, timeout_s: self.fleet.carry_out(sending, send, timeout_s=timeout_s),
                     budgets=self.budgets,
                 )
             except steps.LateHolder as late:
@@ -150,16 +149,14 @@ class Worker:
                 self._give_back(claim, "broken", f"{type(error).__name__}: {error}", counts=True)
             finally:
                 with self._lock:
-                    self._held.pop(claim.step_id, None)
+                    self._held.discard(claim)
                 self._again.set()
 
     def _give_back(self, claim: steps.Claim, code: str, detail: str, *, counts: bool) -> None:
         wait = timedelta(seconds=min(5.0, 0.25 * 2 ** min(claim.attempts, 5)) * (0.5 + random.random()))
-        not_before = timezone.now() + wait
+        not_before = Now() + wait
         self._settle(
-            lambda: steps.give_back(
-                claim=claim, code=code, detail=detail, not_before=not_before, counts=counts
-            )
+            lambda: steps.give_back(claim=claim, code=code, detail=detail, not_before=not_before, counts=counts)
         )
 
     def _set_aside(self, claim: steps.Claim, code: str, detail: str) -> None:
@@ -175,7 +172,7 @@ class Worker:
     def renew(self) -> None:
         """Extend the leases of what is under way; call it every third of a lease."""
         with self._lock:
-            held = list(self._held.values())
+            held = list(self._held)
         if held:
             with own_connection():
                 steps.renew(claims=held, lease_s=self.lease_s)
@@ -190,10 +187,12 @@ class Worker:
         return self.threads - len(self._held)
 
 
-def _waiting_steps(now: datetime) -> list[Step]:
-    kinds = tuple(MODELS)
-    related = Step.objects.waiting(kinds, now=now).select_related("frame__station", "frame__line")
-    return list(related[:LOOK_AHEAD])
+def _waiting_steps() -> list[Step]:
+    return [
+        step
+        for kind, at_most in LOOK_AHEAD.items()
+        for step in Step.objects.waiting((kind,), now=Now()).select_related("frame__station", "frame__line")[:at_most]
+    ]
 
 
 def _request(step: Step, now: datetime, clock_now: float) -> Request:

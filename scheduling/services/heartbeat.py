@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
 
-import redis
 from django.utils import timezone
 
 from aivd_web.kernel.publish import publish
@@ -58,9 +57,9 @@ def _probe(fleet: FleetRuntime, row: Node) -> tuple[str, str]:
 
 
 def _canary(fleet: FleetRuntime, row: Node, client: Any) -> tuple[str, str]:
-    """Readiness can lie, so a real inference is made every 5 s and before a Node comes back into rotation."""
-    given_up = fleet.given_up(row.name)
-    if not given_up and time.monotonic() - _canaries.get(row.name, 0.0) < CANARY_S:
+    """Readiness can lie, so an idle Node gets a real inference every 5 s, and any before it comes back into rotation."""
+    lately = time.monotonic() - _canaries.get(row.name, 0.0) < CANARY_S
+    if not fleet.given_up(row.name) and (lately or fleet.proven(row.name, within_s=CANARY_S)):
         return Node.Health.READY, ""
     _canaries[row.name] = time.monotonic()
     try:
@@ -89,10 +88,8 @@ def _note(row: Node, health: str, detail: str) -> None:
 def tell_view(fleet: FleetRuntime) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
     view = {"at": time.time(), "nodes": fleet.view()}
-    try:
-        redis_client.get().set(f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}", json.dumps(view), ex=VIEW_TTL_S)
-    except redis.RedisError as error:
-        log.debug("The fleet view was not told: %s", error)
+    key = f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}"
+    redis_client.attempt(lambda client: client.set(key, json.dumps(view), ex=VIEW_TTL_S), otherwise=None)
 
 
 @cache
