@@ -6,7 +6,6 @@ by that look. If Redis is away or the message is lost, the workers' own poll fin
 
 import logging
 
-import redis
 from celery import current_app
 
 from scheduling.services import redis_client
@@ -18,16 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def workers() -> None:
+    """Send a wake-up unless one is under way."""
+    if not redis_client.attempt(lambda client: client.set(FLAG, 1, nx=True, px=FLAG_MS), otherwise=None):
+        return
     try:
-        if redis_client.get().set(FLAG, 1, nx=True, px=FLAG_MS):
-            current_app.send_task(TASK, queue="dispatch", retry=False, expires=2)
-    except Exception as error:  # redis and kombu each have their own; the poll makes up for any
+        current_app.send_task(TASK, queue="dispatch", retry=False, expires=2)
+    except Exception as error:  # kombu and redis each have their own; the poll makes up for any
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
 
 
 def taken() -> None:
-    """A worker is about to look at the table."""
-    try:
-        redis_client.get().delete(FLAG)
-    except redis.RedisError:
-        log.debug("The wake flag could not be cleared; it expires by itself.")
+    """A worker is about to look at the table. Where Redis is away the flag expires by itself."""
+    redis_client.attempt(lambda client: client.delete(FLAG), otherwise=None)

@@ -24,13 +24,14 @@ def snapshot() -> list[dict[str, Any]]:
 
 def worker_views() -> list[dict[str, Any]]:
     """The views that live workers left in Redis; none where Redis is away."""
-    client = redis_client.get()
-    try:
-        keys = list(client.scan_iter(f"{VIEW_PREFIX}*", count=100))
-        texts = client.mget(keys) if keys else []
-    except redis.RedisError:
-        return []
+    nothing: list[bytes | str | None] = []
+    texts = redis_client.attempt(_view_texts, otherwise=nothing)
     return [json.loads(text) for text in texts if text]
+
+
+def _view_texts(client: redis.Redis) -> list[bytes | str | None]:
+    keys = list(client.scan_iter(f"{VIEW_PREFIX}*", count=100))
+    return list(client.mget(keys)) if keys else []
 
 
 @transaction.atomic
