@@ -5,7 +5,7 @@ A version's local part (torch's `+cpu`) is left out: it names a build, and which
 
 from importlib.metadata import distributions
 
-SKIPPED = {"aivd", "pip", "setuptools", "wheel"}
+SKIPPED = {"aivd", "pip", "wheel"}
 
 
 def pins() -> list[str]:

@@ -4,6 +4,7 @@ It starts nothing; the supervisor does.
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -159,7 +160,10 @@ def _pids() -> list[int]:
 
 
 def _open_sockets(pid: int) -> set[str]:
-    try:
-        return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    except OSError:
-        return set()
+    """What the process has open and lets us see; a descriptor may close while we look."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.add(str(link.readlink()))
+    return found

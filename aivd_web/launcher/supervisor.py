@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ ASK_EVERY_S = 0.1
 MAX_CRASHES_BEFORE_READY = 5
 LOG_TAIL_LINES = 12
 LAST_LINE_CHARS = 200
+MAX_LINE_BYTES = 2**20
+PIPE_CLOSES_WITHIN_S = 1.0
 
 
 class StartFailed(RuntimeError):
@@ -38,7 +41,7 @@ class Supervised:
     def __init__(self, child: Child, log: LogFile) -> None:
         self.child = child
         self.log = log
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.mark: ProcessMark | None = None
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
@@ -155,29 +158,20 @@ class Supervisor:
             await asyncio.to_thread(child.prepare)
         if one.stopping:
             return "stopping"
-        one.process = await asyncio.create_subprocess_exec(
-            *child.argv,
-            env=dict(child.env),
-            cwd=child.cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=2**20,
-            start_new_session=True,
-            preexec_fn=die_with_parent(child.death_signal),
-            **(child.identity.popen_arguments() if child.identity else {}),
-        )
+        one.process = _spawn(child)
         one.mark = mark_of(one.process.pid)
         self._record()
         pump = asyncio.create_task(self._pump(one, one.process))
         watch = asyncio.create_task(self._watch_ready(one, began)) if not child.once else None
         try:
-            status = await one.process.wait()
+            status = await _exit_status(one.process)
         finally:
             if watch is not None:
                 watch.cancel()
         self._sweep_group(one)
-        await pump
+        # Whoever left the process group keeps the pipe open; its lines are not waited for.
+        await asyncio.wait([pump], timeout=PIPE_CLOSES_WITHIN_S)
+        pump.cancel()
         one.mark = None
         if child.once and status == 0:
             self.console.say(f"{child.name} is done ({time.monotonic() - began:.1f} s)")
@@ -221,22 +215,25 @@ class Supervisor:
             return one.child.name
         return None
 
-    async def _pump(self, one: Supervised, process: asyncio.subprocess.Process) -> None:
-        """Carry the child's lines to its log and to the console until it closes its end."""
-        assert process.stdout is not None
-        while True:
-            try:
-                line = await process.stdout.readline()
-            except ValueError:  # longer than the buffer: asyncio has dropped it
-                line = b"(a line of more than 1 MiB was left out)\n"
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            if one.child.announce:
-                self.console.say(text)
-                continue
-            one.log.write(line)
-            self.console.show(one.child.name, text, which=one.child.console)
+    async def _pump(self, one: Supervised, process: "subprocess.Popen[bytes]") -> None:
+        """Carry the child's lines to its log and to the console until the last writer closes its end."""
+        reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), process.stdout
+        )
+        try:
+            while line := await _next_line(reader):
+                self._keep_line(one, line)
+        finally:
+            transport.close()
+
+    def _keep_line(self, one: Supervised, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        if one.child.announce:
+            self.console.say(text)
+            return
+        one.log.write(line)
+        self.console.show(one.child.name, text, which=one.child.console)
 
     def _sweep_group(self, one: Supervised) -> None:
         """What the process started itself must not outlive it and hold its pipe or port."""
@@ -249,14 +246,14 @@ class Supervisor:
         for other in self._all.values():
             if one.child.name in other.child.needs:
                 await other.ended.wait()
-        if one.process is not None and one.process.returncode is None and one.mark is not None:
+        if one.process is not None and one.mark is not None:
             await self._end_process(one, one.process, one.mark)
         elif one.child.name in self._tasks:
             self._tasks[one.child.name].cancel()
             await asyncio.gather(self._tasks[one.child.name], return_exceptions=True)
         one.ended.set()
 
-    async def _end_process(self, one: Supervised, process: asyncio.subprocess.Process, mark: ProcessMark) -> None:
+    async def _end_process(self, one: Supervised, process: subprocess.Popen[bytes], mark: ProcessMark) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(one.child.stop_signal)
             process.send_signal(signal.SIGCONT)  # a stopped process takes no other signal
@@ -294,6 +291,42 @@ class Supervisor:
         draft = self._control_file.with_name(f"{self._control_file.name}.new")
         draft.write_text(json.dumps({"launcher": os.getpid(), "children": rows}, indent=1))
         draft.replace(self._control_file)
+
+
+def _spawn(child: Child) -> "subprocess.Popen[bytes]":
+    """In its own session, so that Ctrl+C reaches the launcher alone and a child's helpers end with it."""
+    return subprocess.Popen(
+        list(child.argv),
+        env=dict(child.env),
+        cwd=child.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=die_with_parent(child.death_signal),
+        **(child.identity.popen_arguments() if child.identity else {}),
+    )
+
+
+async def _exit_status(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the process itself. asyncio's own wait() goes on until every heir of its pipe has gone too."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    descriptor = os.pidfd_open(process.pid)
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return process.wait()
+
+
+async def _next_line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError:  # longer than the buffer, which asyncio has emptied
+        return b"(a line of more than 1 MiB was left out)\n"
 
 
 def _refuse_unmet_needs(children: Sequence[Child]) -> None:

@@ -1,0 +1,60 @@
+"""Ports and nodes from environment variables."""
+
+import pytest
+
+from aivd_web.launcher.addresses import AddressError, NodeAddress, addresses_from
+
+
+def test_defaults_are_three_nodes_on_loopback_and_a_far_cloud() -> None:
+    found = addresses_from({})
+    assert found.web_url == "http://127.0.0.1:8000"
+    assert found.node_list == "edge-1=edge@127.0.0.1:8101,edge-2=edge@127.0.0.1:8104,cloud-1=cloud@127.0.0.1:8109"
+    cloud = found.embedded[2]
+    assert (cloud.link_port, cloud.link_delay_ms) == (8109, 40)
+
+
+def test_no_two_parts_share_a_port() -> None:
+    ports = [
+        port
+        for node in addresses_from({}).embedded
+        for port in (node.http_port, node.grpc_port, node.metrics_port, node.link_port, node.link_control_port)
+        if port is not None
+    ]
+    assert len(set(ports)) == len(ports) == 11
+
+
+def test_ports_can_be_moved() -> None:
+    found = addresses_from({"AIVD_PORT": "9000", "AIVD_NODE_PORT_BASE": "9100", "AIVD_HOST": "0.0.0.0"})
+    assert found.web_url == "http://0.0.0.0:9000"
+    assert found.nodes[0] == NodeAddress("edge-1", "edge", "127.0.0.1:9101")
+
+
+def test_nodes_from_outside_replace_the_embedded_ones() -> None:
+    found = addresses_from({"AIVD_NODES": "line-3=edge@10.0.0.5:8001, big=cloud@gpu.plant:8001,six=edge@[::1]:8001"})
+    assert found.embedded == ()
+    assert [node.grpc_url for node in found.nodes] == ["10.0.0.5:8001", "gpu.plant:8001", "[::1]:8001"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "edge-1",
+        "edge-1=edge",
+        "edge-1=fog@h:1",
+        "Edge=edge@h:1",
+        "a=edge@h:0",
+        "a=edge@h:70000",
+        "a=edge@h:1,a=edge@h:2",
+    ],
+)
+def test_a_bad_node_list_is_named(text: str) -> None:
+    with pytest.raises(AddressError, match="AIVD_NODES"):
+        addresses_from({"AIVD_NODES": text})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"), [("AIVD_PORT", "http"), ("AIVD_NODE_PORT_BASE", "0"), ("AIVD_PORT", "-1")]
+)
+def test_a_bad_port_is_named(variable: str, text: str) -> None:
+    with pytest.raises(AddressError, match=f"{variable}={text!r} is not a port"):
+        addresses_from({variable: text})
