@@ -141,10 +141,12 @@ def _sane(regions: Sequence[DetectedRegion], frame: Frame) -> list[DetectedRegio
     """Regions with a finite score and an area inside the frame, best first; the rest cannot be shown or stored."""
     kept = []
     for region in regions:
+        if not all(map(math.isfinite, (*region.box_xyxy, region.score))):
+            continue  # before it is cut: max(0, NaN) is 0
         x1, y1, x2, y2 = region.box_xyxy
         x1, x2 = max(0.0, x1), min(float(frame.width), x2)
         y1, y2 = max(0.0, y1), min(float(frame.height), y2)
-        if all(map(math.isfinite, (x1, y1, x2, y2, region.score))) and x2 > x1 and y2 > y1:
+        if x2 > x1 and y2 > y1:
             score = min(1.0, max(0.0, region.score))
             kept.append(DetectedRegion((x1, y1, x2, y2), score, region.class_index, region.class_name))
     return sorted(kept, key=lambda region: -region.score)
