@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from scheduling.serving.contracts import (
     EDGE_DETECTOR,
+    NODE_ERROR_CODES,
     AnswerEvent,
     ContractBroken,
     DescribeEvent,
@@ -48,6 +49,16 @@ class NodeError(Exception):
         super().__init__(f"{node}: {code}: {detail}")
         self.code, self.detail, self.node = code, detail, node
         self.retryable = code not in (BAD_FRAME, CANCELLED) if retryable is None else retryable
+
+
+def error_from_text(text: str, *, otherwise: str, node: str) -> NodeError:
+    """What a node's own words mean: our models begin theirs with a code, Triton does not."""
+    code, _, sentence = text.partition(": ")
+    if code in NODE_ERROR_CODES:
+        return NodeError(UNAVAILABLE if code == CANCELLED else code, sentence, node=node)
+    if "is not healthy" in text or "unknown model" in text:  # a Python process that died; a model not loaded
+        return NodeError(UNAVAILABLE, text, node=node)
+    return NodeError(otherwise, text, node=node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from scheduling.node_answers import (
     DEADLINE,
     SERVER,
     NodeError,
+    error_from_text,
     raw_outputs,
     read_event_text,
 )
@@ -52,7 +53,7 @@ class EventStream:
         """The JSON of each response until the stream ends; raises `NodeError`."""
         while (response := self._next(is_cancelled)) is not None:
             if response.error_message:
-                raise NodeError(SERVER, response.error_message, node=self._node)
+                raise error_from_text(response.error_message, otherwise=SERVER, node=self._node)
             if response.infer_response.outputs:  # the final response of a decoupled model is empty
                 try:
                     yield read_event_text(raw_outputs(response.infer_response))

@@ -24,7 +24,6 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from scheduling.node_answers import (
     BAD_FRAME,
-    CANCELLED,
     CONTRACT,
     DEADLINE,
     OVERLOADED,
@@ -36,6 +35,7 @@ from scheduling.node_answers import (
     NodeError,
     ProbeAnswer,
     StreamCheck,
+    error_from_text,
     raw_outputs,
     read_regions,
 )
@@ -45,7 +45,6 @@ from scheduling.serving.contracts import (
     EDGE_DETECTOR,
     MAX_FRAME_BYTES,
     MODELS,
-    NODE_ERROR_CODES,
     ContractBroken,
     DescribeRequest,
     ModelContract,
@@ -235,7 +234,7 @@ class NodeClient:
         contents = (_bytes_tensor(crops), _bytes_tensor([encode_request(asked).encode()]))
         request = _infer_request(DESCRIBER, [], contents)
         request.inputs[0].shape[:] = [len(crops)]
-        # With this header an error ends the stream with its gRPC status instead of travelling as bare text.
+        # With this header most errors end the stream with a gRPC status instead of travelling as bare text.
         metadata = (("triton_grpc_error", "true"),)
         try:
             call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s, metadata=metadata)
@@ -268,13 +267,8 @@ class NodeClient:
         """A gRPC error as one of ours. A ValueError is what grpc raises for a closed channel."""
         if not isinstance(error, grpc.Call):
             return NodeError(UNAVAILABLE, f"The channel is closed: {error}", node=self.name)
-        text = error.details() or ""
-        code, _, sentence = text.partition(": ")
-        if code in NODE_ERROR_CODES:
-            return NodeError(UNAVAILABLE if code == CANCELLED else code, sentence, node=self.name)
-        if "is not healthy" in text:  # Triton's words for a Python process that died
-            return NodeError(UNAVAILABLE, text, node=self.name)
-        return NodeError(_STATUS_CODES.get(error.code(), SERVER), text, node=self.name)
+        otherwise = _STATUS_CODES.get(error.code(), SERVER)
+        return error_from_text(error.details() or "", otherwise=otherwise, node=self.name)
 
 
 _clients: dict[str, NodeClient] = {}

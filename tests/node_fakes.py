@@ -6,6 +6,8 @@ They run inside a node's process, which knows no Django. Options after `?` arriv
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 from scheduling.serving.contracts import (
     AnswerEvent,
@@ -19,14 +21,17 @@ from scheduling.serving.contracts import (
 
 CLASS_NAMES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 SCORES = (0.9, 0.5, 0.2)
+FAILS, REFUSED = 13, 17
+WRONG = {19: "score", 23: "class", 29: "box"}
 WORDS = ("A ", "notch ", "at ", "the ", "left ", "edge ", "of ", "the ", "trace.")
 
 
 class ConstantDetector:
     """Three regions in every frame, at a quarter, a half and three quarters of its size.
 
-    `service_ms` is slept for each frame of a batch. A 13 pixels wide frame makes it fail and a 17 pixels wide
-    one is bad, so that a test can see both.
+    `service_ms` is slept for each frame of a batch. The width of a frame can ask for trouble: at `FAILS` pixels
+    the detector fails, at `REFUSED` it takes the frame for bad, and at the widths of `WRONG` its answer breaks
+    the contract in the way that is named there.
     """
 
     name = "constant-detector"
@@ -47,20 +52,31 @@ class ConstantDetector:
         templates: Sequence[Rgb | None] | None = None,
     ) -> list[list[DetectedRegion]]:
         widths = [image.shape[1] for image in images]
-        if 13 in widths:
-            raise RuntimeError("a frame of 13 pixels")
-        if 17 in widths:
-            raise BadFrame("A frame of 17 pixels is not taken.")
+        if FAILS in widths:
+            raise RuntimeError(f"a frame of {FAILS} pixels")
+        if REFUSED in widths:
+            raise BadFrame(f"A frame of {REFUSED} pixels is not taken.")
         time.sleep(self._service_s * len(images))
         return [self._regions(image, min_score) for image in images]
 
     def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
         height, width = image.shape[:2]
-        return [
+        regions = [
             DetectedRegion((width * i / 4, height * i / 4, width * i / 4 + 8, height * i / 4 + 8), score, i, name)
             for i, (score, name) in enumerate(zip(self._scores, CLASS_NAMES, strict=False), start=0)
-            if not score < min_score
+            if score >= min_score
         ]
+        return [_wronged(regions[0], WRONG[width]), *regions[1:]] if width in WRONG else regions
+
+
+def _wronged(region: DetectedRegion, how: str) -> DetectedRegion:
+    x0, y0, x1, y1 = region.box_xyxy
+    changes: dict[str, dict[str, Any]] = {
+        "score": {"score": float("nan")},
+        "class": {"class_index": 99},
+        "box": {"box_xyxy": (x1, y1, x0, y0)},
+    }
+    return replace(region, **changes[how])
 
 
 class ConstantDescriber:
@@ -101,21 +117,3 @@ class ConstantDescriber:
 def _answer(region: RegionRequest, crop: Rgb) -> AnswerEvent:
     answer = {"defect_class": region.detector_class, "crop_wh": [crop.shape[1], crop.shape[0]]}
     return AnswerEvent(region.region_id, answer, "".join(WORDS), valid=True, errors=(), tokens=len(WORDS))
-
-
-class WrongDetector(ConstantDetector):
-    """Breaks the contract as `how` says: "nan" score, "class" out of range, "box" inside out."""
-
-    def __init__(self, how: str) -> None:
-        super().__init__(scores="nan,0.5" if how == "nan" else "")
-        self._how = how
-
-    def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
-        regions = super()._regions(image, min_score)
-        first = regions[0]
-        if self._how == "class":
-            regions[0] = DetectedRegion(first.box_xyxy, first.score, 99, "nothing")
-        if self._how == "box":
-            x0, y0, x1, y1 = first.box_xyxy
-            regions[0] = DetectedRegion((x1, y1, x0, y0), first.score, first.class_index, first.class_name)
-        return regions

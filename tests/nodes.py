@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scheduling.serving.nodes import NodeSpec, node_command, prepare_node
+from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from scheduling.triton import NodeClient
 
 START_TIMEOUT_S = 60.0
@@ -73,15 +73,12 @@ class RunningNode:
         raise AssertionError(f"node {self.name} has no process for {model}")
 
     def close(self) -> None:
+        """End the node and its model processes without waiting for what they do."""
         self.client.close()
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGCONT)
-            os.killpg(self.process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(8)
-        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(5)
+        self.process.wait(10)
+        clear_shared_memory(self.spec, layout_dir=self.layout_dir)
 
 
 def free_ports(count: int) -> list[int]:

@@ -182,6 +182,13 @@ def test_a_full_queue_takes_no_more(desk: Callable[..., Desk[int]]) -> None:
     assert [one.put(1), one.put(2), one.put(3)] == [True, True, False]
 
 
+def test_a_full_queue_first_lets_go_of_what_nobody_waits_for(desk: Callable[..., Desk[int]], worked: Worked) -> None:
+    one = desk(max_waiting=2, max_batch=8, abandoned=lambda item: item == 1)
+    assert [one.put(1), one.put(2), one.put(3), one.put(4)] == [True, True, True, False]
+    worked.wait(batches=2)
+    assert worked.batches == [[0], [2, 3]]
+
+
 def test_the_time_in_the_queue_is_stamped(desk: Callable[..., Desk[int]], worked: Worked) -> None:
     clock = Clock()
     one = desk(clock=clock)

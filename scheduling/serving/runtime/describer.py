@@ -54,6 +54,8 @@ class TritonPythonModel:
     def _answer(self, batch: list[Arrived[_Waiting]]) -> None:
         for arrived in batch:
             sender = arrived.item.sender
+            if _abandoned(arrived.item):
+                continue
             try:
                 self._stream(arrived.item, arrived.queue_ms)
             except Abandoned:
@@ -67,8 +69,6 @@ class TritonPythonModel:
                 backend.end(sender)
 
     def _stream(self, waiting: _Waiting, queue_ms: float) -> None:
-        if waiting.request.is_cancelled():
-            raise Abandoned
         events = describe_events(
             self._describer,
             waiting.work,
@@ -80,6 +80,14 @@ class TritonPythonModel:
         for event in events:
             text = backend.text_tensor(wire.encode_event(event), (1,))
             backend.respond(waiting.sender, {"event": text}, last=False)
+
+
+def _abandoned(waiting: _Waiting) -> bool:
+    """Whether the asker's deadline passed or it hung up while the request waited."""
+    if not waiting.request.is_cancelled():
+        return False
+    backend.refuse(waiting.sender, CANCELLED, "The request was given up while it waited.")
+    return True
 
 
 def _read(request: Any) -> DescribeWork:

@@ -27,7 +27,8 @@ class Desk(Generic[Item]):
 
     `cost(item)` bounds a batch besides its length: a batch ends before its costs exceed `max_cost`, but
     always holds at least one item. `work` must answer every item and handle its own errors; an exception
-    that leaves it reaches `broken`, because the items behind it would otherwise wait for ever.
+    that leaves it reaches `broken`, because the items behind it would otherwise wait for ever. A full queue
+    first lets go of the items that are `abandoned`.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Desk(Generic[Item]):
         max_batch: int = 1,
         cost: Callable[[Item], float] = lambda item: 0.0,
         max_cost: float = float("inf"),
+        abandoned: Callable[[Item], bool] = lambda item: False,
         broken: Callable[[BaseException], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._work = work
         self._max_waiting, self._max_batch, self._max_cost = max_waiting, max_batch, max_cost
-        self._cost, self._broken, self._clock = cost, broken, clock
+        self._cost, self._abandoned, self._broken, self._clock = cost, abandoned, broken, clock
         self._waiting: deque[tuple[float, Item]] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -53,11 +55,15 @@ class Desk(Generic[Item]):
     def put(self, item: Item) -> bool:
         """Queue the item; False when the queue is full or closed."""
         with self._changed:
-            if self._closed or len(self._waiting) >= self._max_waiting:
+            if self._closed or (len(self._waiting) >= self._max_waiting and not self._made_room()):
                 return False
             self._waiting.append((self._clock(), item))
             self._changed.notify()
             return True
+
+    def _made_room(self) -> bool:
+        self._waiting = deque(waiting for waiting in self._waiting if not self._abandoned(waiting[1]))
+        return len(self._waiting) < self._max_waiting
 
     def close(self, *, timeout_s: float) -> list[Item]:
         """Take no more, wait for the running batch, and return the items that nobody will work on."""

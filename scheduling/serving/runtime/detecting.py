@@ -141,7 +141,8 @@ def _detect(detector: Detector, decoded: Sequence[_Decoded]) -> dict[int, list[D
         templates=[one.template for one in decoded],
     )
     return {
-        one.index: [region for region in regions if region.score >= one.min_score]
+        # A score that is no number must not vanish here: the client refuses such an answer.
+        one.index: [region for region in regions if not region.score < one.min_score]
         for one, regions in zip(decoded, found, strict=True)
     }
 

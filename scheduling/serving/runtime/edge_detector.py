@@ -45,6 +45,7 @@ class TritonPythonModel:
             max_batch=MAX_BATCH,
             cost=lambda waiting: waiting.pixels,
             max_cost=MAX_BATCH_PIXELS,
+            abandoned=_abandoned,
             broken=backend.give_up,
         )
         backend.log_info(f"{self._detector.name} {self._detector.version} on {self._detector.runtime}")
