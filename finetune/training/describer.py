@@ -27,7 +27,7 @@ from finetune.training.describer_export import export_model
 from finetune.training.describer_model import LAYOUT, new_model
 from finetune.training.describer_texts import all_texts, answer_for
 from scheduling.serving import torchvision_ops
-from scheduling.serving.describers.small_forward import see, vision_tables
+from scheduling.serving.describers.small_forward import Shape, published_names, see
 from scheduling.serving.describers.small_tokens import AnswerTokens, learn_tokenizer
 
 IGNORED: Final = -100
@@ -42,11 +42,11 @@ class Recipe:
     seed: int = 0
     boards: int = 6000
     validation_boards: int = 80
-    vision_steps: int = 1500
-    text_steps: int = 3000
-    batch: int = 64
-    vision_rate: float = 1.0e-3
-    text_rate: float = 1.0e-3
+    vision_steps: int = 2200
+    text_steps: int = 1500
+    batch: int = 32
+    vision_rate: float = 8.0e-4
+    text_rate: float = 8.0e-4
     warmup_steps: int = 100
     weight_decay: float = 0.05
     average_decay: float = 0.995
@@ -118,7 +118,9 @@ class Learner:
         self.tokens = tokens
         self.model = new_model(tokens)
         self.heads = LabelHeads(self.model.config.text_config.hidden_size)
-        self.tables = vision_tables(self.model.model.visual, LAYOUT)
+        self.shape = Shape.read(self.model.config.to_dict(), LAYOUT.side_px)
+        self.tables = self.shape.vision_tables()
+        self.weights = published_names(dict(self.model.named_parameters()))
         self.named = dict(nn.ModuleDict({"model": self.model, "heads": self.heads}).named_parameters())
         self.average = {name: value.detach().clone() for name, value in self.named.items()}
         decayed = [value for value in self.named.values() if value.ndim > 1]
@@ -138,7 +140,7 @@ class Learner:
         return F.cross_entropy(logits, targets) + labels_weight * self.heads.loss(image, batch.labels)
 
     def look(self, batch: Batch) -> Tensor:
-        return see(self.model.model.visual, batch.patches, self.tables)
+        return see(self.weights, self.shape, batch.patches, self.tables)
 
     def write(self, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (n, V) and targets (n) at every place where the answer's next token is known."""

@@ -131,7 +131,8 @@ class CropStore:
     def crop(self, index: int, rng: np.random.Generator, noise: Noise) -> tuple[Rgb, dict[str, str]]:
         """The context crop of a window, disturbed, and its facts as seen in it."""
         window = self.windows[index]
-        picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(window.jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        decoded = cv2.imdecode(np.frombuffer(window.jpeg, np.uint8), cv2.IMREAD_COLOR)
+        picture = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
         crop = cut_crop(picture, noisy_box(window.box_xyxy, noise.box, rng), _context(noise, rng))
         if noise.light:
             crop = _disturbed(crop, rng)

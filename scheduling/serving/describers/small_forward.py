@@ -3,11 +3,13 @@
 `transformers`' own model serves any mix of picture sizes, prompts and caches, and pays for it on every token: on
 a CPU a model this small spends most of its time in Python. Here every crop has one size and every prompt one
 length, so positions are constants, crops are a plain batch and the cache is one tensor written in place. The
-weights and the mathematics are those of `Qwen2VLForConditionalGeneration`; a test compares the logits.
+weights and the mathematics are those of `Qwen2VLForConditionalGeneration`; a test compares the logits. Loading
+needs no transformers either, so a node starts quickly.
 
-Shapes: B crops, P patches a crop, N = P / 4 image tokens, T tokens, D model width, V vocabulary.
+Shapes: B crops, P patches a crop, N image tokens, T tokens, D model width, H heads, G key heads, V vocabulary.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,14 @@ from torch import Tensor
 from scheduling.serving.contracts import Rgb
 
 MEAN = STD = 127.5
+VISION_EPS = 1e-6
+VISION_THETA = 10000.0
+
+Tables = tuple[Tensor, Tensor]
+"""Cosines and sines of rotary positions, (length, head width) each."""
+
+Weights = Mapping[str, Tensor]
+"""Tensors by the names of a published Qwen2-VL checkpoint: `visual.blocks.0...`, `model.layers.0...`."""
 
 
 @dataclass(frozen=True)
@@ -55,38 +65,190 @@ class Layout:
     def positions(self, length: int) -> Tensor:
         """(3, length): Qwen2-VL's positions of [vision start, image tokens, vision end, text ...]."""
         side = self.grid // self.merge
-        after = 1 + side  # the picture takes as many positions as its longer side
-        image = torch.arange(side) + 1
-        rows, columns = image.repeat_interleave(side), image.repeat(side)
-        text = torch.arange(length - 1 - side * side) + after
-        stamps = [
-            torch.cat([torch.zeros(1, dtype=torch.long), part, text]) for part in (torch.ones_like(rows), rows, columns)
-        ]
-        return torch.stack(stamps)
+        steps = torch.arange(side) + 1
+        text = torch.arange(length - 1 - side * side) + 1 + side  # a picture takes its longer side in positions
+        image = (torch.ones(side * side, dtype=torch.long), steps.repeat_interleave(side), steps.repeat(side))
+        start = torch.zeros(1, dtype=torch.long)
+        return torch.stack([torch.cat([start, axis, text]) for axis in image])
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Shape:
+    """The numbers of a Qwen2-VL configuration that the forward pass needs."""
+
+    layout: Layout
+    vision_depth: int
+    vision_heads: int
+    vision_width: int
+    depth: int
+    heads: int
+    key_heads: int
+    width: int
+    eps: float
+    theta: float
+    sections: tuple[int, ...]
+    longest: int
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], side_px: int) -> "Shape":
+        """From config.json; ValueError with a sentence where this forward pass would not be the model's."""
+        text, vision = config.get("text_config", {}), config.get("vision_config", {})
+        rope = text.get("rope_parameters") or {}
+        wanted = {
+            "model_type": (config.get("model_type"), "qwen2_vl"),
+            "hidden_act": (text.get("hidden_act"), "silu"),
+            "rope_type": (rope.get("rope_type"), "default"),
+            "use_sliding_window": (bool(text.get("use_sliding_window")), False),
+            "vision hidden_act": (vision.get("hidden_act"), "quick_gelu"),
+            "temporal_patch_size": (vision.get("temporal_patch_size"), 1),
+            "tie_word_embeddings": (bool(config.get("tie_word_embeddings")), True),
+        }
+        for name, (found, needed) in wanted.items():
+            if found != needed:
+                raise ValueError(f"the small describer's forward pass needs {name} {needed!r}, not {found!r}")
+        layout = Layout(side_px, int(vision["patch_size"]), int(vision["spatial_merge_size"]))
+        if side_px % (layout.patch_px * layout.merge):
+            raise ValueError(f"a crop of {side_px} px does not divide into merged patches of {layout.patch_px} px")
+        return cls(
+            layout=layout,
+            vision_depth=int(vision["depth"]),
+            vision_heads=int(vision["num_heads"]),
+            vision_width=int(vision["embed_dim"]),
+            depth=int(text["num_hidden_layers"]),
+            heads=int(text["num_attention_heads"]),
+            key_heads=int(text["num_key_value_heads"]),
+            width=int(text["hidden_size"]),
+            eps=float(text["rms_norm_eps"]),
+            theta=float(rope["rope_theta"]),
+            sections=tuple(int(n) for n in rope["mrope_section"]),
+            longest=int(text["max_position_embeddings"]),
+        )
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    def vision_tables(self) -> Tables:
+        """(P, head width) for each patch's row and column."""
+        half = self.vision_width // self.vision_heads // 2
+        speeds = VISION_THETA ** -(torch.arange(0, half, 2).float() / half)
+        angles = (self.layout.patch_places()[..., None] * speeds).flatten(1)
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos(), angles.sin()
+
+    def text_tables(self, length: int) -> Tables:
+        """(length, head width): each section of the head follows the time, the row or the column."""
+        speeds = self.theta ** -(torch.arange(0, self.head_width, 2).float() / self.head_width)
+        angles = self.layout.positions(length)[..., None] * speeds
+        parts = torch.split(angles, list(self.sections), dim=-1)
+        angles = torch.cat([part[i % 3] for i, part in enumerate(parts)], dim=-1)
+        angles = torch.cat([angles, angles], dim=-1)
+        return angles.cos(), angles.sin()
+
+
+def published_names(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a live transformers model under the names of its published checkpoint."""
+    return {
+        name.replace("model.visual.", "visual.", 1).replace("model.language_model.", "model.", 1): value
+        for name, value in named.items()
+    }
+
+
+def rotate(x: Tensor, tables: Tables) -> Tensor:
     half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
+    return x * tables[0] + torch.cat((-x[..., half:], x[..., :half]), -1) * tables[1]
 
 
-def vision_tables(visual: Any, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (P, head) of each patch's place."""
-    cos, sin = visual.rotary_pos_emb(torch.zeros(1), layout.patch_places())
-    return cos, sin
-
-
-def see(visual: Any, patches: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
-    """(B, P, C * p * p) to image tokens (B, N, D), through the modules of `model.model.visual`."""
+def see(weights: Weights, shape: Shape, patches: Tensor, tables: Tables) -> Tensor:
+    """(B, P, C) patches to (B, N, D) image tokens. Differentiable: training runs the same lines."""
     batch, count, _ = patches.shape
-    weight = visual.patch_embed.proj.weight
-    x = patches @ weight.view(weight.shape[0], -1).t()
-    for block in visual.blocks:
-        heads = block.attn.num_heads
-        qkv = block.attn.qkv(block.norm1(x)).view(batch, count, 3, heads, -1).permute(2, 0, 3, 1, 4)
-        q, k = rotate(qkv[0], *tables), rotate(qkv[1], *tables)
-        mixed = F.scaled_dot_product_attention(q, k, qkv[2])
-        x = x + block.attn.proj(mixed.transpose(1, 2).reshape(batch, count, -1))
-        x = x + block.mlp(block.norm2(x))
-    merged: Tensor = visual.merger(x.reshape(batch * count, -1))
-    return merged.view(batch, -1, merged.shape[-1])
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], VISION_EPS)
+
+    x = F.linear(patches, weights["visual.patch_embed.proj.weight"].flatten(1))
+    for index in range(shape.vision_depth):
+        block = f"visual.blocks.{index}"
+        qkv = linear(f"{block}.attn.qkv", norm(f"{block}.norm1", x))
+        q, k, v = qkv.view(batch, count, 3, shape.vision_heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(rotate(q, tables), rotate(k, tables), v)
+        x = x + linear(f"{block}.attn.proj", mixed.transpose(1, 2).reshape(batch, count, -1))
+        inner = linear(f"{block}.mlp.fc1", norm(f"{block}.norm2", x))
+        x = x + linear(f"{block}.mlp.fc2", inner * torch.sigmoid(1.702 * inner))
+    merged = norm("visual.merger.ln_q", x).reshape(batch, shape.layout.image_tokens, -1)
+    return linear("visual.merger.mlp.2", F.gelu(linear("visual.merger.mlp.0", merged)))
+
+
+class Writer:
+    """The language side with fused weights: one product for query, key and value, one for gate and up."""
+
+    def __init__(self, weights: Weights, shape: Shape) -> None:
+        self.shape = shape
+        self.words = weights["model.embed_tokens.weight"]
+        self.norm = weights["model.norm.weight"]
+        self.layers = [self._fused(weights, f"model.layers.{index}") for index in range(shape.depth)]
+        self.tables = shape.text_tables(shape.longest)
+
+    @staticmethod
+    def _fused(weights: Weights, layer: str) -> tuple[Tensor, ...]:
+        attention, mlp = f"{layer}.self_attn", f"{layer}.mlp"
+        return (
+            weights[f"{layer}.input_layernorm.weight"],
+            torch.cat([weights[f"{attention}.{part}_proj.weight"] for part in "qkv"]),
+            torch.cat([weights[f"{attention}.{part}_proj.bias"] for part in "qkv"]),
+            weights[f"{attention}.o_proj.weight"],
+            weights[f"{layer}.post_attention_layernorm.weight"],
+            torch.cat([weights[f"{mlp}.gate_proj.weight"], weights[f"{mlp}.up_proj.weight"]]),
+            weights[f"{mlp}.down_proj.weight"],
+        )
+
+    def start(self, batch: int, length: int) -> "Cache":
+        return Cache(self.shape, batch, min(length, self.shape.longest))
+
+    def forward(self, x: Tensor, cache: "Cache") -> Tensor:
+        """(B, T, D) inputs at the next T positions to logits (B, V) after the last of them; fills the cache."""
+        batch, count, _ = x.shape
+        shape, first = self.shape, cache.length
+        cache.length = last = first + count
+        tables = self.tables[0][first:last], self.tables[1][first:last]
+        mask = _causal(first, count, shape.heads // shape.key_heads) if count > 1 else None
+        for index, (norm_in, qkv, bias, out, norm_mid, gate_up, down) in enumerate(self.layers):
+            mixed = F.linear(F.rms_norm(x, x.shape[-1:], norm_in, shape.eps), qkv, bias)
+            heads = mixed.view(batch, count, -1, shape.head_width).transpose(1, 2)
+            turned = rotate(heads[:, : shape.heads + shape.key_heads], tables)
+            keys, values = cache.write(
+                index, first, turned[:, shape.heads :], heads[:, shape.heads + shape.key_heads :]
+            )
+            # The heads that share a key are laid out as more queries: one product a key head.
+            queries = turned[:, : shape.heads].reshape(batch, shape.key_heads, -1, shape.head_width)
+            seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+            seen = seen.reshape(batch, shape.heads, count, -1).transpose(1, 2).reshape(batch, count, -1)
+            x = x + F.linear(seen, out)
+            gate, up = F.linear(F.rms_norm(x, x.shape[-1:], norm_mid, shape.eps), gate_up).chunk(2, dim=-1)
+            x = x + F.linear(F.silu(gate) * up, down)
+        return F.linear(F.rms_norm(x[:, -1], x.shape[-1:], self.norm, shape.eps), self.words)
+
+
+class Cache:
+    """Keys and values of a batch, (layers, B, G, T, head) each; the first `length` places are filled."""
+
+    def __init__(self, shape: Shape, batch: int, longest: int) -> None:
+        size = (shape.depth, batch, shape.key_heads, longest, shape.head_width)
+        self.keys, self.values = torch.empty(size), torch.empty(size)
+        self.length = 0
+
+    def write(self, layer: int, first: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add a layer's new keys and values; all of them up to now, (B, G, T, head)."""
+        last = first + keys.shape[2]
+        self.keys[layer, :, :, first:last] = keys
+        self.values[layer, :, :, first:last] = values
+        return self.keys[layer, :, :, :last], self.values[layer, :, :, :last]
+
+
+def _causal(first: int, count: int, shared: int) -> Tensor:
+    """(shared * count, first + count): which places each query may see, for queries stacked by head."""
+    mask = torch.arange(first + count)[None] <= torch.arange(first, first + count)[:, None]
+    return mask.repeat(shared, 1)

@@ -51,13 +51,15 @@ class AnswerTokens:
     """A tokenizer seen as the vocabulary of answers."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        missing = [token for token in (*SPECIALS, *FRAME) if tokenizer.token_to_id(token) is None]
+        vocabulary = tokenizer.get_vocab()
+        missing = [token for token in (*SPECIALS, *FRAME) if token not in vocabulary]
         if missing:
             raise ValueError(f"the tokenizer lacks {', '.join(missing)}: it is not a small describer's")
+        tokenizer.encode_special_tokens = True  # a special token's name inside a text is just text
         self.tokenizer = tokenizer
-        self.size = int(tokenizer.get_vocab_size())
-        self.frame_ids = tuple(int(tokenizer.token_to_id(piece)) for piece in FRAME)
-        self.special_ids = tuple(int(tokenizer.token_to_id(token)) for token in SPECIALS)
+        self.size = len(vocabulary)
+        self.frame_ids = tuple(vocabulary[piece] for piece in FRAME)
+        self.special_ids = tuple(vocabulary[token] for token in SPECIALS)
         self.pad_id, self.image_id, self.vision_start_id, self.vision_end_id = self.special_ids
         self.bytes_of = tuple(self._bytes(index) for index in range(self.size))
 
