@@ -6,6 +6,7 @@ It knows no processes, only names and lines.
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
@@ -78,3 +79,9 @@ class LogFile:
         self.path.replace(self.path.with_name(f"{self.path.name}.1"))
         self._stream = self.path.open("ab", buffering=0)
         self._size = 0
+
+
+def last_problem(lines: Sequence[str]) -> str:
+    """The line that most likely says why a process ended."""
+    said = [line.strip() for line in lines if line.strip()]
+    return next((line for line in reversed(said) if PROBLEM.search(line)), said[-1] if said else "nothing")

@@ -173,6 +173,7 @@ class Stack:
             needs=needs,
             ready=answers_http(asked_at, port, "/health", ok=lambda status: True),
             ports=(PortClaim(host, port, "AIVD_PORT"),),
+            console="problems",
         )
 
     def _workers(self, needs: tuple[str, ...]) -> list[Child]:
@@ -203,6 +204,7 @@ class Stack:
             prepare=(lambda: ready.unlink(missing_ok=True)) if ready else None,
             ready=file_exists(ready) if ready else None,
             stop_within_s=15,
+            console="problems",
         )
 
     def _environment(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aivd_web.launcher.children import Child
-from aivd_web.launcher.console import Console, LogFile
+from aivd_web.launcher.console import Console, LogFile, last_problem
 from aivd_web.launcher.processes import ProcessMark, die_with_parent, end_group, mark_of, signal_group
 
 FIRST_BACKOFF_S = 0.2
@@ -45,6 +45,8 @@ class Supervised:
         self.mark: ProcessMark | None = None
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
+        self.troubled = asyncio.Event()
+        self.complaint = ""
         self.been_ready = False
         self.stopping = False
         self.restarts = 0
@@ -136,11 +138,11 @@ class Supervisor:
                 if one.child.required and crashes >= (1 if one.child.once else MAX_CRASHES_BEFORE_READY):
                     self._fail(one, reason)
                     return
+                if crashes >= MAX_CRASHES_BEFORE_READY:
+                    one.troubled.set()
                 if time.monotonic() - began > STEADY_AFTER_S:
                     backoff_s = FIRST_BACKOFF_S
-                last = (one.log.last_lines(1) or [""])[0][:LAST_LINE_CHARS]
-                again = f"it is started again in {backoff_s:g} s"
-                self.console.say(f"{one.child.name} ended ({reason}); {again}. Its last line: {last}")
+                self._say_ended(one, reason, backoff_s)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
                 one.restarts += 1
@@ -196,6 +198,7 @@ class Supervisor:
         took = f"{time.monotonic() - began:.1f} s"
         self.console.say(f"{child.name} is {'back' if one.been_ready else 'ready'} ({took})")
         one.been_ready = True
+        one.troubled.clear()
         one.ready.set()
         self._record()
 
@@ -206,14 +209,26 @@ class Supervisor:
         """
         for need in one.child.needs:
             await self._all[need].ready.wait()
+        moments = [asyncio.create_task(event.wait()) for event in (one.ready, one.troubled)]
         try:
-            await asyncio.wait_for(one.ready.wait(), one.child.ready_within_s)
-        except TimeoutError:
-            if one.child.required:
-                self._fail(one, f"not ready within {one.child.ready_within_s:g} s")
-                return None
-            return one.child.name
-        return None
+            await asyncio.wait(moments, timeout=one.child.ready_within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for moment in moments:
+                moment.cancel()
+        if one.ready.is_set():
+            return None
+        if one.child.required:
+            self._fail(one, f"not ready within {one.child.ready_within_s:g} s")
+        return one.child.name
+
+    def _say_ended(self, one: Supervised, reason: str, backoff_s: float) -> None:
+        """Each crash, but the same complaint of a child that cannot get ready only once; its log has them all."""
+        said = last_problem(one.log.last_lines(LOG_TAIL_LINES))[:LAST_LINE_CHARS]
+        if one.troubled.is_set() and said == one.complaint:
+            return
+        one.complaint = said
+        again = f"it is started again in {backoff_s:g} s"
+        self.console.say(f"{one.child.name} ended ({reason}); {again}. It said: {said}")
 
     async def _pump(self, one: Supervised, process: "subprocess.Popen[bytes]") -> None:
         """Carry the child's lines to its log and to the console until the last writer closes its end."""

@@ -163,6 +163,22 @@ async def test_an_optional_child_may_come_later(bench: Bench) -> None:
     await supervisor.stop()
 
 
+async def test_a_start_does_not_wait_out_the_time_of_an_optional_child_that_keeps_crashing(bench: Bench) -> None:
+    broken = Child(
+        name="node",
+        argv=[sys.executable, "-c", "raise SystemExit('error: no weights')"],
+        env={},
+        ready=file_exists(bench.ready_file("node")),
+        ready_within_s=600,
+        required=False,
+    )
+    supervisor = bench.supervisor(broken)
+    async with asyncio.timeout(WITHIN_S):
+        assert await supervisor.start() == ["node"]
+    await supervisor.stop()
+    assert "It said: error: no weights" in bench.said.getvalue()
+
+
 def test_nothing_may_need_an_optional_child(bench: Bench) -> None:
     with pytest.raises(ValueError, match="web needs node"):
         bench.supervisor(bench.child("node", required=False), bench.child("web", needs=("node",)))
