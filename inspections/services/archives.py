@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, BinaryIO
 
 from .errors import BrokenPicture, IngestError, NotAPicture
@@ -72,8 +71,8 @@ def members(file: BinaryIO | IO[bytes]) -> Iterator[list[Member]]:
 
 
 def _is_wanted(info: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(info.filename).parts
-    return bool(parts) and not info.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
+    name = _shown(info.filename)
+    return bool(name) and not info.is_dir() and "__MACOSX/" not in info.filename and not name.startswith(".")
 
 
 def _shown(name: str) -> str:

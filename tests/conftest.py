@@ -1,0 +1,26 @@
+"""Fixtures of the whole suite: real services, real nodes, the cast."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from tests.cast import cast  # noqa: F401
+from tests.nodes import *  # noqa: F403
+from tests.services import (  # noqa: F401
+    django_db_modify_db_settings,
+    postgres,
+    redis_server,
+    suite_layout,
+)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """Threads of servers and workers may still hold connections; they must not keep the database from going."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
