@@ -41,7 +41,7 @@ def export_onnx(weights: Path, out: Path, *, class_names: tuple[str, ...], side_
         torch.onnx.export(
             network,
             (example,),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the stub forgets file objects
             input_names=["images"],
             output_names=["regions"],
             dynamic_axes={"images": {0: "batch"}, "regions": {0: "batch"}},

@@ -27,7 +27,8 @@ def load_detector(spec: str, *, threads: int) -> Detector:
     if spec == "template-difference":
         from scheduling.serving.detectors.template_difference import TemplateDifferenceDetector
 
-        return TemplateDifferenceDetector(threads=threads)
+        difference: Detector = TemplateDifferenceDetector(threads=threads)
+        return difference
     runtime, path = _runtime_and_path(spec)
     from scheduling.serving.detectors.yolo import YoloDetector
 
