@@ -1,5 +1,5 @@
 /** Values for tests: a frame and its parts with every field filled, and one place to vary them. */
-import type { Description, Frame, Health, Region } from "./api/types";
+import type { Description, Dispatch, FleetNode, Frame, Health, Region } from "./api/types";
 
 export function aRegion(part: Partial<Region> = {}): Region {
   return {
@@ -52,5 +52,46 @@ export function aHealth(nodes: Health["parts"]["nodes"], waitingToDescribe = 0):
     status: "degraded",
     parts: { database: "ok", redis: "ok", workers: "ok", nodes },
     backlog: { waiting_to_detect: 0, waiting_to_describe: waitingToDescribe, dead_letters: 0, undecided: 0 },
+  };
+}
+
+export function aNode(part: Partial<FleetNode> = {}): FleetNode {
+  return {
+    name: "edge-1",
+    kind: "edge",
+    health: "ready",
+    health_detail: "",
+    draining: false,
+    capacity: 2,
+    last_ready_at: "2026-03-02T10:42:00Z",
+    models: [{ model: "edge_detector", served_model: "detector 1 (openvino)", version: "1", digest: "00" }],
+    load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 } },
+    link: { rtt_ms: 0.4, bandwidth_bytes_s: null },
+    breaker: "closed",
+    ...part,
+  };
+}
+
+export function aDispatch(part: Partial<Dispatch> = {}): Dispatch {
+  return {
+    id: 1,
+    subject: "0001",
+    model: "edge_detector",
+    attempt: 1,
+    node: "edge-1",
+    policy: "pct-lb",
+    reason: "least predicted completion",
+    alternatives: [],
+    predicted_ms: 40,
+    breakdown: {},
+    measured_ms: null,
+    queue_ms: null,
+    service_ms: null,
+    payload_bytes: 60_000,
+    sent_at: "2026-03-02T10:42:00Z",
+    outcome: "running",
+    error_code: "",
+    error_detail: "",
+    ...part,
   };
 }

@@ -7,13 +7,27 @@ export interface Boot {
   line: Line | null;
   lines: Line[];
   frame: string | null;
+  /** The frames received next after and last before this one on its line. */
+  newer: string | null;
+  older: string | null;
+  may_manage_fleet: boolean;
   csrf: string;
 }
 
 export function readBoot(): Boot {
   const element = document.getElementById("boot");
   const boot = JSON.parse(element?.textContent ?? "{}") as Partial<Boot>;
-  const whole: Boot = { me: null, line: null, lines: [], frame: null, csrf: "", ...boot };
+  const whole: Boot = {
+    me: null,
+    line: null,
+    lines: [],
+    frame: null,
+    newer: null,
+    older: null,
+    may_manage_fleet: false,
+    csrf: "",
+    ...boot,
+  };
   setCsrfToken(whole.csrf);
   return whole;
 }

@@ -43,3 +43,20 @@ export function boxInWords(box: BoxXyxy): string {
   const { x, y, width, height } = rectOf(box);
   return `${Math.round(width)} × ${Math.round(height)} px at ${Math.round(x)}, ${Math.round(y)}`;
 }
+
+/** The smallest region within `slack` of a point, all in frame pixels: what a click there means. */
+export function smallestAt(
+  regions: readonly { id: string; rect: RectXywh }[],
+  point: { x: number; y: number },
+  slack: number,
+): string | null {
+  const near = regions.filter(
+    ({ rect }) =>
+      point.x >= rect.x - slack &&
+      point.x <= rect.x + rect.width + slack &&
+      point.y >= rect.y - slack &&
+      point.y <= rect.y + rect.height + slack,
+  );
+  near.sort((a, b) => a.rect.width * a.rect.height - b.rect.width * b.rect.height);
+  return near[0]?.id ?? null;
+}

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { aHealth, aRegion } from "../testing";
 import { troubles } from "./degraded";
 import { ago, formatBytes, formatMs, formatScore, plural } from "./format";
-import { boxInWords, drawable, surroundings } from "./region";
+import { boxInWords, drawable, smallestAt, surroundings } from "./region";
 import { Throughput, median } from "./throughput";
 
 describe("geometry", () => {
@@ -24,6 +24,19 @@ describe("geometry", () => {
       aRegion({ id: "unsure", score: 0.2 }),
     ];
     expect(drawable(regions, 0.5).map(({ id }) => id)).toEqual(["large", "small"]);
+  });
+
+  test.each([
+    ["inside both", 12, 12, "small"],
+    ["inside the large one only", 40, 40, "large"],
+    ["just beside the large one", 53, 40, "large"],
+    ["beside all", 80, 80, null],
+  ])("a click %s", (_name, x, y, expected) => {
+    const regions = [
+      { id: "large", rect: { x: 0, y: 0, width: 50, height: 50 } },
+      { id: "small", rect: { x: 10, y: 10, width: 5, height: 5 } },
+    ];
+    expect(smallestAt(regions, { x, y }, 4)).toBe(expected);
   });
 
   test("a box in words", () => {

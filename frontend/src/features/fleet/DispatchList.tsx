@@ -1,0 +1,89 @@
+/** The scheduler's decisions as they are made: which node, why, what else was possible, and how it came out. */
+import type { Dispatch } from "../../api/types";
+import { ago, exactTime, formatMs } from "../../domain/format";
+import { Icon, type IconName } from "../../ui/icons";
+
+const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: IconName; tone: string }>> = {
+  running: { words: "Under way", icon: "wait", tone: "" },
+  ok: { words: "Done", icon: "pass", tone: "tone-pass" },
+  failed: { words: "Failed", icon: "fail", tone: "tone-fail" },
+  late: { words: "Too late", icon: "hold", tone: "tone-hold" },
+};
+const MODEL_WORDS: Readonly<Record<string, string>> = { edge_detector: "detect", describer: "describe" };
+
+export function DispatchList({ dispatches, now }: { dispatches: readonly Dispatch[]; now: number }) {
+  return (
+    <div className="dispatch-scroll panel" tabIndex={0} role="region" aria-label="Last decisions">
+      <table className="dispatches">
+        <thead>
+          <tr>
+            <th scope="col">When</th>
+            <th scope="col">Step</th>
+            <th scope="col">Node</th>
+            <th scope="col">Why</th>
+            <th scope="col" className="number">
+              Predicted
+            </th>
+            <th scope="col" className="number">
+              Measured
+            </th>
+            <th scope="col">Outcome</th>
+          </tr>
+        </thead>
+        <tbody>
+          {dispatches.map((dispatch) => (
+            <Row key={dispatch.id} dispatch={dispatch} now={now} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
+  const { words, icon, tone } = OUTCOMES[dispatch.outcome];
+  return (
+    <tr data-dispatch={dispatch.id}>
+      <td>
+        <time dateTime={dispatch.sent_at} title={exactTime(dispatch.sent_at)}>
+          {ago(dispatch.sent_at, now)}
+        </time>
+      </td>
+      <td>
+        <a href={`/frames/${dispatch.subject}/`}>{MODEL_WORDS[dispatch.model] ?? dispatch.model}</a>
+        {dispatch.attempt > 1 && <span className="hint"> attempt {dispatch.attempt}</span>}
+      </td>
+      <td>
+        <b>{dispatch.node}</b>
+      </td>
+      <td className="why">
+        {dispatch.reason}
+        <Alternatives dispatch={dispatch} />
+      </td>
+      <td className="number">{formatMs(dispatch.predicted_ms)}</td>
+      <td className="number">{dispatch.measured_ms === null ? "" : formatMs(dispatch.measured_ms)}</td>
+      <td>
+        <span className={`chip plain small ${tone}`} title={dispatch.error_detail}>
+          <Icon name={icon} />
+          {words}
+        </span>
+      </td>
+    </tr>
+  );
+}
+
+function Alternatives({ dispatch: { alternatives, node } }: { dispatch: Dispatch }) {
+  const others = alternatives.filter((other) => other.node !== node);
+  if (others.length === 0) return null;
+  return (
+    <ul className="alternatives">
+      {others.map((other) => (
+        <li key={other.node}>
+          not {other.node}
+          {other.predicted_ms !== null && ` (${formatMs(other.predicted_ms)})`}
+          {other.why_not !== null && other.why_not !== "" && `: ${other.why_not}`}
+        </li>
+      ))}
+    </ul>
+  );
+}

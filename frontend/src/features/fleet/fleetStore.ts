@@ -1,0 +1,72 @@
+/** The fleet, live: hints by websocket, the truth by REST on joining and every now and then. No DOM. */
+import { api } from "../../api/client";
+import type { Dispatch, FleetNode } from "../../api/types";
+import { FleetFeed } from "../../domain/fleetFeed";
+import { ReconnectingSocket, socketUrl, type ConnectionState } from "../../live/socket";
+
+const DISPATCHES = 40;
+/** Hints may vanish and a busy fleet shows a sample of them, so the list is asked for again. */
+const REFRESH_MS = 15_000;
+const SILENCE_MS = 10_000;
+
+export interface FleetStatus {
+  connection: ConnectionState;
+  error: unknown;
+}
+
+export class FleetStore {
+  readonly feed = new FleetFeed();
+  private status: FleetStatus = { connection: "connecting", error: null };
+  private readonly listeners = new Set<() => void>();
+  private readonly socket = new ReconnectingSocket({
+    url: () => socketUrl("/ws/v1/fleet", location),
+    onMessage: (message) => this.take(message),
+    onState: (connection) => {
+      this.set({ connection });
+      if (connection === "open") this.refresh();
+    },
+    silenceMs: SILENCE_MS,
+  });
+
+  readonly snapshot = (): FleetStatus => this.status;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  start(): () => void {
+    this.socket.start();
+    this.refresh();
+    const timer = setInterval(() => this.refresh(), REFRESH_MS);
+    return () => {
+      clearInterval(timer);
+      this.socket.stop();
+    };
+  }
+
+  retryNow(): void {
+    this.socket.retryNow();
+    this.refresh();
+  }
+
+  refresh(): void {
+    Promise.all([api.nodes(), api.dispatches(DISPATCHES)]).then(
+      ([nodes, dispatches]) => {
+        this.feed.replace(nodes, dispatches);
+        this.set({ error: null });
+      },
+      (error: unknown) => this.set({ error }),
+    );
+  }
+
+  private take(message: Record<string, unknown>): void {
+    if (message["type"] === "node") this.feed.node(message as unknown as FleetNode);
+    else if (message["type"] === "dispatch") this.feed.dispatch(message as unknown as Dispatch);
+  }
+
+  private set(part: Partial<FleetStatus>): void {
+    this.status = { ...this.status, ...part };
+    for (const listener of this.listeners) listener();
+  }
+}

@@ -1,0 +1,114 @@
+/** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
+import { api } from "../../api/client";
+import type { DispatchFact, Frame, FrameStep } from "../../api/types";
+import { formatMs, plural } from "../../domain/format";
+import { Icon } from "../../ui/icons";
+import { DecisionChip, Notice } from "../../ui/parts";
+import { complain, say } from "../../ui/toasts";
+
+const STEP_WORDS: Readonly<Record<FrameStep["kind"], string>> = { detect: "Detect", describe: "Describe" };
+const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
+  waiting: "waiting for a node",
+  running: "under way",
+  done: "done",
+  failed: "failed",
+};
+
+export function MachineSide({
+  frame,
+  mayRetry,
+  onRetried,
+}: {
+  frame: Frame;
+  mayRetry: boolean;
+  onRetried: () => void;
+}) {
+  const { decision } = frame;
+  const failed = frame.steps.filter(({ state }) => state === "failed");
+  return (
+    <section className="machine-side">
+      <div className="decision">
+        <DecisionChip outcome={decision?.outcome ?? null} large />
+        {decision !== null && <span className="hint">decided in {formatMs(decision.latency_ms)}</span>}
+      </div>
+      {decision !== null && <p>{decision.reason}</p>}
+      <table className="steps">
+        <thead>
+          <tr>
+            <th scope="col">Step</th>
+            <th scope="col">Node</th>
+            <th scope="col">Predicted</th>
+            <th scope="col">Measured</th>
+          </tr>
+        </thead>
+        <tbody>
+          {frame.steps.map((step) => (
+            <StepRow key={step.kind} step={step} fact={frame.dispatches[step.kind]} />
+          ))}
+        </tbody>
+      </table>
+      {failed.length > 0 && (
+        <Failed steps={failed} frame={frame.id} mayRetry={mayRetry} onRetried={onRetried} />
+      )}
+    </section>
+  );
+}
+
+function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
+  const node = fact?.node ?? step.node;
+  return (
+    <tr>
+      <th scope="row">{STEP_WORDS[step.kind]}</th>
+      {step.state === "done" || fact?.measured_ms != null ? (
+        <>
+          <td>
+            {node}
+            {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+          </td>
+          <td>{formatMs(fact?.predicted_ms)}</td>
+          <td>{formatMs(fact?.measured_ms)}</td>
+        </>
+      ) : (
+        <td colSpan={3} className="hint">
+          {STATE_WORDS[step.state]}
+          {node !== null && step.state === "running" && ` on ${node}`}
+        </td>
+      )}
+    </tr>
+  );
+}
+
+interface FailedProps {
+  steps: readonly FrameStep[];
+  frame: string;
+  mayRetry: boolean;
+  onRetried: () => void;
+}
+
+function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
+  const retry = () => {
+    api.retry(frame).then(
+      () => {
+        say("It goes back into the queue.");
+        onRetried();
+      },
+      (error: unknown) => complain(error),
+    );
+  };
+  return (
+    <Notice level="stopped">
+      {steps.map((step) => (
+        <p key={step.kind}>
+          {STEP_WORDS[step.kind]} failed after {plural(step.attempts, "attempt")}:{" "}
+          {step.error ?? "no reason was given"}
+        </p>
+      ))}
+      {mayRetry && (
+        <button type="button" className="button" onClick={retry}>
+          <Icon name="retry" />
+          Try again
+        </button>
+      )}
+    </Notice>
+  );
+}

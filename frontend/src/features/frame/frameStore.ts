@@ -1,0 +1,88 @@
+/** One frame as REST tells it, kept fresh by its line's events, and what is being written about it. No DOM. */
+import { api } from "../../api/client";
+import type { Frame, TokenHint } from "../../api/types";
+import { typed, type Typing } from "../../domain/frameFeed";
+import { Refetcher } from "../../domain/refetcher";
+import { LineSession } from "../../live/lineSession";
+import { socketUrl, type ConnectionState } from "../../live/socket";
+
+const GATHER_MS = 60;
+
+export interface FrameState {
+  frame: Frame | null;
+  error: unknown;
+  connection: ConnectionState;
+  typing: ReadonlyMap<string, Typing>;
+  /** The first frame that was received after this one while the page was open. */
+  newer: string | null;
+}
+
+export class FrameStore {
+  private state: FrameState = {
+    frame: null,
+    error: null,
+    connection: "connecting",
+    typing: new Map(),
+    newer: null,
+  };
+  private readonly listeners = new Set<() => void>();
+  private readonly session: LineSession;
+  private readonly refetcher: Refetcher<Frame>;
+
+  constructor(
+    private readonly id: string,
+    line: number,
+  ) {
+    const fetchIt = () => api.frame(id);
+    this.refetcher = new Refetcher<Frame>({
+      one: fetchIt,
+      newest: async () => [await fetchIt()],
+      onResult: ([frame]) => this.set({ frame: frame ?? null, error: null }),
+      onError: (error) => this.set({ error }),
+      later: (callback) => setTimeout(callback, GATHER_MS),
+    });
+    this.session = new LineSession(socketUrl(`/ws/v1/lines/${line}/events`, location), {
+      onEvent: (event) => {
+        if (event.id === id) this.refetcher.everything();
+        else if (event.type === "frame.added" && this.state.newer === null) this.set({ newer: event.id });
+      },
+      onRefetch: () => this.refetcher.everything(),
+      onHint: (message) => this.hint(message),
+      onState: (connection) => this.set({ connection }),
+    });
+  }
+
+  readonly snapshot = (): FrameState => this.state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  start(): () => void {
+    this.session.start();
+    this.refetcher.everything();
+    return () => this.session.stop();
+  }
+
+  reload(): void {
+    this.refetcher.everything();
+  }
+
+  retryNow(): void {
+    this.session.retryNow();
+  }
+
+  private hint(message: Record<string, unknown>): void {
+    if (message["type"] !== "describe.token" || message["id"] !== this.id) return;
+    const hint = message as unknown as TokenHint;
+    const typing = new Map(this.state.typing);
+    typing.set(hint.region, typed(typing.get(hint.region), hint));
+    this.set({ typing });
+  }
+
+  private set(part: Partial<FrameState>): void {
+    this.state = { ...this.state, ...part };
+    for (const listener of this.listeners) listener();
+  }
+}
