@@ -3,10 +3,12 @@
 It decides only whether a Node may be tried. How slow a Node is predicted to be is none of its business.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 State = Literal["closed", "open", "half-open"]
+MOST_OUTCOMES = 100
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ class Breaker:
     opened_at: float = 0.0
     canary_at: float | None = None
     failed_in_row: int = 0
-    outcomes: list[tuple[float, bool]] = field(default_factory=list)
+    outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
 
     def allows(self, now: float) -> bool:
         """Whether one more request may go to this Node now."""
@@ -41,7 +43,8 @@ class Breaker:
 
     def succeeded(self, at: float) -> None:
         if self.state != "closed":
-            self.state, self.canary_at, self.outcomes = "closed", None, []
+            self.state, self.canary_at = "closed", None
+            self.outcomes.clear()
         self.failed_in_row = 0
         self._note(at, True)
 
@@ -56,9 +59,10 @@ class Breaker:
         self.state, self.opened_at, self.canary_at = "open", at, None
 
     def _note(self, at: float, good: bool) -> None:
-        self.outcomes.append((at, good))
-        if len(self.outcomes) > 200 or self.outcomes[0][0] < at - self.window_s:
-            self.outcomes = [o for o in self.outcomes[-200:] if o[0] >= at - self.window_s]
+        outcomes = self.outcomes
+        outcomes.append((at, good))
+        while len(outcomes) > MOST_OUTCOMES or outcomes[0][0] < at - self.window_s:
+            outcomes.popleft()
 
     def _tripped(self) -> bool:
         if self.failed_in_row >= self.row:
@@ -67,8 +71,9 @@ class Breaker:
         return len(self.outcomes) >= self.least_calls and bad >= self.trip_share * len(self.outcomes)
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return {**plain, "outcomes": [list(outcome) for outcome in self.outcomes]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Breaker":
-        return cls(**{**data, "outcomes": [(float(t), bool(g)) for t, g in data["outcomes"]]})
+        return cls(**{**data, "outcomes": deque((float(t), bool(g)) for t, g in data["outcomes"])})

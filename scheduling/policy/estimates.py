@@ -60,6 +60,8 @@ class ServiceTimes:
         """The batch b that maximises b / s(b) among those seen that end within `slack_s` (Clockwork,
         Nexus).
         """
+        if most <= 1:
+            return 1
         known = self.by_model.get(model, {})
         fitting = [b for b, s in known.items() if b <= most and s <= slack_s]
         return max(fitting, key=lambda b: (b / max(known[b], 1e-9), -b), default=1)
@@ -82,54 +84,53 @@ class ServiceTimes:
 class LinkEstimate:
     """Round trip and upload rate of the way to one Node.
 
-    The rate is bytes over time of recent uploads (a ratio of decayed sums, so that one tiny upload cannot
-    outvote a large one). With age it drifts back to `typical`, what this link usually gives, because an old
-    reading says little about a radio link: without the drift a Node is never tried again after an outage.
+    `pace` is seconds a byte, an EWMA in which every upload counts by its size: a radio link holds its rate for about a
+    second, so the newest upload says most. With age it drifts back to `typical` (bytes a second, what this link
+    usually gives), because an old reading says little: without the drift a Node is never tried again after an outage.
     """
 
     rtt_s: float = 0.002
     rtt_floor_s: float | None = None
     typical: float = PRIOR_RATE
-    recent_bytes: float = 0.0
-    recent_s: float = 0.0
-    at: float | None = None
-    window_s: float = 1.0
-    drift_s: float = 5.0
+    pace: float | None = None
+    at: float = 0.0
+    half_bytes: float = 60_000.0
+    drift_s: float = 3.0
     uploads: int = 0
 
     def rate(self, now: float) -> float:
         """Bytes a second expected of an upload that starts now."""
-        if self.at is None or self.recent_s <= 0:
+        if self.pace is None:
             return self.typical
-        recent = max(MIN_RATE, self.recent_bytes / self.recent_s)
+        recent = 1.0 / self.pace
         age = max(0.0, now - self.at)
-        if age < self.window_s / 4:
+        if age < 0.25:
             return recent
         keep = math.exp(-age / self.drift_s)
         return float(recent**keep * self.typical ** (1.0 - keep))
 
     def observe_upload(self, at: float, size: float, seconds: float) -> None:
-        seconds = max(seconds, MIN_UPLOAD_S)
-        sample = max(MIN_RATE, size / seconds)
+        sample = max(MIN_RATE, size / max(seconds, MIN_UPLOAD_S))
         gain = max(0.02, 1.0 / (self.uploads + 1))
         self.typical = max(MIN_RATE, self.typical ** (1 - gain) * sample**gain)
         self.uploads += 1
-        keep = 0.0 if self.at is None else math.exp(-max(0.0, at - self.at) / self.window_s)
-        self.recent_bytes = self.recent_bytes * keep + size
-        self.recent_s = self.recent_s * keep + seconds
-        self.at = at if self.at is None else max(at, self.at)
+        keep = 0.5 ** (size / self.half_bytes)
+        self.pace = 1.0 / sample if self.pace is None else keep * self.pace + (1 - keep) / sample
+        self.at = max(at, self.at)
 
     def observe_round_trip(self, seconds: float) -> None:
         floor = self.rtt_floor_s
-        self.rtt_floor_s = (
-            seconds if floor is None else min(seconds, floor + 0.02 * max(0.0, seconds - floor))
-        )
+        self.rtt_floor_s = seconds if floor is None else min(seconds, floor + 0.02 * max(0.0, seconds - floor))
         near_floor = min(seconds, 2.0 * self.rtt_floor_s + 0.001)
         self.rtt_s = near_floor if floor is None else self.rtt_s + 0.2 * (near_floor - self.rtt_s)
 
+    def looks_stalled(self, at: float) -> bool:
+        """The last upload was far slower than usual, and a while ago."""
+        return self.pace is not None and self.pace * self.typical > 4 and at - self.at > 0.5
+
     def forget_rate(self, at: float) -> None:
         """The link answers again: what was read during the outage no longer counts."""
-        self.recent_bytes, self.recent_s, self.at = 0.0, 0.0, at
+        self.pace, self.at = None, at
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -141,8 +142,12 @@ class LinkEstimate:
 
 @dataclass(slots=True)
 class PredictionError:
-    """Exponentially weighted mean and deviation of measured minus predicted latency, in seconds."""
+    """Exponentially weighted mean and deviation of measured minus predicted latency, in seconds.
 
+    One error counts for at most `most_s`: a single outage must not scare everybody off the Node for minutes.
+    """
+
+    most_s: float = 0.15
     gain: float = 0.1
     mean_s: float = 0.0
     variance: float = 0.0
@@ -153,7 +158,7 @@ class PredictionError:
         return math.sqrt(self.variance)
 
     def observe(self, error_s: float) -> None:
-        delta = error_s - self.mean_s
+        delta = max(-self.most_s, min(self.most_s, error_s)) - self.mean_s
         self.mean_s += self.gain * delta
         self.variance = (1 - self.gain) * (self.variance + self.gain * delta * delta)
         self.samples += 1

@@ -86,12 +86,13 @@ class NodeState:
             return
         size = float(bytes) if plausible(bytes, most=1e12) else 0.0
         work = float(units) if plausible(units, most=1e6) else 1.0
-        entry = Sent(at, size, model, work)
-        self.ledger[request_id] = entry
-        self._changed(at)
-        self.projection(at)
-        entry.predicted_at = max(at, entry.expected_at)
+        entry = self.ledger[request_id] = Sent(at, size, model, work)
         self.breaker.sent(at)
+        predicted = self._fresh is not None
+        self._changed(at)
+        if predicted:  # a policy that looks at predictions asked for one just now
+            self.projection(at)
+            entry.predicted_at = max(at, entry.expected_at)
 
     def answered(
         self,
@@ -148,7 +149,7 @@ class NodeState:
             return
         quick = elapsed_ms / 1000 <= 2 * (self.link.rtt_floor_s or math.inf) + 0.02
         self.link.observe_round_trip(elapsed_ms / 1000)
-        if quick and self.doubted and not self.ledger:
+        if quick and (self.doubted or self.link.looks_stalled(at)):
             self.doubted = False
             self.link.forget_rate(at)
         self._changed(at)
@@ -253,11 +254,12 @@ class NodeState:
     ) -> None:
         work = max(entry.units, 1e-6)
         self.service.observe(entry.model, batch if batch and batch > 0 else 1, service_s / work)
-        self.error.observe(at - entry.predicted_at)
+        if entry.predicted_at:
+            self.error.observe(at - entry.predicted_at)
         ended = at - self.link.rtt_s / 2
         self._finish(ended)
         queue_s = self._queue_seconds(entry, service_s, queue_ms)
-        self.responses.observe(at, elapsed, service_s, len(self.ledger))
+        self.responses.observe(at, elapsed, service_s, queue_s / max(service_s, 1e-6) * self.capacity)
         uploaded = ended - service_s - queue_s - self.link.rtt_s / 2
         began = max(entry.at, self.uplink_known_at if self.uplink_known_sent <= entry.at else entry.at)
         if uploaded > entry.at and entry.at >= self.uplink_known_sent:

@@ -34,9 +34,7 @@ class PctLb:
         order = sorted(waiting, key=lambda item: (item.due_at, item.arrived_at, item.id))
         outlook = Outlook(state, now, self.weights, order)
         placed = [self._place(item, outlook) for item in order[: self.horizon]]
-        placed += [
-            self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]
-        ]
+        placed += [self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]]
         return placed
 
     def _place(self, item: Item, outlook: Outlook) -> Placed:
@@ -48,13 +46,12 @@ class PctLb:
             lane, took = outlook.best(item, item.bytes * quality.bytes_factor)
             if lane is not None and took <= slack:
                 return self._bind(item, lane, took, quality, outlook)
-        return self._no_fit(item, lane, took, slack, outlook)
+        return self.no_fit(item, lane, took, slack, outlook)
 
-    def _no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
+    def no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
+        """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
         if item.edge_sure:
-            return self._refuse(
-                "skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time"
-            )
+            return self._refuse("skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time")
         smallest = min((q.bytes_factor for q in item.qualities), default=1.0) * item.bytes
         hopeless = not self.patience or outlook.floor_s(item, smallest) > slack
         if not hopeless:
@@ -70,18 +67,14 @@ class PctLb:
     def _bind(self, item: Item, lane: Lane, took: float, quality: Quality, outlook: Outlook) -> Placed:
         size = item.bytes * quality.bytes_factor
         explain = partial(_explain, outlook, item, size, len(outlook.takes), lane.name, quality)
-        leaves = not self.late_binding or (
-            lane.credit > 0 and lane.uplink - outlook.now <= self.uplink_ahead_s
-        )
+        leaves = not self.late_binding or (lane.credit > 0 and lane.uplink - outlook.now <= self.uplink_ahead_s)
         outlook.take(item, size, lane)
         if not leaves:
             waits = partial(explain, lead="waits for ")
             return Placed(item.id, "wait", predicted_ms=1000 * took, explain=waits)
         lane.credit -= 1
         action: Action = "send" if quality is FULL_QUALITY else "degrade"
-        return Placed(
-            item.id, action, node=lane.name, predicted_ms=1000 * took, quality=quality, explain=explain
-        )
+        return Placed(item.id, action, node=lane.name, predicted_ms=1000 * took, quality=quality, explain=explain)
 
     def _late(self, item: Item, lane: Lane | None, took: float, outlook: Outlook) -> Placed:
         """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live

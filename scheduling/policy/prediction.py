@@ -1,8 +1,9 @@
 """Predicts when an answer would be back from each Node, and keeps a virtual backlog while a queue is placed.
 
-    T = upload + wait + service + rtt + swap + kappa * sigma
+    T = upload + wait + service + rtt + swap
 
-with the uplink as a serial queue of its own: an item arrives at the Node when the uplink has carried
+and Nodes are ranked by T + kappa * sigma + mu * cost. The deviation sigma of our own error stays out of T: it should
+make us prefer the Node that keeps its word, not refuse work that the other one would probably do in time. T has the uplink as a serial queue of its own: an item arrives at the Node when the uplink has carried
 everything before it, and starts when a service slot is free. One Outlook is made for one `place` call; it
 copies what it needs, so a decision can still be explained after the state has moved on.
 """
@@ -22,10 +23,10 @@ from scheduling.policy.types import Alternative, Breakdown, Item
 class Weights:
     """What the prediction is made of; the ablation switches the terms off one by one.
 
-    kappa: how many deviations of our own error to add. mu_s: seconds that one unit of Node cost is worth.
+    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that one unit of Node cost is worth.
     """
 
-    kappa: float = 0.25
+    kappa: float = 0.5
     mu_s: float = 0.0
     serial_uplink: bool = True
     slowness: bool = True
@@ -51,18 +52,22 @@ class Lane:
         self.start = (self.uplink, self.slots)
         self.half_rtt_s = projection.half_rtt_s
         self.margin_s = weights.kappa * node.error.sigma_s
-        self.rank_s = weights.mu_s * node.cost
-        self.bias_s = self.half_rtt_s + self.margin_s - now
+        self.rank_s = weights.mu_s * node.cost + self.margin_s
+        self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.busy, self.slot_count = len(node.ledger), len(self.slots)
         last = next(reversed(node.ledger.values()), None)
         self.last_sent_at = -math.inf if last is None else last.at
 
     def answer_s(self, size: float, service_s: float) -> float:
-        """Seconds from now until the answer to one more item would be back, margin included."""
+        """Seconds from now until the answer to one more item would be back."""
         ready = self.uplink + size * self.inverse_rate + self.half_rtt_s
         free = self.slots[0]
         return (ready if ready > free else free) + service_s + self.bias_s
+
+    def floor_s(self, size: float, service_s: float) -> float:
+        """What `service_s` of work would take were the Node idle and its link as good as it usually is."""
+        return size / self.usual_rate + service_s / self.slowness + 2 * self.half_rtt_s
 
     def breakdown(self, size: float, service_s: float) -> Breakdown:
         upload = self.uplink - self.now + size * self.inverse_rate
@@ -110,7 +115,9 @@ class Outlook:
 
     def __init__(self, state: FleetState, now: float, weights: Weights, waiting: Sequence[Item] = ()) -> None:
         self.state, self.now, self.weights = state, now, weights
+        self.waiting = waiting
         self.least_units = min((item.units for item in waiting), default=0.0)
+        self._longest_floor_s: dict[str, float] = {}
         self.lanes: dict[str, Lane] = {}
         self.takes: list[tuple[str, float, float]] = []
         self._serving: dict[str, Serving] = {}
@@ -125,7 +132,7 @@ class Outlook:
         return known
 
     def best(self, item: Item, size: float) -> tuple[Lane | None, float]:
-        """The lane with the least T + mu * cost, and its T in seconds (infinite without a lane)."""
+        """The lane with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite without a lane)."""
         found, least, answer = None, math.inf, math.inf
         units, allowed, excluded = item.units, item.allowed, item.excluded
         for bound, name, lane, unit_s in self.serving(item.model).order:
@@ -137,6 +144,15 @@ class Outlook:
             if took + lane.rank_s < least:
                 found, least, answer = lane, took + lane.rank_s, took
         return found, answer
+
+    def within(self, item: Item, size: float, slack_s: float) -> dict[str, Lane]:
+        """The lanes that answer in `slack_s` seconds, by Node name."""
+        fitting = {}
+        for _, name, lane, unit_s in self.serving(item.model).order:
+            allowed = item.allowed is None or name in item.allowed
+            if allowed and name not in item.excluded and lane.answer_s(size, unit_s * item.units) <= slack_s:
+                fitting[name] = lane
+        return fitting
 
     def unit_s(self, model: str, lane: Lane) -> float:
         return self.serving(model).units_s[lane.name]
@@ -155,9 +171,20 @@ class Outlook:
         least = math.inf
         for _, name, lane, unit_s in self.serving(item.model).order:
             if (item.allowed is None or name in item.allowed) and name not in item.excluded:
-                service_s = unit_s / lane.slowness * item.units
-                least = min(least, size / lane.usual_rate + service_s + 2 * lane.half_rtt_s)
+                took = lane.floor_s(size, unit_s * item.units)
+                least = took if took < least else least
         return 0.0 if least == math.inf else least
+
+    def longest_floor_s(self, model: str) -> float:
+        """A time that is enough for the largest waiting item on every idle Node: who has more need not hurry."""
+        known = self._longest_floor_s.get(model)
+        if known is None:
+            size = max((item.bytes for item in self.waiting), default=0)
+            units = max((item.units for item in self.waiting), default=1.0)
+            lanes = self.serving(model).order
+            known = max((lane.floor_s(size, unit_s * units) for _, _, lane, unit_s in lanes), default=math.inf)
+            self._longest_floor_s[model] = known
+        return known
 
     def as_of(self, steps: int, model: str) -> dict[str, Lane]:
         """The lanes for `model` as they stood after the first `steps` virtual placements."""

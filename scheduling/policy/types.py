@@ -67,7 +67,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Where a predicted latency comes from; the five parts add up to `predicted_ms`."""
+    """Where a predicted latency comes from; the first four parts add up to `predicted_ms`.
+
+    margin_ms: by how much the Node was set back in the choice because its predictions tend to be off.
+    """
 
     upload_ms: float
     wait_ms: float
@@ -77,7 +80,7 @@ class Breakdown:
 
     @property
     def total_ms(self) -> float:
-        return self.upload_ms + self.wait_ms + self.service_ms + self.rtt_ms + self.margin_ms
+        return self.upload_ms + self.wait_ms + self.service_ms + self.rtt_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +166,12 @@ class Placed:
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},
             "alternatives": [
-                {"node": a.node, "predicted_ms": a.predicted_ms, "why_not": a.why_not}
-                for a in self.alternatives
+                {"node": a.node, "predicted_ms": a.predicted_ms, "why_not": a.why_not} for a in self.alternatives
             ],
         }
 
     def __repr__(self) -> str:
-        return (
-            f"Placed({self.item_id!r}, {self.action!r}, node={self.node!r}, predicted_ms={self.predicted_ms})"
-        )
+        return f"Placed({self.item_id!r}, {self.action!r}, node={self.node!r}, predicted_ms={self.predicted_ms})"
 
 
 class Policy(Protocol):

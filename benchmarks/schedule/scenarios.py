@@ -1,0 +1,134 @@
+"""Turns `scenarios.toml` into one day of work: arrivals, payloads and a fleet with its weather, all from a seed.
+
+Every policy of a benchmark gets the very same arrivals, payloads, service noise and weather.
+"""
+
+import math
+import random
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.schedule.links import Link, SteadyLink, trace
+from benchmarks.schedule.world import SimNode, World
+from scheduling.policy.types import Item, Quality
+
+MODEL = "edge_detector"
+# Expected size against the full-quality frame; measured by `python -m benchmarks.schedule.qualities`.
+LADDER = (Quality("JPEG 75", 75, 1.0, 0.62), Quality("JPEG 50", 50, 1.0, 0.42))
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the results: `pair` names the traces behind the static and the driving link, None for wires."""
+
+    name: str
+    load: float
+    pair: tuple[str, str] | None
+    slowdowns: bool
+    faults: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    items: list[Item]
+    noise: dict[str, float]
+    seconds: float
+    slo_s: float
+    timeout_s: float
+    capacity: float
+
+
+@lru_cache(maxsize=1)
+def settings() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("scenarios.toml").read_text())
+
+
+def one_stage() -> Iterator[Scenario]:
+    for name, spec in settings()["scenario"].items():
+        for load in spec["loads"]:
+            pairs = settings()["pairs"] if spec.get("traces") else [None]
+            for pair in pairs:
+                label = f"{name}@{load}" + (f"/{pair[0]}+{pair[1]}" if pair else "")
+                faults = tuple(spec.get("faults", ()))
+                traces = tuple(pair) if pair else None
+                yield Scenario(label, load, traces, spec.get("slowdowns", False), faults)
+
+
+def build_world(scenario: Scenario, seed: int, seconds: int) -> World:
+    rng = random.Random(f"world {scenario.pair} {scenario.slowdowns} {seed}")
+    nodes = {}
+    for spec in settings()["fleet"]:
+        node = SimNode(
+            spec["name"],
+            spec["kind"],
+            spec["slots"],
+            {MODEL: spec["detect_ms"] / 1000},
+            spec["rtt_ms"] / 1000,
+            build_link(spec["link"], scenario.pair, rng, seconds),
+            slow=_slow_windows(rng, seconds) if scenario.slowdowns else [],
+        )
+        for fault in scenario.faults:
+            if fault["node"] == node.name:
+                getattr(node, fault["kind"]).append((fault["from"] * seconds, fault["to"] * seconds))
+        nodes[node.name] = node
+    return World(nodes)
+
+
+def build_link(kind: str, pair: tuple[str, str] | None, rng: random.Random, seconds: int) -> Link:
+    offset = rng.random()
+    if kind == "lan":
+        return SteadyLink(settings()["lan"]["rate_mbit_s"] * 1e6 / 8)
+    if pair is None:
+        return SteadyLink(settings()["steady"][f"{kind}_mbit_s"] * 1e6 / 8)
+    rates = trace(pair[0] if kind == "static" else pair[1])
+    return Link(rates, int(offset * len(rates)), seconds + 120)
+
+
+def _slow_windows(rng: random.Random, seconds: int) -> list[tuple[float, float, float]]:
+    spec = settings()["slowdowns"]
+    windows, at = [], rng.expovariate(1 / (spec["every_s"] - spec["lasts_s"]))
+    while at < seconds:
+        windows.append((at, at + spec["lasts_s"], float(spec["factor"])))
+        at += spec["lasts_s"] + rng.expovariate(1 / (spec["every_s"] - spec["lasts_s"]))
+    return windows
+
+
+def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) -> Workload:
+    spec = settings()["arrivals"]
+    size = 1000 * spec["payload_kb"]
+    capacity = world.capacity(MODEL, size, 0, seconds)
+    rng = random.Random(f"work {seed}")
+    items, noise = [], {}
+    for number, at in enumerate(arrival_times(scenario.load * capacity, seconds, rng)):
+        item = Item(
+            id=str(number),
+            model=MODEL,
+            bytes=int(log_normal(rng, size, spec["payload_sigma"])),
+            deadline_at=at + spec["slo_ms"] / 1000,
+            arrived_at=at,
+            qualities=LADDER,
+        )
+        items.append(item)
+        noise[item.id] = log_normal(rng, 1.0, spec["service_cv"])
+    return Workload(items, noise, seconds, spec["slo_ms"] / 1000, spec["timeout_s"], capacity)
+
+
+def arrival_times(rate: float, seconds: float, rng: random.Random) -> Iterator[float]:
+    """Gamma gaps (bursty) under a slow tide, `rate` a second on average."""
+    spec = settings()["arrivals"]
+    shape = 1 / spec["burst_cv"] ** 2
+    at, phase = 0.0, rng.random() * 2 * math.pi
+    while True:
+        swing = 1 + spec["tide"] * math.sin(2 * math.pi * at / spec["tide_period_s"] + phase)
+        at += rng.gammavariate(shape, 1 / (shape * rate * swing))
+        if at >= seconds:
+            return
+        yield at
+
+
+def log_normal(rng: random.Random, mean: float, sigma: float) -> float:
+    return mean * math.exp(rng.gauss(-sigma * sigma / 2, sigma))

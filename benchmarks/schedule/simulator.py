@@ -1,0 +1,183 @@
+"""Discrete-event simulator of one stage: arrivals, answers, failures, probes and ticks around a policy object.
+
+The policy sees what a worker's client sees: when it sent, when the answer came, the Node's service and queue times and
+a health probe a second. It never sees when an upload ended, nor the World, unless it is the clairvoyant.
+"""
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.schedule.scenarios import MODEL, Workload
+from benchmarks.schedule.world import World
+from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
+
+TICK_S = 0.010
+PROBE_S = 1.0
+MOST_ATTEMPTS = 3
+
+
+@dataclass(slots=True)
+class Result:
+    """Counts and latencies of one run. latencies_ms: of everything answered, on time or not."""
+
+    arrived: int = 0
+    on_time: int = 0
+    degraded: int = 0
+    refused: int = 0
+    failed: int = 0
+    bytes: float = 0.0
+    busy_s: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        return self.on_time / max(1, self.arrived)
+
+
+@dataclass(slots=True)
+class Flight:
+    item: Item
+    node: str
+    predicted_ms: float | None
+    sent_at: float
+
+
+def new_state(world: World) -> FleetState:
+    """What a worker knows of the fleet before the first request: declared profiles, and one probe of each Node."""
+    nodes = []
+    for sim in world.nodes.values():
+        node = NodeState(sim.name, kind=sim.kind, capacity=sim.slots, models=frozenset(sim.service_s))
+        node.service.prior_s.update(sim.service_s)
+        node.link.observe_round_trip(sim.rtt_s)
+        nodes.append(node)
+    return FleetState.of(nodes)
+
+
+class Simulation:
+    def __init__(self, policy: Policy, workload: Workload, world: World) -> None:
+        self.policy, self.work, self.world = policy, workload, world
+        self.state = new_state(world)
+        self.result = Result(arrived=len(workload.items))
+        self.waiting: dict[str, Item] = {}
+        self.attempts: dict[str, int] = {}
+        self.flights: dict[str, Flight] = {}
+        self.events: list[tuple[float, int, str, Any]] = []
+        self.count = 0
+        self.ticking = False
+
+    def run(self) -> Result:
+        for index, name in enumerate(self.world.nodes):
+            self.at(PROBE_S * (index + 1) / len(self.world.nodes), "probe", name)
+        arrivals = iter(self.work.items)
+        item = next(arrivals, None)
+        events = self.events
+        while item is not None or self.flights or self.waiting:
+            if item is not None and (not events or item.arrived_at <= events[0][0]):
+                now = item.arrived_at
+                self.waiting[item.id] = item
+                item = next(arrivals, None)
+            else:
+                now, _, kind, payload = heapq.heappop(events)
+                getattr(self, kind)(now, payload)
+            if self.waiting:
+                self.decide(now)
+        return self.result
+
+    def at(self, when: float, kind: str, payload: Any) -> None:
+        self.count += 1
+        heapq.heappush(self.events, (when, self.count, kind, payload))
+
+    def decide(self, now: float) -> None:
+        for placed in self.policy.place(list(self.waiting.values()), self.state, now):
+            if placed.node is not None:
+                self.send(placed, self.waiting.pop(placed.item_id), now)
+            elif placed.action in ("reject", "defer", "skip"):
+                del self.waiting[placed.item_id]
+                self.result.refused += 1
+        if self.waiting and not self.ticking:
+            self.ticking = True
+            self.at(now + TICK_S, "tick", None)
+
+    def send(self, placed: Placed, item: Item, now: float) -> None:
+        assert placed.node is not None
+        size = item.bytes * placed.quality.bytes_factor
+        request = f"{item.id}.{self.attempts.get(item.id, 0)}"
+        node = self.world.nodes[placed.node]
+        outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], self.work.timeout_s)
+        self.state.nodes[placed.node].sent(request, now, size, item.model, item.units)
+        self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now)
+        self.result.degraded += placed.action == "degrade"
+        self.result.bytes += size
+        self.result.busy_s += outcome.busy_s
+        self.at(outcome.at, "hear", (request, outcome))
+
+    def hear(self, now: float, payload: Any) -> None:
+        request, outcome = payload
+        flight = self.flights.pop(request)
+        node = self.state.nodes[flight.node]
+        if not outcome.code:
+            node.answered(request, now, outcome.service_ms, outcome.queue_ms, 1)
+            self.score(flight, now)
+            return
+        node.failed(request, now, outcome.code)
+        item = flight.item
+        self.attempts[item.id] = self.attempts.get(item.id, 0) + 1
+        if now < item.deadline_at and self.attempts[item.id] < MOST_ATTEMPTS:
+            self.waiting[item.id] = _without(item, flight.node)
+        else:
+            self.result.failed += 1
+
+    def score(self, flight: Flight, now: float) -> None:
+        result = self.result
+        result.on_time += now <= flight.item.deadline_at
+        result.latencies_ms.append(1000 * (now - flight.item.arrived_at))
+        if flight.predicted_ms:
+            took = 1000 * (now - flight.sent_at)
+            result.errors.append(abs(flight.predicted_ms - took) / max(took, 1e-9))
+
+    def tick(self, now: float, _: Any) -> None:
+        self.ticking = False
+
+    def probe(self, now: float, name: str) -> None:
+        took = self.world.nodes[name].probe(now)
+        self.at(now + (1.0 if took is None else took), "probed", (name, took))
+        if self.flights or self.waiting or now < self.work.seconds:
+            self.at(now + PROBE_S, "probe", name)
+
+    def probed(self, now: float, payload: Any) -> None:
+        name, took = payload
+        self.state.nodes[name].probed(now, None if took is None else 1000 * took, ok=took is not None)
+
+
+def _without(item: Item, node: str) -> Item:
+    values = {name: getattr(item, name) for name in Item.__slots__}
+    return Item(**{**values, "excluded": item.excluded | {node}})
+
+
+class Clairvoyant:
+    """Greedy with true future bandwidth and service time; `admission` refuses what no Node can answer in time."""
+
+    name = "clairvoyant"
+
+    def __init__(self, world: World, work: Workload, *, admission: bool = True) -> None:
+        self.world, self.work, self.admission = world, work, admission
+
+    def place(self, waiting: list[Item], state: FleetState, now: float) -> list[Placed]:
+        return [self._place(item, now) for item in waiting[:1]]
+
+    def _place(self, item: Item, now: float) -> Placed:
+        work = item.units * self.work.noise[item.id]
+        names = [n for n in self.world.nodes if n not in item.excluded]
+        for factor, quality in [(1.0, None), *((q.bytes_factor, q) for q in item.qualities)]:
+            size = item.bytes * factor
+            done_at, name = min((self.world.nodes[n].answer_at(now, size, MODEL, work), n) for n in names)
+            if done_at <= item.deadline_at or not self.admission:
+                extra = {} if quality is None else {"quality": quality}
+                return Placed(item.id, "send" if quality is None else "degrade", node=name, **extra)
+        return Placed(item.id, "reject")
+
+
+def simulate(policy: Policy, workload: Workload, world: World) -> Result:
+    return Simulation(policy, workload, world).run()
