@@ -21,6 +21,8 @@ from PIL import Image
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from scheduling.triton import NodeClient
 
+__all__ = ["constant_node", "make_node", "node_layout", "template_node"]
+
 START_TIMEOUT_S = 60.0
 CONSTANT_DETECTOR = "python:tests.node_fakes:ConstantDetector"
 CONSTANT_DESCRIBER = "python:tests.node_fakes:ConstantDescriber"

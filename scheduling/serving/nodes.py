@@ -28,7 +28,16 @@ _PASSED_ON = frozenset(
     {"HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "LOGNAME", "SSL_CERT_FILE"}
     | {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}
 )
-_PASSED_ON_PREFIXES = ("AIVD_DETECTOR", "AIVD_DESCRIBER", "AIVD_ALLOW_TEST_MODELS", "AIVD_HOLD", "HF_", "OV_", "OMP_", "KMP_")
+_PASSED_ON_PREFIXES = (
+    "AIVD_DETECTOR",
+    "AIVD_DESCRIBER",
+    "AIVD_ALLOW_TEST_MODELS",
+    "AIVD_HOLD",
+    "HF_",
+    "OV_",
+    "OMP_",
+    "KMP_",
+)
 
 
 class NodeSetupError(RuntimeError):
@@ -159,6 +168,10 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
         "grpc-http2-max-ping-strikes": 0,
         "grpc-http2-max-pings-without-data": 0,
     }
+    # Any page in a browser may post to loopback, and loading a model can bring code with it: over HTTP only health
+    # and metadata answer without a header, which such a page cannot add.
+    guarded = "inference,shared-memory,model-config,model-repository,statistics,trace,logging"
+    options["http-restricted-api"] = f"{guarded}:aivd-local=1"
     shm = f"--backend-config=python,shm-region-prefix-name={_shm_prefix(spec, layout_dir)}"
     models = [f"--load-model={model}" for model in spec.models]
     flags = [f"--{name}={value}" for name, value in options.items()]

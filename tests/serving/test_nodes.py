@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from scheduling.node_answers import NodeError
@@ -142,10 +143,28 @@ def test_a_node_starts_in_a_folder_with_a_long_path(tmp_path: Path) -> None:
 
 @pytest.mark.stack
 @pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v2/health/ready", 200),
+        ("/v2/repository/models/edge_detector/load", 403),
+        ("/v2/repository/models/edge_detector/unload", 403),
+        ("/v2/models/edge_detector/infer", 403),
+        ("/v2/models/edge_detector/stats", 403),
+        ("/v2/logging", 403),
+    ],
+)
+def test_a_page_in_a_browser_can_do_nothing_to_a_node(constant_node: RunningNode, path: str, status: int) -> None:
+    url = f"http://127.0.0.1:{constant_node.spec.http_port}{path}"
+    method = "GET" if status == 200 else "POST"
+    assert httpx.request(method, url, content="{}" if method == "POST" else None, timeout=5).status_code == status
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"detector": "no-such-detector"}, "no-such-detector"),
-        ({"environment": {}}, "AIVD_ALLOW_TEST_MODELS"),
+        ({"environment": {"AIVD_ALLOW_TEST_MODELS": "0"}}, "AIVD_ALLOW_TEST_MODELS"),
     ],
 )
 def test_a_node_whose_model_cannot_load_exits_and_says_why(

@@ -1,5 +1,6 @@
 """What runs inside a node, without Triton around it: pictures, the queue, detecting, describing, options."""
 
+import importlib.metadata
 import io
 import struct
 import subprocess
@@ -30,7 +31,7 @@ from scheduling.serving.pictures import decode_picture, picture_size
 from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
 from scheduling.serving.runtime.desk import Arrived, Desk
 from scheduling.serving.runtime.detecting import Detected, DetectWork, clip_region, detect_batch
-from scheduling.serving.runtime.options import NodeOptions, OptionError, open_describer, open_detector
+from scheduling.serving.runtime.options import NodeOptions, OptionError, open_describer, open_detector, refuse_numpy_2
 from scheduling.serving.wire import encode_request
 from tests.node_fakes import WORDS, ConstantDescriber, ConstantDetector
 from tests.nodes import picture
@@ -427,6 +428,13 @@ def test_options_come_from_the_environment() -> None:
 def test_an_option_that_cannot_be_used_is_named(name: str, value: str) -> None:
     with pytest.raises(OptionError, match=name):
         NodeOptions.from_environment({name: value})
+
+
+def test_numpy_2_is_refused_beside_the_wheels_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.1.0")
+    with pytest.raises(OptionError, match=r"needs numpy 1\.26"):
+        refuse_numpy_2({})
+    refuse_numpy_2({"NVIDIA_TRITON_SERVER_VERSION": "2.70.0"})
 
 
 @pytest.mark.parametrize("load", [open_detector, open_describer])

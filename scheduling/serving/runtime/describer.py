@@ -26,7 +26,7 @@ class TritonPythonModel:
     """One instance; requests wait in a queue of its own and are described one after the other."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        refuse_numpy_2()
+        refuse_numpy_2(os.environ)
         self._options = NodeOptions.from_environment(os.environ)
         self._hold = None
         if self._options.hold_file is not None:

@@ -35,7 +35,7 @@ class TritonPythonModel:
     """One instance; Triton calls `execute` from one thread and the queue's thread answers."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        refuse_numpy_2()
+        refuse_numpy_2(os.environ)
         self._options = NodeOptions.from_environment(os.environ)
         self._detector = open_detector(self._options)
         warm_up(self._detector)

@@ -66,10 +66,11 @@ def open_describer(options: NodeOptions) -> Describer:
     return cast(Describer, registry.load_describer(options.describer, threads=options.threads))
 
 
-def refuse_numpy_2() -> None:
-    """Triton 2.51's python backend silently corrupts tensors under numpy 2."""
+def refuse_numpy_2(environment: Mapping[str, str]) -> None:
+    """Triton 2.51, the wheel's, silently corrupts tensors under numpy 2. NVIDIA's container, which names its
+    version in the environment, brings a numpy that fits it."""
     version = importlib.metadata.version("numpy")
-    if int(version.split(".")[0]) >= 2:
+    if int(version.split(".")[0]) >= 2 and "NVIDIA_TRITON_SERVER_VERSION" not in environment:
         raise OptionError(f"numpy {version} is installed on this node; its Triton needs numpy 1.26")
 
 
