@@ -155,10 +155,10 @@ async def _run(stack: Stack, supervisor: Supervisor, console: Console) -> int:
 
 async def _start(stack: Stack, supervisor: Supervisor, console: Console) -> None:
     late = await supervisor.start()
-    stack.note_static()
     for name in late:
         console.say(f"{name} is not ready yet; AIVD goes on without it (see {supervisor.log_of(name)})")
-    await _seed_first_page(stack, supervisor, console)
+    if not late:  # without a node nothing would be inspected; the next start tries again
+        await _seed_first_page(stack, supervisor, console)
     _note(stack, ready=True)
     console.say(READY_LINE.format(url=stack.addresses.web_url))
     if console.mirror is not None:

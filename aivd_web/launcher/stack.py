@@ -6,7 +6,7 @@ This table is the whole platform on one page. It builds values; the supervisor r
 import hashlib
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Stack:
         hints = [] if self.environ.get("REDIS_URL") else [self._redis()]
         stores = tuple(child.name for child in (*truth, *hints))
         steps = [
-            self._manage("static", "collectstatic", "--noinput", "--verbosity=0"),
+            self._manage("static", "collectstatic", "--noinput", "--verbosity=0", settle=self._note_static),
             self._manage("migrate", "migrate", "--noinput", needs=stores),
             self._manage("prepare", "prepare", needs=("migrate",), announce=True),
         ]
@@ -136,7 +136,14 @@ class Stack:
             console="none",
         )
 
-    def _manage(self, name: str, *command: str, needs: tuple[str, ...] = (), announce: bool = False) -> Child:
+    def _manage(
+        self,
+        name: str,
+        *command: str,
+        needs: tuple[str, ...] = (),
+        announce: bool = False,
+        settle: Callable[[], None] | None = None,
+    ) -> Child:
         """A step: one management command that must have succeeded before what needs it starts."""
         return Child(
             name=name,
@@ -147,6 +154,7 @@ class Stack:
             once=True,
             ready_within_s=180,
             announce=announce,
+            settle=settle,
             console="problems",
         )
 
@@ -226,17 +234,17 @@ class Stack:
         """Whether the collected files are those of this front end and these packages."""
         stamp = self.layout.run_folder / "static.stamp"
         collected = self.layout.static_folder.is_dir() and stamp.exists()
-        return collected and stamp.read_text() == self.static_digest()
+        return collected and stamp.read_text() == self._static_digest()
 
-    def static_digest(self) -> str:
+    def _static_digest(self) -> str:
         """Changes when anything that collectstatic reads may have changed."""
         sources = [self.layout.root / "requirements.lock"]
         sources += sorted((self.layout.root / "frontend" / "dist").rglob("*"))
         return digest_of(path for path in sources if path.is_file())
 
-    def note_static(self) -> None:
+    def _note_static(self) -> None:
         """Remember what the collected files were made from; called when they have been."""
-        (self.layout.run_folder / "static.stamp").write_text(self.static_digest())
+        (self.layout.run_folder / "static.stamp").write_text(self._static_digest())
 
 
 def digest_of(files: Iterable[Path]) -> str:

@@ -176,6 +176,8 @@ class Supervisor:
         pump.cancel()
         one.mark = None
         if child.once and status == 0:
+            if child.settle is not None:
+                await asyncio.to_thread(child.settle)
             self.console.say(f"{child.name} is done ({time.monotonic() - began:.1f} s)")
             one.been_ready = True
             one.ready.set()
