@@ -1,0 +1,386 @@
+"""The websockets of a line through the whole door: Origin, session or token, replay, live, stream."""
+
+import asyncio
+import contextlib
+import json
+import time
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.db import connections, transaction
+from django.test import Client
+
+from aivd_web.kernel import socket as kernel_socket
+from inspections import consumers
+from inspections.models import ApiToken, Event, EventHead, Frame, Membership
+from inspections.services import events, stream, tokens
+from tests.cast import picture, token_for
+from tests.websocket import WebsocketCommunicator
+
+pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
+
+OURS = (b"origin", b"http://testserver")
+PATIENCE_S = 20
+
+
+async def in_thread(function, *args, **kwargs):
+    """Database work as another process would do it: on its own connection, committed."""
+
+    def work():
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(work, thread_sensitive=False)()
+
+
+def session_of(user):
+    client = Client()
+    client.force_login(user)
+    return client.cookies[django_settings.SESSION_COOKIE_NAME].value
+
+
+async def cookie_of(user):
+    value = await in_thread(session_of, user)
+    return (b"cookie", f"{django_settings.SESSION_COOKIE_NAME}={value}".encode())
+
+
+def record(line, count=1, **data):
+    with transaction.atomic():
+        changes = [events.Change("frame.added", None, {"k": k, **data}) for k in range(count)]
+        return events.record_all(line_id=line.pk, changes=changes)
+
+
+class Socket:
+    """A client of one websocket; every wait has a deadline."""
+
+    def __init__(self, path, *, headers=(), subprotocols=()):
+        from aivd_web.asgi import application
+
+        self.inner = WebsocketCommunicator(
+            application, path, headers=[(b"host", b"testserver"), *headers], subprotocols=list(subprotocols)
+        )
+
+    async def open(self):
+        return await self.inner.connect(timeout=PATIENCE_S)
+
+    async def message(self):
+        return await self.inner.receive_output(timeout=PATIENCE_S)
+
+    async def json(self):
+        message = await self.message()
+        assert message["type"] == "websocket.send", message
+        return json.loads(message["text"])
+
+    async def until(self, type_):
+        """The first message of this type, and those before it."""
+        before = []
+        while (said := await self.json())["type"] != type_:
+            before.append(said)
+        return said, before
+
+    async def closed(self):
+        while (message := await self.message())["type"] != "websocket.close":
+            pass
+        return message["code"]
+
+
+@pytest.fixture
+async def sockets():
+    opened = []
+
+    async def open_socket(path, **kwargs):
+        socket = Socket(path, **kwargs)
+        opened.append(socket)
+        accepted, _ = await socket.open()
+        return socket if accepted else None
+
+    yield open_socket
+    for socket in opened:
+        with contextlib.suppress(Exception):
+            await socket.inner.disconnect(timeout=5)
+
+
+@pytest.fixture
+def quick_beats(monkeypatch):
+    monkeypatch.setattr(kernel_socket, "BEAT_S", 0.2)
+
+
+# -- who gets in ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        b"http://evil.example",
+        b"http://testserver.evil.example",
+        b"http://testserver:81",
+        b"null",
+        b"",
+        b"http://[::1",
+        b"file://testserver",
+    ],
+)
+async def test_a_session_from_elsewhere_is_refused(cast, sockets, origin):
+    headers = [await cookie_of(cast.vera)] + ([(b"origin", origin)] if origin is not None else [])
+    assert await sockets(f"/ws/v1/lines/{cast.line.pk}/events", headers=headers) is None
+
+
+async def test_a_token_from_a_foreign_page_is_refused_too(cast, sockets):
+    text = await in_thread(token_for, cast.line, "read")
+    headers = [(b"origin", b"http://evil.example")]
+    path = f"/ws/v1/lines/{cast.line.pk}/events"
+    assert await sockets(path, headers=headers, subprotocols=[f"aivd.token.{text}"]) is None
+
+
+async def test_nobody_and_strangers_are_told_by_the_close_code(cast, sockets):
+    path = f"/ws/v1/lines/{cast.line.pk}/events"
+    nobody = await sockets(path, headers=[OURS])
+    assert await nobody.closed() == 4401
+    stranger = await sockets(path, headers=[OURS, await cookie_of(cast.charlie)])
+    assert await stranger.closed() == 4404
+    wrong = await sockets(path, subprotocols=["aivd.token.aivd_abcdefgh_wrong"])
+    assert await wrong.closed() == 4401
+    nowhere = await sockets("/ws/v1/nothing", headers=[OURS])
+    assert await nowhere.closed() == 4404
+
+
+async def test_a_token_gets_in_by_header_or_subprotocol_but_not_with_the_wrong_scope(cast, sockets):
+    path = f"/ws/v1/lines/{cast.line.pk}/events"
+    text = await in_thread(token_for, cast.line, "read")
+    by_header = await sockets(path, headers=[(b"authorization", f"Bearer {text}".encode())])
+    assert (await by_header.json())["type"] == "hello"
+    by_protocol = await sockets(path, subprotocols=["aivd.v1", f"aivd.token.{text}"])
+    assert (await by_protocol.json())["type"] == "hello"
+    ingest = await in_thread(token_for, cast.line, "ingest")
+    refused = await sockets(path, subprotocols=[f"aivd.token.{ingest}"])
+    assert await refused.closed() == 4404
+    station = await in_thread(token_for, cast.line, "read", station=cast.station)
+    refused = await sockets(path, subprotocols=[f"aivd.token.{station}"])
+    assert await refused.closed() == 4404  # a line's events tell of all its stations
+
+
+# -- following --------------------------------------------------------------------------------------
+
+
+async def test_a_viewer_is_replayed_from_its_number_and_then_hears_live(cast, sockets):
+    await in_thread(record, cast.line, 5)
+    headers = [OURS, await cookie_of(cast.vera)]
+    viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events?after_seq=2", headers=headers)
+    hello = await viewer.json()
+    assert (hello["type"], hello["head_seq"]) == ("hello", 5)
+    assert [(await viewer.json())["seq"] for _ in range(3)] == [3, 4, 5]
+    await in_thread(record, cast.line, 2)
+    assert [(await viewer.json())["seq"] for _ in range(2)] == [6, 7]
+
+
+async def test_without_a_number_a_viewer_hears_from_now_on(cast, sockets):
+    await in_thread(record, cast.line, 5)
+    viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events", headers=[OURS, await cookie_of(cast.vera)])
+    assert (await viewer.json())["type"] == "hello"
+    await in_thread(record, cast.line)
+    assert (await viewer.json())["seq"] == 6
+
+
+async def test_an_event_whose_message_was_lost_comes_with_the_next_beat(cast, sockets, quick_beats, monkeypatch):
+    viewer = await sockets(
+        f"/ws/v1/lines/{cast.line.pk}/events?after_seq=0", headers=[OURS, await cookie_of(cast.vera)]
+    )
+    await viewer.json()
+    monkeypatch.setattr(events, "publish_on_commit", lambda group, message: None)
+    await in_thread(record, cast.line, 3)
+    head, before = await viewer.until("head")
+    while head["seq"] < 3:
+        head, more = await viewer.until("head")
+        before += more
+    assert [said["seq"] for said in before if said["type"] == "frame.added"] == [1, 2, 3]
+
+
+async def test_hints_are_passed_on_as_they_are(cast, sockets):
+    viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events", headers=[OURS, await cookie_of(cast.vera)])
+    await viewer.json()
+    message = {"type": "describe.token", "id": "f", "region": "r", "text": "A ", "n": 1}
+    await in_thread(events.hint, line_id=cast.line.pk, message=message)
+    assert (await viewer.until("describe.token"))[0] == message
+
+
+async def test_who_was_away_for_too_long_is_told_to_start_over(cast, sockets, monkeypatch):
+    monkeypatch.setattr(consumers, "MAX_REPLAY", 3)
+    await in_thread(record, cast.line, 5)
+    viewer = await sockets(
+        f"/ws/v1/lines/{cast.line.pk}/events?after_seq=0", headers=[OURS, await cookie_of(cast.vera)]
+    )
+    await viewer.until("resync")
+    assert await viewer.closed() == 4009
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "1e9", "9" * 30])
+async def test_a_number_that_is_none_ends_the_socket(cast, sockets, after):
+    viewer = await sockets(
+        f"/ws/v1/lines/{cast.line.pk}/events?after_seq={after}", headers=[OURS, await cookie_of(cast.vera)]
+    )
+    assert await viewer.closed() == 4400
+
+
+@pytest.mark.parametrize("how", ["role taken", "switched off", "signed out", "new password"])
+async def test_who_loses_access_is_out_within_five_seconds(cast, sockets, how):
+    cookie = await cookie_of(cast.vera)
+    viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events", headers=[OURS, cookie])
+    await viewer.json()
+
+    def lose():
+        from django.contrib.sessions.models import Session
+
+        if how == "role taken":
+            Membership.objects.filter(user=cast.vera).delete()
+        elif how == "switched off":
+            type(cast.vera).objects.filter(pk=cast.vera.pk).update(is_active=False)
+        elif how == "signed out":
+            Session.objects.all().delete()
+        else:
+            cast.vera.set_password("another-password")
+            cast.vera.save()
+
+    await in_thread(lose)
+    started = time.monotonic()
+    assert await viewer.closed() in (4401, 4404)
+    assert time.monotonic() - started < 5
+
+
+async def test_a_revoked_tokens_socket_closes(cast, sockets, quick_beats):
+    text = await in_thread(token_for, cast.line, "read")
+    viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events", subprotocols=[f"aivd.token.{text}"])
+    await viewer.json()
+    await in_thread(lambda: tokens.revoke(token=ApiToken.objects.get()))
+    assert await viewer.closed() == 4401
+
+
+# -- streaming in -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def camera(cast, sockets):
+    text = await in_thread(token_for, cast.line, "ingest", station=cast.station)
+    socket = await sockets(f"/ws/v1/stations/{cast.station.pk}/stream", subprotocols=[f"aivd.token.{text}"])
+    assert await socket.json() == {"type": "credit", "window": 8}
+    return socket
+
+
+async def announce(socket, key, **more):
+    await socket.inner.send_to(text_data=json.dumps({"type": "frame", "key": key, **more}))
+
+
+async def test_pictures_are_acknowledged_in_order_once_they_are_committed(cast, camera):
+    for n in range(4):
+        await announce(camera, f"k{n}", part_id="board-1")
+        await camera.inner.send_to(bytes_data=picture(n))
+    answers = [await camera.json() for _ in range(4)]
+    assert [(said["type"], said["key"], said["n"]) for said in answers] == [("ack", f"k{n}", n + 1) for n in range(4)]
+    for said in answers:
+        assert await in_thread(Frame.objects.filter(pk=said["frame"]).exists)
+    ids = [said["frame"] for said in answers]
+    assert len(set(ids)) == 4
+
+
+async def test_a_picture_without_announcement_is_taken_in(cast, camera):
+    await camera.inner.send_to(bytes_data=picture(1))
+    said = await camera.json()
+    assert (said["type"], said["key"], said["n"]) == ("ack", "", 1)
+
+
+async def test_a_picture_that_is_sent_again_is_the_same_frame(cast, camera):
+    frames = []
+    for _ in range(2):
+        await announce(camera, "k")
+        await camera.inner.send_to(bytes_data=picture(1))
+        frames.append((await camera.json())["frame"])
+    assert frames[0] == frames[1]
+    assert await in_thread(Frame.objects.count) == 1
+
+
+async def test_a_refusal_is_a_sentence_and_the_stream_goes_on(cast, camera):
+    await announce(camera, "bad")
+    await camera.inner.send_to(bytes_data=b"not a picture")
+    said = await camera.json()
+    assert (said["type"], said["key"], said["code"]) == ("refused", "bad", "not_a_picture")
+    assert said["detail"]
+    assert said["hint"]
+    await camera.inner.send_to(bytes_data=picture(1))
+    assert (await camera.json())["type"] == "ack"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"type": "frame", "key": 7}', '{"type": "hello"}', "[" * 100_000])
+async def test_an_announcement_that_cannot_be_read_ends_the_stream(cast, camera, text):
+    await camera.inner.send_to(text_data=text)
+    assert (await camera.json())["code"] == "bad_message"
+    assert await camera.closed() == 4400
+
+
+async def test_more_than_the_window_ends_the_stream_and_loses_nothing_that_was_acknowledged(cast, camera, monkeypatch):
+    import threading
+
+    gate = threading.Event()
+    real = stream.take_in
+
+    def slow(**kwargs):
+        gate.wait(PATIENCE_S)
+        return real(**kwargs)
+
+    monkeypatch.setattr(stream, "take_in", slow)
+    for n in range(9):
+        await camera.inner.send_to(bytes_data=picture(n))
+    assert await camera.closed() == 4008
+    gate.set()
+
+
+async def test_an_oversize_picture_ends_the_stream(cast, camera, monkeypatch):
+    monkeypatch.setattr(stream, "MAX_PICTURE_BYTES", 1000)
+    await camera.inner.send_to(bytes_data=bytes(1001))
+    assert await camera.closed() == 1009
+
+
+@pytest.mark.parametrize(("person", "code"), [("vera", 4404), ("charlie", 4404)])
+async def test_who_may_not_upload_may_not_stream(cast, sockets, person, code):
+    cookie = await cookie_of(getattr(cast, person))
+    socket = await sockets(f"/ws/v1/stations/{cast.station.pk}/stream", headers=[OURS, cookie])
+    assert await socket.closed() == code
+
+
+# -- many at once -----------------------------------------------------------------------------------
+
+
+async def test_every_viewer_ends_with_the_databases_list_whatever_is_dropped(cast, sockets, quick_beats, monkeypatch):
+    """One in three messages is lost, viewers come and go with their last number."""
+    import random
+
+    rng = random.Random(7)
+    real = events.publish_on_commit
+    monkeypatch.setattr(events, "publish_on_commit", lambda *args: real(*args) if rng.random() > 0.33 else None)
+    cookie = await cookie_of(cast.vera)
+    total, path = 60, f"/ws/v1/lines/{cast.line.pk}/events?after_seq="
+
+    async def follow(drops):
+        got = []
+        for stop_at in [*drops, total]:
+            socket = await sockets(f"{path}{len(got)}", headers=[OURS, cookie])
+            while len(got) < stop_at:
+                said = await socket.json()
+                got += [said["seq"]] if "data" in said else []
+            await socket.inner.disconnect(timeout=5)
+        return got
+
+    async def write():
+        for _ in range(total // 3):
+            await in_thread(record, cast.line, 3)
+            await asyncio.sleep(0)
+
+    viewers = [follow([]), follow([10, 30]), follow([5, 20, 40, 50])]
+    *lists, _ = await asyncio.gather(*viewers, write())
+    truth = await in_thread(lambda: list(Event.objects.order_by("seq").values_list("seq", flat=True)))
+    assert truth == list(range(1, total + 1))
+    assert await in_thread(lambda: EventHead.objects.get(line=cast.line).seq) == total
+    for got in lists:
+        assert got == truth
