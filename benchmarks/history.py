@@ -137,6 +137,4 @@ def _judge_numbers(events: Sequence[Row], viewer: Sequence[Row], verdict: Verdic
     first = viewer[0]["seq"]
     expected = [(row["seq"], row["type"], row["frame"]) for row in events if row["seq"] >= first]
     if [(row["seq"], row["type"], row["frame"]) for row in viewer] != expected:
-        verdict.faults.append(
-            f"the viewer's {len(viewer)} events from {first} on are not the database's {len(expected)}"
-        )
+        verdict.faults.append(f"the viewer's {len(viewer)} events from {first} on are not the {len(expected)} stored")

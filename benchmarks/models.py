@@ -71,7 +71,7 @@ class ConstantDescriber:
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
     ) -> Iterator[TokenEvent | AnswerEvent]:
-        words = [f"{word} " for word in "The trace is cut through at the middle of it.".split()]
+        words = [f"{word} " for word in ("The", "trace", "is", "cut", "through", "in", "its", "middle", "part", ".")]
         for region in regions:
             for word in words:
                 if is_cancelled():

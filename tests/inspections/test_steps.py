@@ -182,9 +182,7 @@ def test_workers_that_die_over_a_step_five_times_set_it_aside(cast: Cast) -> Non
     assert claim(step) == []
 
 
-def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(
-    cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     def dies(**_: Any) -> None:
         raise KeyboardInterrupt
 
