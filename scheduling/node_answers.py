@@ -42,13 +42,15 @@ class NodeError(Exception):
 
     `code` is unavailable, deadline, bad_frame, contract, cancelled, overloaded or server. `retryable` says
     whether another node may be asked: inference has no side effects, so everything but a bad frame and a
-    request that the asker gave up may be tried again, within the time that is left.
+    request that the asker gave up may be tried again, within the time that is left. `needs_reload` says that the
+    model's process on the node has died, which only `NodeClient.reload` or a new start of the node mends.
     """
 
-    def __init__(self, code: str, detail: str, *, node: str, retryable: bool | None = None) -> None:
+    def __init__(self, code: str, detail: str, *, node: str, needs_reload: bool = False) -> None:
         super().__init__(f"{node}: {code}: {detail}")
         self.code, self.detail, self.node = code, detail, node
-        self.retryable = code not in (BAD_FRAME, CANCELLED) if retryable is None else retryable
+        self.retryable = code not in (BAD_FRAME, CANCELLED)
+        self.needs_reload = needs_reload
 
 
 def error_from_text(text: str, *, otherwise: str, node: str) -> NodeError:
@@ -56,8 +58,9 @@ def error_from_text(text: str, *, otherwise: str, node: str) -> NodeError:
     code, _, sentence = text.partition(": ")
     if code in NODE_ERROR_CODES:
         return NodeError(UNAVAILABLE if code == CANCELLED else code, sentence, node=node)
-    if "is not healthy" in text or "unknown model" in text:  # a Python process that died; a model not loaded
-        return NodeError(UNAVAILABLE, text, node=node)
+    died = "Stub process" in text and "is not healthy" in text
+    if died or "unknown model" in text:
+        return NodeError(UNAVAILABLE, text, node=node, needs_reload=died)
     return NodeError(otherwise, text, node=node)
 
 
