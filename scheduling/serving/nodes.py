@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -219,7 +220,7 @@ def _shm_prefix(spec: NodeSpec, layout_dir: Path) -> str:
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and Path(os.readlink(link)) == target:
         return
-    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh = link.with_name(f".{link.name}.{os.getpid()}.{threading.get_ident()}")  # a launcher prepares nodes at once
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(target)
     fresh.replace(link)  # several nodes share the folder: there must be no moment without the file
