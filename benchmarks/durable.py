@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from benchmarks.stack import BenchStack, bench_folder, constant_models
 
 SETTLE_S = 180.0
 VIEWER_S = 15.0
+ASK_TIMES = 20
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
         run = Run(stack, station, token, folder, options)
         run.meta["boards"] = pictures[0].key.partition("-")[0]
         asyncio.run(run.send(pictures))
-        run.collect()
+        asked(run.collect)
     verdict = history.judge_folder(folder)
     for fault in verdict.faults[:20]:
         print(f"! {fault}")
@@ -129,24 +131,18 @@ class Run:
         """Until no Step is open, and until the viewer has what the database has; both within their time."""
         from inspections.models import EventHead, Step
 
-        def ask(question: Any) -> int:
-            from inspections.services.work import own_connection
-
-            with own_connection():
-                return int(question())
-
         open_steps = Step.objects.open().filter(frame__station=self.station)
         ends_at = time.monotonic() + SETTLE_S
-        while time.monotonic() < ends_at and await asyncio.to_thread(ask, open_steps.count):
+        while time.monotonic() < ends_at and await asyncio.to_thread(asked, open_steps.count):
             await asyncio.sleep(0.2)
         self.meta["settled_s"] = round(time.time() - self.began, 1)
-        head = await asyncio.to_thread(ask, lambda: EventHead.objects.get(line_id=self.station.line_id).seq)
+        head = await asyncio.to_thread(asked, lambda: EventHead.objects.get(line_id=self.station.line_id).seq)
         ends_at = time.monotonic() + VIEWER_S
         while time.monotonic() < ends_at and viewer.last_seq < head:
             await asyncio.sleep(0.1)
 
-    def collect(self) -> None:
-        """Write down what the database and the picture store hold."""
+    def collect(self) -> int:
+        """Write down what the database and the picture store hold; returns the number of frames."""
         from inspections.models import Event, Frame, IdempotencyKey
 
         keys = {
@@ -160,9 +156,25 @@ class Run:
         rows = [{"seq": e.seq, "type": e.type, "frame": str(e.frame_id) if e.frame_id else None} for e in events]
         history.write_rows(self.folder / "events.jsonl", rows)
         (self.folder / "meta.json").write_text(json.dumps(self.meta, indent=1))
+        return len(frames)
 
     def _socket(self, path: str) -> str:
         return f"ws{self.stack.base_url.removeprefix('http')}/ws/v1/{path}"
+
+
+def asked(question: Callable[[], int]) -> int:
+    """The database's answer; connections that PostgreSQL's crash left in the pool are used up on the way."""
+    from django.db import DatabaseError
+
+    from inspections.services.work import own_connection
+
+    for attempt in range(ASK_TIMES):
+        try:
+            with own_connection():
+                return question()
+        except DatabaseError:
+            time.sleep(0.1 * attempt)
+    raise RuntimeError("The database does not answer.")
 
 
 def frame_row(frame: Any, keys: dict[str, str]) -> dict[str, Any]:
