@@ -5,6 +5,8 @@ without a length for an empty one. So here a body over the cap is refused with 4
 one without a length is counted first and handed on with its length.
 """
 
+import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -20,6 +22,8 @@ CapFor = Callable[[str, str], int]
 
 SPOOL_BYTES = 1024 * 1024
 REPLAY_BYTES = 256 * 1024
+LINGER_S = 1.0
+LINGER_BYTES = 8 * 1024 * 1024
 
 
 class OverCap(Exception):
@@ -53,7 +57,7 @@ class BodyCap:
             else:
                 await self.app(scope, receive, send)
         except OverCap:
-            await _refuse(send, cap)
+            await _refuse(receive, send, cap)
         except ClientGone:
             return
 
@@ -115,8 +119,11 @@ def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin1") for key, value in scope["headers"] if key == name), "")
 
 
-async def _refuse(send: Send, cap: int) -> None:
-    """Answer and close: what the client still sends is not read."""
+async def _refuse(receive: Receive, send: Send, cap: int) -> None:
+    """Answer, listen a moment longer, close.
+
+    A connection that is closed with unread bytes is reset, and a reset makes many clients lose the answer.
+    """
     body = json.dumps(
         {
             "code": "body_too_large",
@@ -130,4 +137,17 @@ async def _refuse(send: Send, cap: int) -> None:
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            await _pass_over(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pass_over(receive: Receive) -> None:
+    left = LINGER_BYTES
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return

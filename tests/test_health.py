@@ -1,0 +1,91 @@
+"""/health: one word each for anybody, details for people, 503 only when frames cannot be taken in."""
+
+import json
+
+import pytest
+
+from aivd_web import health
+from scheduling.services import fleet
+from scheduling.services.heartbeat import VIEW_PREFIX
+from scheduling.services.redis_client import get as redis_client
+from tests.cast import add_node, frame_row
+
+pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
+
+VIEW = {"nodes": {}, "policy": "pct-lb"}
+
+
+@pytest.fixture(autouse=True)
+def a_live_worker():
+    redis_client().flushdb()
+    redis_client().set(f"{VIEW_PREFIX}test", json.dumps(VIEW), ex=60)
+    yield
+    redis_client().flushdb()
+
+
+def test_all_is_well(cast, client):
+    add_node(health="ready")
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ok",
+        "parts": {
+            "database": "ok",
+            "redis": "ok",
+            "workers": "ok",
+            "nodes": [{"kind": "edge", "status": "ready"}],
+        },
+    }
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_details_are_for_people_who_are_signed_in(cast, client):
+    add_node(health="unreachable", health_detail="Connection refused at 10.0.0.7")
+    frame_row(cast.station)
+    assert "10.0.0.7" not in client.get("/health").content.decode()
+    client.force_login(cast.vera)
+    body = client.get("/health").json()
+    assert body["parts"]["nodes"][0]["detail"] == "Connection refused at 10.0.0.7"
+    assert body["backlog"]["undecided"] == 1
+    assert body["backlog"]["live_workers"] == 1
+
+
+def test_no_node_is_degraded_not_down(cast, client):
+    add_node(health="unreachable")
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+
+
+def test_a_draining_node_does_no_work(cast, client):
+    fleet.set_draining(node=add_node(health="ready"), draining=True, by="alice")
+    body = client.get("/health").json()
+    assert (body["status"], body["parts"]["nodes"][0]["status"]) == ("degraded", "draining")
+
+
+def test_no_worker_is_degraded(cast, client):
+    add_node(health="ready")
+    redis_client().flushdb()
+    body = client.get("/health").json()
+    assert (body["status"], body["parts"]["workers"]) == ("degraded", "down")
+
+
+def test_redis_away_is_degraded(cast, client, monkeypatch):
+    import redis
+
+    add_node(health="ready")
+    nobody = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2)
+    monkeypatch.setattr(health.redis_client, "get", lambda: nobody)
+    body = client.get("/health").json()
+    assert (body["status"], body["parts"]["redis"]) == ("degraded", "down")
+
+
+def test_a_database_that_does_not_answer_is_503_in_time(cast, client, monkeypatch):
+    import threading
+
+    release = threading.Event()
+    monkeypatch.setattr(health, "DATABASE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(health, "_database", lambda: release.wait(10))
+    answer = client.get("/health")
+    release.set()
+    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+    assert answer["Retry-After"]
