@@ -1,9 +1,9 @@
-"""Train the small describer from scratch on generated boards: learn to see first, then to write.
+"""Train the small describer from scratch on generated boards: learn to see, then to write, then both.
 
 `python -m finetune.training describer --out DIR [--resume]`. The vision tower first learns the generator's labels
 (class and facts, one linear head each), which a small model cannot learn through text alone in reasonable time;
-then everything learns to write the answers. An average of the weights over the last steps is what is exported.
-One thread, resumable: all of a run's state is in DIR as safetensors and JSON.
+the language side learns to put into words what the tower sees; then both go on together. An average of the last
+steps' weights is exported. One thread, resumable: a run's state is in DIR as safetensors and JSON.
 """
 
 import argparse
@@ -17,22 +17,37 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  (its name everywhere)
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
-from finetune.boards import FACTS
-from finetune.training.describer_crops import CLEAN, LABELS, CropStore, Noise
+from finetune.training.describer_crops import CLEAN, CropStore, Noise
 from finetune.training.describer_export import export_model
-from finetune.training.describer_model import LAYOUT, new_model
-from finetune.training.describer_texts import all_texts, answer_for
+from finetune.training.describer_learner import Batch, Learner, make_batch
+from finetune.training.describer_model import LAYOUT
+from finetune.training.describer_texts import all_texts
 from scheduling.serving import torchvision_ops
-from scheduling.serving.describers.small_forward import Shape, published_names, see
 from scheduling.serving.describers.small_tokens import AnswerTokens, learn_tokenizer
 
-IGNORED: Final = -100
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 900_000
+STAGES: Final = ("vision", "words", "joint")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run: its steps, its batch, its peak learning rate and the share of that left at the end."""
+
+    steps: int
+    batch: int
+    rate: float
+    last_share: float
+
+    def rate_at(self, step: int, warmup_steps: int) -> float:
+        """A linear warm-up, then a cosine."""
+        if step < warmup_steps:
+            return self.rate * (step + 1) / warmup_steps
+        done = (step - warmup_steps) / max(1, self.steps - warmup_steps)
+        return self.rate * (self.last_share + (1 - self.last_share) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 @dataclass(frozen=True)
@@ -42,168 +57,43 @@ class Recipe:
     seed: int = 0
     boards: int = 6000
     validation_boards: int = 80
-    vision_steps: int = 2200
-    text_steps: int = 1500
-    batch: int = 32
-    vision_rate: float = 8.0e-4
-    text_rate: float = 8.0e-4
-    warmup_steps: int = 100
+    vision: Stage = Stage(steps=2000, batch=32, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=500, batch=16, rate=2e-3, last_share=0.3)
+    joint: Stage = Stage(steps=500, batch=32, rate=6e-4, last_share=0.02)
+    warmup_steps: int = 50
     weight_decay: float = 0.05
-    average_decay: float = 0.995
-    labels_weight: float = 0.3
+    average_decay: float = 0.99
+    labels_weight: float = 0.5
     vocabulary: int = 1024
     box_noise: float = 0.2
     context: tuple[float, float] = (1.0, 2.5)
-    checkpoint_steps: int = 250
+    checkpoint_steps: int = 200
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        return {name: getattr(self, name) for name in STAGES}
 
     @property
     def steps(self) -> int:
-        return self.vision_steps + self.text_steps
+        return sum(stage.steps for stage in self.stages.values())
 
+    def at(self, step: int) -> tuple[str, float]:
+        """The stage that a step of the run belongs to, and the learning rate there."""
+        within = step
+        for name, stage in self.stages.items():
+            if within < stage.steps:
+                return name, stage.rate_at(within, self.warmup_steps)
+            within -= stage.steps
+        raise ValueError(f"a run of {self.steps} steps has no step {step}")
 
-class LabelHeads(nn.Module):
-    """Class and facts from the mean image token; only training needs them."""
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        stages = {name: Stage(**stored[name]) for name in STAGES}
+        return cls(**{**stored, **stages, "context": tuple(stored["context"])})
 
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.heads = nn.ModuleDict({"class": nn.Linear(width, len(LABELS))})
-        self.heads.update({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
-
-    def loss(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
-        mean = image_tokens.mean(1)
-        losses = [F.cross_entropy(head(mean), labels[name], ignore_index=IGNORED) for name, head in self.heads.items()]
-        return torch.stack(losses).mean()
-
-    def right(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> dict[str, float]:
-        """Share of right answers for each label, among the crops that have it."""
-        mean = image_tokens.mean(1)
-        return {
-            name: float((head(mean).argmax(1) == labels[name])[labels[name] != IGNORED].float().mean())
-            for name, head in self.heads.items()
-        }
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Patches (B, P, C), ids (B, T) of prefix and answer, targets (B, T) shifted by one, labels (B) by name."""
-
-    patches: Tensor
-    ids: Tensor
-    targets: Tensor
-    labels: dict[str, Tensor]
-
-
-def make_batch(crops: list[tuple[Any, str, dict[str, str]]], tokens: AnswerTokens) -> Batch:
-    prefix = tokens.prefix(LAYOUT.image_tokens)
-    answers = [tokens.answer_ids(answer_for(defect_class, facts)) for _, defect_class, facts in crops]
-    length = len(prefix) + max(map(len, answers)) - 1
-    ids = torch.full((len(crops), length), tokens.pad_id)
-    targets = torch.full((len(crops), length), IGNORED)
-    for row, answer in enumerate(answers):
-        sequence = torch.tensor([*prefix, *answer])
-        ids[row, : len(sequence) - 1] = sequence[:-1]
-        targets[row, len(prefix) - 1 : len(sequence) - 1] = torch.tensor(answer)
-    labels = {"class": torch.tensor([LABELS.index(defect_class) for _, defect_class, _ in crops])}
-    for name, values in FACTS.items():
-        labels[name] = torch.tensor([values.index(facts[name]) if facts else IGNORED for _, _, facts in crops])
-    squares = np.stack([square for square, _, _ in crops])
-    return Batch(LAYOUT.patches(squares), ids, targets, labels)
-
-
-class Learner:
-    """The model, its heads and the average of both, with one loss for each stage."""
-
-    def __init__(self, recipe: Recipe, tokens: AnswerTokens) -> None:
-        torch.manual_seed(recipe.seed)
-        self.tokens = tokens
-        self.model = new_model(tokens)
-        self.heads = LabelHeads(self.model.config.text_config.hidden_size)
-        self.shape = Shape.read(self.model.config.to_dict(), LAYOUT.side_px)
-        self.tables = self.shape.vision_tables()
-        self.weights = published_names(dict(self.model.named_parameters()))
-        self.named = dict(nn.ModuleDict({"model": self.model, "heads": self.heads}).named_parameters())
-        self.average = {name: value.detach().clone() for name, value in self.named.items()}
-        decayed = [value for value in self.named.values() if value.ndim > 1]
-        plain = [value for value in self.named.values() if value.ndim <= 1]
-        groups = [
-            {"params": decayed, "weight_decay": recipe.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98))
-
-    def vision_loss(self, batch: Batch) -> Tensor:
-        return self.heads.loss(self.look(batch), batch.labels)
-
-    def text_loss(self, batch: Batch, labels_weight: float) -> Tensor:
-        image = self.look(batch)
-        logits, targets = self.write(batch, image)
-        return F.cross_entropy(logits, targets) + labels_weight * self.heads.loss(image, batch.labels)
-
-    def look(self, batch: Batch) -> Tensor:
-        return see(self.weights, self.shape, batch.patches, self.tables)
-
-    def write(self, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, V) and targets (n) at every place where the answer's next token is known."""
-        rows, length = batch.ids.shape
-        words = self.model.get_input_embeddings()(batch.ids)
-        inputs = torch.cat([words[:, :1], image, words[:, 1 + image.shape[1] :]], dim=1)
-        positions = LAYOUT.positions(length)[:, None].expand(3, rows, length)
-        hidden = self.model.model.language_model(
-            inputs_embeds=inputs, position_ids=positions, use_cache=False
-        ).last_hidden_state
-        known = batch.targets != IGNORED
-        return self.model.lm_head(hidden[known]), batch.targets[known]
-
-    def step(self, loss: Tensor, rate: float, average_decay: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(list(self.named.values()), 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            for name, value in self.named.items():
-                self.average[name].lerp_(value, 1 - average_decay)
-
-    def state(self) -> dict[str, Tensor]:
-        """All tensors of the run by name, for one safetensors file."""
-        state = {f"now.{name}": value.detach() for name, value in self.named.items()}
-        state |= {f"average.{name}": value for name, value in self.average.items()}
-        for name, value in self.named.items():
-            kept = self.optimizer.state.get(value, {})
-            state |= {f"adam.{name}.{key}": kept[key] for key in kept}
-        return {name: value.contiguous().clone() for name, value in state.items()}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, value in self.named.items():
-                value.copy_(state[f"now.{name}"])
-                self.average[name].copy_(state[f"average.{name}"])
-                keys = {
-                    key: state[f"adam.{name}.{key}"]
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"adam.{name}.{key}" in state
-                }
-                if keys:
-                    self.optimizer.state[value] = keys
-
-    def averaged(self) -> Any:
-        """A copy of the model with the averaged weights."""
-        model = new_model(self.tokens)
-        own = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, value in own.items():
-                value.copy_(self.average[f"model.{name}"])
-        return model.eval()
-
-
-def rate_at(step: int, *, first: int, last: int, peak: float, warmup: int) -> float:
-    """Linear warm-up from `first`, then a cosine down to 2 % of the peak at `last`."""
-    done = step - first
-    if done < warmup:
-        return peak * (done + 1) / warmup
-    share = (done - warmup) / max(1, last - first - warmup)
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 class Run:
@@ -212,9 +102,9 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder, self.recipe = folder, recipe
         self.tokens = AnswerTokens(learn_tokenizer(list(all_texts()), recipe.vocabulary))
-        self.learner = Learner(recipe, self.tokens)
-        self.step = 0
+        self.learner = Learner(self.tokens, seed=recipe.seed, weight_decay=recipe.weight_decay)
         self.noise = Noise(box=recipe.box_noise, context=recipe.context)
+        self.step = 0
 
     def prepare(self, say: Callable[..., None]) -> None:
         """Generate the boards, or read those that an earlier start of this run generated."""
@@ -231,47 +121,36 @@ class Run:
         self.validation = make_batch(squares, self.tokens)
 
     def train(self, say: Callable[..., None]) -> None:
-        recipe, started, losses = self.recipe, time.monotonic(), []
+        started, losses = time.monotonic(), []
         for batch in self.batches():
             losses.append(self.learn(batch))
             self.step += 1
             if self.step % 50 == 0:
-                say(
-                    event="step",
-                    step=self.step,
-                    loss=round(float(np.mean(losses)), 4),
-                    seconds=time.monotonic() - started,
-                )
+                seconds = round(time.monotonic() - started)
+                say(event="step", step=self.step, loss=round(float(np.mean(losses)), 4), seconds=seconds)
                 losses = []
-            if self.step % recipe.checkpoint_steps == 0 or self.step == recipe.steps:
+            if self.step % self.recipe.checkpoint_steps == 0 or self.step == self.recipe.steps:
                 self.save()
                 say(event="validated", step=self.step, **self.validate())
 
     def batches(self) -> Iterator[Batch]:
-        """Batches from the current step on; each step draws from its own stream, so a resumed run goes on alike."""
+        """From the current step on; each step draws from its own stream, so a resumed run goes on alike."""
         for step in range(self.step, self.recipe.steps):
             rng = np.random.default_rng((self.recipe.seed, step))
-            chosen = rng.integers(0, len(self.crops.windows), self.recipe.batch)
-            yield make_batch([self.crops.square(int(i), LAYOUT.side_px, rng, self.noise) for i in chosen], self.tokens)
+            stage = self.recipe.stages[self.recipe.at(step)[0]]
+            chosen = rng.integers(0, len(self.crops.windows), stage.batch)
+            squares = [self.crops.square(int(i), LAYOUT.side_px, rng, self.noise) for i in chosen]
+            yield make_batch(squares, self.tokens)
 
     def learn(self, batch: Batch) -> float:
-        recipe, learner = self.recipe, self.learner
-        seeing = self.step < recipe.vision_steps
-        if seeing:
-            loss = learner.vision_loss(batch)
-            rate = rate_at(
-                self.step, first=0, last=2 * recipe.vision_steps, peak=recipe.vision_rate, warmup=recipe.warmup_steps
-            )
+        stage, rate = self.recipe.at(self.step)
+        if stage == "vision":
+            loss = self.learner.vision_loss(batch)
+        elif stage == "words":
+            loss = self.learner.words_loss(batch)
         else:
-            loss = learner.text_loss(batch, recipe.labels_weight)
-            rate = rate_at(
-                self.step,
-                first=recipe.vision_steps,
-                last=recipe.steps,
-                peak=recipe.text_rate,
-                warmup=recipe.warmup_steps,
-            )
-        learner.step(loss, rate, recipe.average_decay)
+            loss = self.learner.joint_loss(batch, self.recipe.labels_weight)
+        self.learner.step(loss, rate=rate, average_decay=self.recipe.average_decay)
         return float(loss.detach())
 
     @torch.no_grad()
@@ -279,7 +158,7 @@ class Run:
         """On clean crops of held-out boards, with the weights as they are: heads, and next-token accuracy."""
         image = self.learner.look(self.validation)
         right = self.learner.heads.right(image, self.validation.labels)
-        if self.step > self.recipe.vision_steps:
+        if self.step > self.recipe.vision.steps:
             logits, targets = self.learner.write(self.validation, image)
             right["token"] = float((logits.argmax(1) == targets).float().mean())
         return {name: round(value, 4) for name, value in right.items()}
@@ -292,8 +171,6 @@ class Run:
         export_model(self.learner.averaged(), self.tokens, self.folder / "model")
 
     def resume(self) -> None:
-        from safetensors import safe_open
-
         path = self.folder / "checkpoint.safetensors"
         with safe_open(path, "pt") as file:
             self.step = int(file.metadata()["step"])
@@ -301,18 +178,22 @@ class Run:
 
 
 def main(argv: list[str]) -> None:
+    """The command's body; the run's events go to standard output and to DIR/events.jsonl."""
     recipe, folder, resume = _arguments(argv)
+    run_in(folder, recipe, resume=resume)
+
+
+def run_in(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Train in `folder`, from its checkpoint and by its recipe where it has them and `resume` is set."""
     torchvision_ops.ensure()
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "recipe.json"
     if resume and stored.exists():
-        recipe = Recipe(
-            **{**json.loads(stored.read_text()), "context": tuple(json.loads(stored.read_text())["context"])}
-        )
-    stored.write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+        recipe = Recipe.read(stored)
+    recipe.write(stored)
     run = Run(folder, recipe)
-    with (folder / "events.jsonl").open("a") as events:
+    with (folder / "events.jsonl").open("a", encoding="utf-8") as events:
 
         def say(**event: Any) -> None:
             line = json.dumps(event)
@@ -332,8 +213,8 @@ def _arguments(argv: list[str]) -> tuple[Recipe, Path, bool]:
     parser = argparse.ArgumentParser(prog="python -m finetune.training describer", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint, with its recipe")
-    for name in ("seed", "boards", "vision_steps", "text_steps", "batch"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(Recipe(), name))
+    for name in ("seed", "boards"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Recipe(), name))
     options = vars(parser.parse_args(argv))
     folder, resume = options.pop("out"), options.pop("resume")
     return replace(Recipe(), **options), folder, resume

@@ -8,7 +8,7 @@ from typing import Any, Final
 from scheduling.serving.describers.small_forward import Layout
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
-LAYOUT: Final = Layout(side_px=96, patch_px=12, merge=2)
+LAYOUT: Final = Layout(side_px=80, patch_px=10, merge=2)
 LONGEST_TOKENS: Final = 512
 
 

@@ -31,7 +31,6 @@ FEATURES: Final = {
     "pad": "at a pad",
     "via": "at a via",
     "pour": "at a pour",
-    "lettering": "at lettering",
     "bare board": "on bare board",
 }
 

@@ -1,0 +1,181 @@
+"""The small describer while it learns: the model, label heads for its vision tower, losses, one optimiser step.
+
+Knows nothing about folders, schedules or where batches come from.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (its name everywhere)
+from torch import Tensor, nn
+
+from finetune.boards import FACTS
+from finetune.training.describer_crops import LABELS
+from finetune.training.describer_model import LAYOUT, new_model
+from finetune.training.describer_texts import answer_for
+from scheduling.serving.contracts import Rgb
+from scheduling.serving.describers.small_forward import Shape, published_names, see
+from scheduling.serving.describers.small_tokens import AnswerTokens
+
+IGNORED: Final = -100
+LabelledSquare = tuple[Rgb, str, dict[str, str]]
+"""A letterboxed crop, its class, its facts."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches (B, P, C), ids (B, T) of prefix and answer, targets (B, T) shifted by one, labels (B) by name."""
+
+    patches: Tensor
+    ids: Tensor
+    targets: Tensor
+    labels: dict[str, Tensor]
+
+
+def make_batch(crops: list[LabelledSquare], tokens: AnswerTokens) -> Batch:
+    prefix = tokens.prefix(LAYOUT.image_tokens)
+    answers = [tokens.answer_ids(answer_for(defect_class, facts)) for _, defect_class, facts in crops]
+    length = len(prefix) + max(map(len, answers)) - 1
+    ids = torch.full((len(crops), length), tokens.pad_id)
+    targets = torch.full((len(crops), length), IGNORED)
+    for row, answer in enumerate(answers):
+        sequence = torch.tensor([*prefix, *answer])
+        ids[row, : len(sequence) - 1] = sequence[:-1]
+        targets[row, len(prefix) - 1 : len(sequence) - 1] = torch.tensor(answer)
+    labels = {"class": torch.tensor([LABELS.index(defect_class) for _, defect_class, _ in crops])}
+    for name, values in FACTS.items():
+        labels[name] = torch.tensor([values.index(facts[name]) if facts else IGNORED for _, _, facts in crops])
+    squares = np.stack([square for square, _, _ in crops])
+    return Batch(LAYOUT.patches(squares), ids, targets, labels)
+
+
+class LabelHeads(nn.Module):
+    """Class and facts from the mean image token; only training needs them."""
+
+    CLASS_WEIGHT: Final = 3.0
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({"class": nn.Linear(width, len(LABELS))})
+        self.heads.update({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
+
+    def loss(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of the heads; the class counts as much as three facts."""
+        mean = image_tokens.mean(1)
+        total = torch.zeros(())
+        for name, head in self.heads.items():
+            weight = self.CLASS_WEIGHT if name == "class" else 1.0
+            total = total + weight * F.cross_entropy(head(mean), labels[name], ignore_index=IGNORED)
+        return total / (self.CLASS_WEIGHT + len(FACTS))
+
+    def right(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> dict[str, float]:
+        """Share of right answers for each label, among the crops that have it."""
+        mean = image_tokens.mean(1)
+        return {
+            name: float((head(mean).argmax(1) == labels[name])[labels[name] != IGNORED].float().mean())
+            for name, head in self.heads.items()
+        }
+
+
+class Learner:
+    """The model, its heads, the running average of both, and one loss for each stage.
+
+    The matrices inside the blocks are trained by Muon (orthogonalised momentum), which needs about half the crops
+    that AdamW needs here; embeddings, heads, norms and biases by AdamW.
+    """
+
+    def __init__(self, tokens: AnswerTokens, *, seed: int, weight_decay: float) -> None:
+        torch.manual_seed(seed)
+        self.tokens = tokens
+        self.model = new_model(tokens)
+        self.heads = LabelHeads(self.model.config.text_config.hidden_size)
+        self.shape = Shape.read(self.model.config.to_dict(), LAYOUT.side_px)
+        self.tables = self.shape.vision_tables()
+        self.weights = published_names(dict(self.model.named_parameters()))
+        self.named = dict(nn.ModuleDict({"model": self.model, "heads": self.heads}).named_parameters())
+        self.average = {name: value.detach().clone() for name, value in self.named.items()}
+        inner = {name for name, value in self.named.items() if value.ndim == 2 and "embed_tokens" not in name}
+        inner -= {name for name in self.named if name.startswith("heads.")}
+        others = [value for name, value in self.named.items() if name not in inner]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(
+                [self.named[name] for name in inner],
+                lr=0.0,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+            torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0),
+        )
+
+    def vision_loss(self, batch: Batch) -> Tensor:
+        return self.heads.loss(self.look(batch), batch.labels)
+
+    def words_loss(self, batch: Batch) -> Tensor:
+        """Text only: what the tower sees is taken as it is."""
+        with torch.no_grad():
+            image = self.look(batch)
+        return F.cross_entropy(*self.write(batch, image))
+
+    def joint_loss(self, batch: Batch, labels_weight: float) -> Tensor:
+        image = self.look(batch)
+        return F.cross_entropy(*self.write(batch, image)) + labels_weight * self.heads.loss(image, batch.labels)
+
+    def look(self, batch: Batch) -> Tensor:
+        return see(self.weights, self.shape, batch.patches, self.tables)
+
+    def write(self, batch: Batch, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, V) and targets (n) at every place where the answer's next token is known."""
+        rows, length = batch.ids.shape
+        words = self.model.get_input_embeddings()(batch.ids)
+        inputs = torch.cat([words[:, :1], image, words[:, 1 + image.shape[1] :]], dim=1)
+        positions = LAYOUT.positions(length)[:, None].expand(3, rows, length)
+        hidden = self.model.model.language_model(
+            inputs_embeds=inputs, position_ids=positions, use_cache=False
+        ).last_hidden_state
+        known = batch.targets != IGNORED
+        return self.model.lm_head(hidden[known]), batch.targets[known]
+
+    def step(self, loss: Tensor, *, rate: float, average_decay: float) -> None:
+        for value in self.named.values():
+            value.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(list(self.named.values()), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        with torch.no_grad():
+            for name, value in self.named.items():
+                self.average[name].lerp_(value, 1 - average_decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors of the run by name, for one safetensors file."""
+        state = {f"now.{name}": value.detach() for name, value in self.named.items()}
+        state |= {f"average.{name}": value for name, value in self.average.items()}
+        for optimizer in self.optimizers:
+            for name, value in self.named.items():
+                for key, kept in optimizer.state.get(value, {}).items():
+                    state[f"optimizer.{key}.{name}"] = torch.as_tensor(kept)
+        return {name: value.contiguous().clone() for name, value in state.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        owners = {id(value): one for one in self.optimizers for group in one.param_groups for value in group["params"]}
+        with torch.no_grad():
+            for name, value in self.named.items():
+                value.copy_(state[f"now.{name}"])
+                self.average[name].copy_(state[f"average.{name}"])
+        for entry, kept in state.items():
+            if entry.startswith("optimizer."):
+                _, key, name = entry.split(".", 2)
+                value = self.named[name]
+                owners[id(value)].state[value][key] = kept
+
+    def averaged(self) -> Any:
+        """A copy of the model with the averaged weights."""
+        model = new_model(self.tokens)
+        with torch.no_grad():
+            for name, value in model.named_parameters():
+                value.copy_(self.average[f"model.{name}"])
+        return model.eval()
