@@ -51,8 +51,8 @@ SETTINGS = {
 """For a small machine that shares its memory with models. Whatever is about durability stays at its default
 (fsync, synchronous_commit and full_page_writes on): a committed Frame survives a power cut."""
 
-FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For a database that is thrown away after the tests."""
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+"""For a database that is thrown away after the tests. It survives the crash of a process, not of the machine."""
 
 
 class Postgres:
