@@ -113,6 +113,7 @@ LOGIN_REDIRECT_URL = "/"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "aivd_web.errors.csrf_failure"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_HSTS_SECONDS = 31_536_000 if BEHIND_TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = BEHIND_TLS
@@ -165,6 +166,7 @@ MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.media_folder)
 MAX_UPLOAD_BYTES = env.int("AIVD_MAX_UPLOAD_BYTES", default=64 * 1024 * 1024)
 MAX_ARCHIVE_BYTES = env.int("AIVD_MAX_ARCHIVE_BYTES", default=512 * 1024 * 1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the ASGI wrapper caps bodies while they arrive, also without a length
+DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 # -- time, words ------------------------------------------------------------------------------------
