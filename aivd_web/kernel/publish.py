@@ -7,6 +7,7 @@ fresh loop for each message would open a new Redis connection every time.
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -29,6 +30,12 @@ class Publisher:
         loop = self._running_loop()
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._put, group, message)
+
+    def later(self, delay_s: float, act: Callable[[], None]) -> None:
+        """Call `act`, which must not block, on the publisher's thread after a delay."""
+        loop = self._running_loop()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(loop.call_later, delay_s, act)
 
     def _put(self, group: str, message: dict[str, Any]) -> None:
         assert self._queue is not None
@@ -76,3 +83,8 @@ def publish(group: str, message: dict[str, Any]) -> None:
 def publish_on_commit(group: str, message: dict[str, Any]) -> None:
     """Send `message` once the current transaction has committed; never before, and never if it rolls back."""
     transaction.on_commit(lambda: publisher.send(group, message), robust=True)
+
+
+def call_later(delay_s: float, act: Callable[[], None]) -> None:
+    """Call `act` on the publisher's thread after a delay: for hints that were held back to be sent together."""
+    publisher.later(delay_s, act)

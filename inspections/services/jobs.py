@@ -5,6 +5,7 @@ BadMedia where the stored picture itself is the trouble.
 """
 
 import io
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from django.utils import timezone
 from PIL import Image
 
+from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
 from scheduling.runtime import Answered, Send
 from scheduling.serving import crops, prompts
@@ -47,9 +49,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
     # A little below the threshold, so that a person can see what nearly counted.
     min_score = max(0.05, thresholds.lowest * 0.5)
     answered = carry_out(
-        lambda client, timeout_s: client.detect(
-            picture, template=template, min_score=min_score, timeout_s=timeout_s
-        ),
+        lambda client, timeout_s: client.detect(picture, template=template, min_score=min_score, timeout_s=timeout_s),
         budgets.detect_s,
     )
     findings.commit_detections(
@@ -126,46 +126,63 @@ def context_crops(frame: Frame, detections: Sequence[Detection]) -> list[bytes]:
     ]
 
 
-class TokenListener:
-    """Passes tokens on as hints, gathered so that a region sends at most 10 messages a second."""
+Later = Callable[[float, Callable[[], None]], None]
 
-    def __init__(self, frame: Frame, clock: Callable[[], float] = time.monotonic) -> None:
+
+class TokenListener:
+    """Passes tokens on as hints, gathered so that a region sends at most 10 messages a second.
+
+    What was held back is sent when its time has come, also if the model writes nothing more for now.
+    """
+
+    def __init__(self, frame: Frame, *, clock: Callable[[], float] = time.monotonic, later: Later = call_later) -> None:
         self._frame = frame
         self._clock = clock
+        self._later = later
+        self._lock = threading.Lock()
         self._waiting: dict[str, str] = {}
         self._tokens: dict[str, int] = {}
         self._sent_at: dict[str, float] = {}
 
     def restarted(self) -> "TokenListener":
         """A new attempt begins on another Node: what the first one wrote no longer counts."""
-        self._waiting.clear()
-        self._tokens.clear()
+        with self._lock:
+            self._waiting.clear()
+            self._tokens.clear()
         return self
 
     def heard(self, event: dict[str, Any]) -> None:
         if event.get("type") != "token":
             return
         region = str(event["region_id"])
-        self._waiting[region] = self._waiting.get(region, "") + str(event["text"])
-        self._tokens[region] = self._tokens.get(region, 0) + 1
-        if self._clock() - self._sent_at.get(region, -1.0) >= 1 / TOKEN_MESSAGES_A_SECOND:
-            self._send(region)
+        with self._lock:
+            held_back = region in self._waiting
+            self._waiting[region] = self._waiting.get(region, "") + str(event["text"])
+            self._tokens[region] = self._tokens.get(region, 0) + 1
+            due_in_s = self._sent_at.get(region, -1.0) + 1 / TOKEN_MESSAGES_A_SECOND - self._clock()
+            message = self._message(region) if due_in_s <= 0 else None
+        if message:
+            self._tell(message)
+        elif not held_back:
+            self._later(due_in_s, lambda: self.flush(region))
 
-    def flush(self) -> None:
-        for region in list(self._waiting):
-            self._send(region)
+    def flush(self, region: str | None = None) -> None:
+        """Send what is held back, of one region or of all."""
+        for name in [region] if region else list(self._waiting):
+            with self._lock:
+                message = self._message(name)
+            if message:
+                self._tell(message)
 
-    def _send(self, region: str) -> None:
-        text = self._waiting.pop(region)
+    def _message(self, region: str) -> dict[str, Any] | None:
+        text = self._waiting.pop(region, "")
+        if not text:
+            return None
         self._sent_at[region] = self._clock()
-        message = {
-            "type": "describe.token",
-            "id": str(self._frame.pk),
-            "region": region,
-            "text": text,
-            "n": self._tokens[region],
-        }
-        events.hint(line_id=self._frame.line_id, message=message)
+        return {"type": "describe.token", "region": region, "text": text, "n": self._tokens.get(region, 0)}
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        events.hint(line_id=self._frame.line_id, message={**message, "id": str(self._frame.pk)})
 
 
 def _template(frame: Frame) -> bytes:
