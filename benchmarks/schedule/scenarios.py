@@ -30,6 +30,8 @@ class Scenario:
     pair: tuple[str, str] | None
     slowdowns: bool
     faults: tuple[dict[str, Any], ...] = ()
+    burst_cv: float = 2.0
+    tide: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ def one_stage() -> Iterator[Scenario]:
                 faults = tuple(spec.get("faults", ()))
                 traces = tuple(pair) if pair else None
                 yield Scenario(label, load, traces, spec.get("slowdowns", False), faults)
+
+
+def at_capacity(load: float) -> Scenario:
+    """Wires and Poisson arrivals at this share of the capacity bound."""
+    spec = settings()["capacity"]
+    return Scenario(f"capacity@{load}", load, None, False, (), spec["burst_cv"], spec["tide"])
 
 
 def build_world(scenario: Scenario, seed: int, seconds: int) -> World:
@@ -103,7 +111,7 @@ def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) ->
     capacity = world.capacity(MODEL, size, 0, seconds)
     rng = random.Random(f"work {seed}")
     items, noise = [], {}
-    for number, at in enumerate(arrival_times(scenario.load * capacity, seconds, rng)):
+    for number, at in enumerate(arrival_times(scenario, scenario.load * capacity, seconds, rng)):
         item = Item(
             id=str(number),
             model=MODEL,
@@ -117,13 +125,13 @@ def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) ->
     return Workload(items, noise, seconds, spec["slo_ms"] / 1000, spec["timeout_s"], capacity)
 
 
-def arrival_times(rate: float, seconds: float, rng: random.Random) -> Iterator[float]:
+def arrival_times(scenario: Scenario, rate: float, seconds: float, rng: random.Random) -> Iterator[float]:
     """Gamma gaps (bursty) under a slow tide, `rate` a second on average."""
-    spec = settings()["arrivals"]
-    shape = 1 / spec["burst_cv"] ** 2
+    period_s = settings()["arrivals"]["tide_period_s"]
+    shape = 1 / scenario.burst_cv**2
     at, phase = 0.0, rng.random() * 2 * math.pi
     while True:
-        swing = 1 + spec["tide"] * math.sin(2 * math.pi * at / spec["tide_period_s"] + phase)
+        swing = 1 + scenario.tide * math.sin(2 * math.pi * at / period_s + phase)
         at += rng.gammavariate(shape, 1 / (shape * rate * swing))
         if at >= seconds:
             return

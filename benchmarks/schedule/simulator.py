@@ -6,6 +6,7 @@ a health probe a second. It never sees when an upload ended, nor the World, unle
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from benchmarks.schedule.scenarios import MODEL, Workload
@@ -15,11 +16,17 @@ from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
 TICK_S = 0.010
 PROBE_S = 1.0
 MOST_ATTEMPTS = 3
+BLOCK_S = 5.0
+LOOK = 64  # waiting items shown to a policy at once, oldest first, as a worker claims them
 
 
 @dataclass(slots=True)
 class Result:
-    """Counts and latencies of one run. latencies_ms: of everything answered, on time or not."""
+    """Counts and latencies of one run.
+
+    latencies_ms: of everything answered, on time or not. blocks: for each stretch of BLOCK_S seconds, how many arrived
+    and how many of these were answered in time; the intervals are made from them.
+    """
 
     arrived: int = 0
     on_time: int = 0
@@ -28,6 +35,7 @@ class Result:
     failed: int = 0
     bytes: float = 0.0
     busy_s: float = 0.0
+    blocks: dict[int, list[int]] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
 
@@ -60,6 +68,8 @@ class Simulation:
         self.policy, self.work, self.world = policy, workload, world
         self.state = new_state(world)
         self.result = Result(arrived=len(workload.items))
+        for item in workload.items:
+            self.block(item)[0] += 1
         self.waiting: dict[str, Item] = {}
         self.attempts: dict[str, int] = {}
         self.flights: dict[str, Flight] = {}
@@ -85,12 +95,15 @@ class Simulation:
                 self.decide(now)
         return self.result
 
+    def block(self, item: Item) -> list[int]:
+        return self.result.blocks.setdefault(int(item.arrived_at / BLOCK_S), [0, 0])
+
     def at(self, when: float, kind: str, payload: Any) -> None:
         self.count += 1
         heapq.heappush(self.events, (when, self.count, kind, payload))
 
     def decide(self, now: float) -> None:
-        for placed in self.policy.place(list(self.waiting.values()), self.state, now):
+        for placed in self.policy.place(list(islice(self.waiting.values(), LOOK)), self.state, now):
             if placed.node is not None:
                 self.send(placed, self.waiting.pop(placed.item_id), now)
             elif placed.action in ("reject", "defer", "skip"):
@@ -131,7 +144,9 @@ class Simulation:
 
     def score(self, flight: Flight, now: float) -> None:
         result = self.result
-        result.on_time += now <= flight.item.deadline_at
+        in_time = now <= flight.item.deadline_at
+        result.on_time += in_time
+        self.block(flight.item)[1] += in_time
         result.latencies_ms.append(1000 * (now - flight.item.arrived_at))
         if flight.predicted_ms:
             took = 1000 * (now - flight.sent_at)

@@ -13,7 +13,7 @@ from typing import Any
 from scheduling.policy.breaker import Breaker
 from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseTimes, ServiceTimes, plausible
 
-ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled"})  # say nothing about the Node's health
+ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost"})  # say nothing about the Node's health
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
 STALL_LEAST_S = 0.02
 

@@ -3,9 +3,11 @@
     T = upload + wait + service + rtt + swap
 
 and Nodes are ranked by T + kappa * sigma + mu * cost. The deviation sigma of our own error stays out of T: it should
-make us prefer the Node that keeps its word, not refuse work that the other one would probably do in time. T has the uplink as a serial queue of its own: an item arrives at the Node when the uplink has carried
-everything before it, and starts when a service slot is free. One Outlook is made for one `place` call; it
-copies what it needs, so a decision can still be explained after the state has moved on.
+make us prefer the Node that keeps its word, not refuse work that another would probably do in time.
+
+The uplink is a serial queue of its own: an item arrives at the Node when the uplink has carried everything before it,
+and starts when a service slot is free. One Outlook is made for one `place` call; it copies what it needs, so a decision
+can still be explained after the state has moved on.
 """
 
 import math
@@ -23,7 +25,7 @@ from scheduling.policy.types import Alternative, Breakdown, Item
 class Weights:
     """What the prediction is made of; the ablation switches the terms off one by one.
 
-    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that one unit of Node cost is worth.
+    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that a unit of Node cost is worth.
     """
 
     kappa: float = 0.5
