@@ -164,7 +164,5 @@ def api(stack: RunningStack, signed_in_state: dict[str, object]) -> Iterator[htt
     """The REST API with the session of the first admin."""
     cookies = {cookie["name"]: cookie["value"] for cookie in signed_in_state["cookies"]}  # type: ignore[attr-defined]
     headers = {"X-CSRFToken": cookies.get("csrftoken", ""), "Referer": stack.base_url}
-    with httpx.Client(
-        base_url=stack.base_url, cookies=cookies, headers=headers, timeout=30, trust_env=False
-    ) as client:
+    with httpx.Client(base_url=stack.base_url, cookies=cookies, headers=headers, timeout=30, trust_env=False) as client:
         yield client
