@@ -3,6 +3,7 @@
 A version's local part (torch's `+cpu`) is left out: it names a build, and which build fits is the machine's matter.
 """
 
+import re
 from importlib.metadata import distributions
 
 SKIPPED = {"aivd", "pip", "wheel"}
@@ -10,7 +11,8 @@ SKIPPED = {"aivd", "pip", "wheel"}
 
 def pins() -> list[str]:
     found = {
-        dist.metadata["Name"].lower().replace("_", "-"): dist.version.partition("+")[0] for dist in distributions()
+        re.sub(r"[-_.]+", "-", dist.metadata["Name"]).lower(): dist.version.partition("+")[0]
+        for dist in distributions()
     }
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name not in SKIPPED]
 

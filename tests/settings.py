@@ -1,12 +1,15 @@
 """Settings of the test suite: the real parts, on the services that tests/services.py started."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 # A folder of the suite's own, chosen before anything asks for the layout: the tests throw away what is in it.
 if "aivd-test-" not in os.environ.get("AIVD_VAR", ""):
     os.environ["AIVD_VAR"] = tempfile.mkdtemp(prefix="aivd-test-")
     os.chmod(os.environ["AIVD_VAR"], 0o711 if os.geteuid() == 0 else 0o700)
+    atexit.register(shutil.rmtree, os.environ["AIVD_VAR"], ignore_errors=True)
 
 from aivd_web.settings import *  # noqa: F403
 
