@@ -79,7 +79,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--detector", default="yolo-openvino")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=0, help="only the first so many boards")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench-detect"))
+    parser.add_argument("--out", type=Path, default=Path("var/bench/detect"))
     parser.add_argument("--speed", action="store_true")
     return parser.parse_args()
 

@@ -22,6 +22,7 @@ CLASS_NAMES: Final = ("open", "short", "mousebite", "spur", "copper", "pin-hole"
 VERSION: Final = "1"
 
 LARGEST_SHIFT_PX: Final = 12
+BORDER_PX: Final = 4
 BOX_MARGIN_PX: Final = 10
 SURROUND_PX: Final = 8
 SMALLEST_CHANGE_PX: Final = 12
@@ -162,6 +163,7 @@ def _changes(design: Mask, copper: Mask) -> list[_Change]:
     changes = []
     for added in (True, False):
         raw: Mask = np.where(design > 0, np.uint8(0), copper) if added else np.where(copper > 0, np.uint8(0), design)
+        _clear_border(raw)
         reach = cv2.distanceTransform(1 - design if added else design, cv2.DIST_L2, 3)
         solid = cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         joined = cv2.dilate(solid, np.ones((5, 5), np.uint8))
@@ -175,6 +177,11 @@ def _changes(design: Mask, copper: Mask) -> list[_Change]:
             if int(pixels.sum()) >= SMALLEST_CHANGE_PX and furthest > RIM_TOLERANCE_PX:
                 changes.append(_Change((x, y, x + width, y + height), pixels, added, furthest))
     return changes
+
+
+def _clear_border(mask: Mask) -> None:
+    """What one picture shows at its very border the other may not show at all."""
+    mask[:BORDER_PX], mask[-BORDER_PX:], mask[:, :BORDER_PX], mask[:, -BORDER_PX:] = 0, 0, 0, 0
 
 
 def _region(change: _Change, design: Mask) -> DetectedRegion:

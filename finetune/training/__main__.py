@@ -1,0 +1,63 @@
+"""`python -m finetune.training COMMAND`: train, ship and check the models. Each command's code is loaded when it runs.
+
+detector, describer   train one model into a folder (`--out DIR --resume`)
+ship-detector         export a trained detector into the shipped weights
+models                train and ship everything that ships; goes on where an earlier call stopped
+check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
+"""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import secrets
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+COMMANDS: Final = {
+    "detector": "finetune.training.detector_cli:train",
+    "ship-detector": "finetune.training.detector_cli:ship",
+    "describer": "finetune.training.describer:main",
+}
+SHIPPED: Final = ("finetune.training.detector_cli", "finetune.training.describer_cli")
+"""Modules with `make(argv)`, which trains and ships, and `check(seed)`, which returns the figures of one model."""
+
+
+def main(argv: list[str]) -> None:
+    command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
+    if command == "models":
+        for module in _shipped():
+            module.make(rest)
+    elif command == "check":
+        _check(rest)
+    elif command in COMMANDS:
+        module, function = COMMANDS[command].split(":")
+        getattr(importlib.import_module(module), function)(rest)
+    else:
+        print(__doc__)
+        raise SystemExit(0 if command in ("-h", "--help") else f"unknown command {command!r}")
+
+
+def _shipped() -> Iterator[Any]:
+    for name in SHIPPED:
+        if importlib.util.find_spec(name) is None:
+            print(f"{name} is not installed; its model is left out", file=sys.stderr)
+        else:
+            yield importlib.import_module(name)
+
+
+def _check(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m finetune.training check")
+    parser.add_argument("--seed", type=int, help="of the boards; random when left out")
+    options = parser.parse_args(argv)
+    # Above 2**40, out of reach of any seed a recipe trains on.
+    seed = (1 << 40) + secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    figures: dict[str, object] = {"seed": seed}
+    for module in _shipped():
+        figures |= module.check(seed=seed)
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,91 @@
+"""The detector's commands: train, ship, make, check. Knows folders and arguments; the work is done elsewhere."""
+
+import argparse
+import json
+import platform
+import shutil
+from dataclasses import asdict, fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from finetune.boards import CLASSES
+from finetune.training.detector import WEIGHTS, DetectorRecipe, train_detector
+from finetune.training.detector_check import check_detector
+from scheduling.serving.detectors import SHIPPED_WEIGHTS, load_detector
+
+SHIPPED_FOLDER: Final = SHIPPED_WEIGHTS.parent
+MAKE_FOLDER: Final = Path("runs/models/detector")
+PACKAGES: Final = ("torch", "ultralytics", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
+REPORT_SEED: Final = 1 << 41
+"""Boards of the figures in metrics.json; training seeds its boards from its own generator, `check` from a fresh one."""
+
+
+def train(argv: list[str]) -> None:
+    """`detector --out DIR [--resume] [--steps N] ...`: one option for each number of the recipe."""
+    parser = argparse.ArgumentParser(prog="python -m finetune.training detector")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
+    for field in fields(DetectorRecipe):
+        kind = type(field.default)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+    options = vars(parser.parse_args(argv))
+    out, resume = options.pop("out"), options.pop("resume")
+    print(train_detector(DetectorRecipe(**options), out, resume=resume))
+
+
+def ship(argv: list[str]) -> None:
+    """`ship-detector --run DIR [--boards N]`: export a run into the shipped weights, with its figures."""
+    parser = argparse.ArgumentParser(prog="python -m finetune.training ship-detector")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--boards", type=int, default=150)
+    options = parser.parse_args(argv)
+    ship_run(options.run, boards=options.boards)
+
+
+def make(argv: list[str]) -> None:
+    """Train the shipped recipe (the one beside the weights, else the default) and ship it; resumable."""
+    parser = argparse.ArgumentParser(prog="python -m finetune.training models")
+    parser.add_argument("--threads", type=int, default=2)
+    options, _ = parser.parse_known_args(argv)
+    recipe = replace(_shipped_recipe(), threads=options.threads)
+    train_detector(recipe, MAKE_FOLDER, resume=True)
+    ship_run(MAKE_FOLDER, boards=150)
+
+
+def check(*, seed: int) -> dict[str, Any]:
+    """`detector_map50` and its kin of the shipped detector on boards from `seed` on."""
+    return check_detector(load_detector("yolo-openvino", threads=2), seed=seed)
+
+
+def ship_run(run: Path, *, boards: int) -> None:
+    """Export `run` and write recipe, figures and weights into the folder of shipped weights."""
+    from finetune.training.detector_export import export_onnx
+
+    SHIPPED_FOLDER.mkdir(parents=True, exist_ok=True)
+    export_onnx(run / WEIGHTS, SHIPPED_WEIGHTS, class_names=CLASSES)
+    shutil.copyfile(run / WEIGHTS, SHIPPED_FOLDER / "detector.safetensors")
+    recipe = json.loads((run / "recipe.json").read_text())
+    recipe |= {"steps_trained": _last_step(run), "packages": {name: version(name) for name in PACKAGES}}
+    _write(SHIPPED_FOLDER / "recipe.json", recipe)
+    detector = load_detector("yolo-openvino", threads=1)
+    figures: dict[str, Any] = {"seed": REPORT_SEED, "machine": platform.machine(), "runtime": detector.runtime}
+    figures |= {"version": detector.version, "digest": detector.digest}
+    figures |= check_detector(detector, seed=REPORT_SEED, boards=boards)
+    _write(SHIPPED_FOLDER / "metrics.json", figures)
+    print(json.dumps(figures))
+
+
+def _shipped_recipe() -> DetectorRecipe:
+    path = SHIPPED_FOLDER / "recipe.json"
+    given = json.loads(path.read_text()) if path.is_file() else {}
+    return DetectorRecipe(**{name: given[name] for name in asdict(DetectorRecipe()) if name in given})
+
+
+def _last_step(run: Path) -> int:
+    lines = (run / "events.jsonl").read_text().splitlines()
+    return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n")
