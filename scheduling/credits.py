@@ -1,7 +1,8 @@
 """Room on the Nodes, shared by all workers: taken before work is claimed, given back when it has ended.
 
-Each Node has a sorted set of the requests it holds, scored by when their credit expires, so the credit of a worker
-that died comes back by itself. Where Redis is away each worker counts its own requests only.
+Each Node has a sorted set of the requests it holds, scored by when their credit expires. A worker renews its own
+while it works, so the credit of a worker that died comes back by itself soon. Where Redis is away each worker counts
+its own requests only.
 """
 
 import logging
@@ -23,6 +24,12 @@ redis.call('ZADD', KEYS[1], now_ms + tonumber(ARGV[3]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[3]))
 return 1
 """
+RENEW = """
+local now = redis.call('TIME')
+local until_ms = now[1] * 1000 + math.floor(now[2] / 1000) + tonumber(ARGV[1])
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], until_ms, ARGV[i]) end
+redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[1]))
+"""
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +39,7 @@ class Credits:
     def __init__(self, client: redis.Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._take = client.register_script(TAKE)
+        self._renew = client.register_script(RENEW)
         self._clock = clock
         self._away_until = 0.0
         self._own: dict[str, set[str]] = {}
@@ -58,6 +66,18 @@ class Credits:
             return  # it expires by itself
         try:
             self._client.zrem(PREFIX + node, request_id)
+        except redis.RedisError as error:
+            self._went_away(error)
+
+    def renew(self, *, ttl_s: float) -> None:
+        """Keep the room of every request of this worker for another `ttl_s`; call it well before that is over."""
+        with self._lock:
+            held = {node: list(own) for node, own in self._own.items() if own}
+        if self._clock() < self._away_until:
+            return
+        try:
+            for node, own in held.items():
+                self._renew(keys=[PREFIX + node], args=[int(ttl_s * 1000), *own])
         except redis.RedisError as error:
             self._went_away(error)
 

@@ -24,7 +24,7 @@ from scheduling.policy.types import Item, Placed, Policy
 from scheduling.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
 
 MAX_ATTEMPTS = 3
-CREDIT_TTL_S = 90.0
+CREDIT_TTL_S = 5.0  # renewed beside the leases; what a killed worker held is free again after this
 FLEET_GROUP = "fleet"
 DISPATCH_HINTS_A_SECOND = 10
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Credits(Protocol):
 
     def take(self, node: str, request_id: str, *, limit: int, ttl_s: float) -> bool: ...
     def give(self, node: str, request_id: str) -> None: ...
+    def renew(self, *, ttl_s: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,10 @@ class FleetRuntime:
     def release(self, sending: Sending) -> None:
         """Give the credit back unused: somebody else claimed the work."""
         self._ended(sending, code="cancelled")
+
+    def renew(self) -> None:
+        """Keep the credits of what is under way; call it every second or so."""
+        self.credits.renew(ttl_s=CREDIT_TTL_S)
 
     # --- carrying out ----------------------------------------------------------------------------------
 

@@ -170,12 +170,13 @@ class Worker:
     # --- beside the loop -------------------------------------------------------------------------------
 
     def renew(self) -> None:
-        """Extend the leases of what is under way; call it every third of a lease."""
+        """Extend the leases and credits of what is under way; call it every third of a lease."""
         with self._lock:
             held = list(self._held)
         if held:
             with own_connection():
                 steps.renew(claims=held, lease_s=self.lease_s)
+        self.fleet.renew()
 
     def stop(self, *, wait: bool = True) -> None:
         """Begin nothing new and, with `wait`, let what is under way end."""
