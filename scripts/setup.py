@@ -91,8 +91,8 @@ def install_packages(extras: Sequence[str]) -> Path:
     digest = digest_of([LOCK], "\n".join(wanted))
     if not _is_current(stamp, digest) and not _installed_already(python, wanted):
         say(
-            f"Installing {len(wanted)} packages and what they need. Most of it is PyTorch: about 1 GB to download "
-            "and 3 GB on disk where your package index offers its CPU build, else several GB more for CUDA."
+            f"Installing {len(wanted)} packages and what they need: 0.7 GB to download and 2.6 GB on disk where your "
+            "package index offers PyTorch's CPU build, several GB more for its CUDA build."
         )
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
         run([*pip, f"--constraint={LOCK}", *wanted], every_s=HEARTBEAT_S)

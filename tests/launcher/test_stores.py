@@ -161,6 +161,19 @@ def test_root_in_a_closed_and_deep_folder_opens_nothing(closed_place: Layout) ->
     assert stat.S_IMODE(closed_place.postgres_data.stat().st_mode) == 0o700
 
 
+@needs_root
+def test_root_runs_a_copy_of_the_binaries_where_a_closed_folder_holds_the_environment(
+    new_place: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aivd_web.launcher.postgres._runnable_by_others", lambda binary: False)
+    service = postgres_service(new_place)
+    service.start()
+    try:
+        assert Path(f"/proc/{service.pid}/exe").readlink().is_relative_to(new_place.state_folder)
+    finally:
+        service.stop()
+
+
 def test_a_folder_that_was_closed_later_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path / "home" / "var" / "postgres", 0o711)
     (tmp_path / "home").chmod(0o700)
