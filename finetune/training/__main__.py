@@ -2,6 +2,7 @@
 
 detector, describer   train one model into a folder (`--out DIR --resume`)
 ship-detector         export a trained detector into the shipped weights
+ship-describer        copy a trained describer into the shipped weights
 models                train and ship everything that ships; goes on where an earlier call stopped
 check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
 """
@@ -19,6 +20,7 @@ COMMANDS: Final = {
     "detector": "finetune.training.detector_cli:train",
     "ship-detector": "finetune.training.detector_cli:ship",
     "describer": "finetune.training.describer:main",
+    "ship-describer": "finetune.training.describer_cli:ship",
 }
 SHIPPED: Final = ("finetune.training.detector_cli", "finetune.training.describer_cli")
 """Modules with `make(argv)`, which trains and ships, and `check(seed)`, which returns the figures of one model."""

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,7 +90,8 @@ class Recipe:
     def read(cls, path: Path) -> "Recipe":
         stored = json.loads(path.read_text(encoding="utf-8"))
         stages = {name: Stage(**stored[name]) for name in STAGES}
-        return cls(**{**stored, **stages, "context": tuple(stored["context"])})
+        known = {field.name: stored[field.name] for field in fields(cls) if field.name in stored}
+        return cls(**{**known, **stages, "context": tuple(stored["context"])})
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,123 @@
+"""Measure a served describer on boards of a fresh seed that no training has seen, through the node's own code.
+
+Counts only what the model wrote: the class, and the facts its appearance states. Each fact is set against the
+baseline of always saying what is most frequent for the true class. Knows describers only by their protocol.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from finetune.boards import CLASSES, FACTS, STYLES, generate_board
+from finetune.training.describer_crops import Noise, noisy_box, windows_of
+from finetune.training.describer_texts import read_facts
+from scheduling.serving.answers import NO_DEFECT
+from scheduling.serving.contracts import AnswerEvent, Describer, RegionRequest, Rgb
+from scheduling.serving.crops import CONTEXT_RATIO, JPEG_QUALITY, cut_crop
+
+BATCH: Final = 16
+DETECTOR_LIKE: Final = 0.05
+"""Box noise of the check: about how far a good detector's boxes are from the true ones."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A crop as the node gets it, and what is in it."""
+
+    crop: Rgb
+    defect_class: str
+    facts: dict[str, str]
+
+
+def check_describer(
+    describer: Describer, *, seed: int, boards: int = 90, box_noise: float = DETECTOR_LIKE
+) -> dict[str, Any]:
+    """Class and fact accuracy, their baselines, JSON validity and calibration over crops of fresh boards."""
+    cases = list(make_cases(seed, boards, box_noise))
+    return score(cases, list(answers_to(describer, [case.crop for case in cases])))
+
+
+def make_cases(seed: int, boards: int, box_noise: float) -> Iterator[Case]:
+    """Crops of each defect and of good places, boxes off by `box_noise`, through the service's JPEG."""
+    rng = np.random.default_rng((seed, 7))
+    noise = Noise(box=box_noise)
+    for number in range(boards):
+        board = generate_board(seed + number, style=STYLES[number % len(STYLES)])
+        for window in windows_of(board, rng):
+            pixels = cv2.imdecode(np.frombuffer(window.jpeg, np.uint8), cv2.IMREAD_COLOR)
+            picture = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+            crop = cut_crop(picture, noisy_box(window.box_xyxy, noise.box, rng), CONTEXT_RATIO)
+            sent = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+            yield Case(np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR), np.uint8), window.defect_class, window.facts)
+
+
+def answers_to(describer: Describer, crops: Sequence[Rgb]) -> Iterator[AnswerEvent]:
+    """The answers in the order of the crops."""
+    for start in range(0, len(crops), BATCH):
+        group = crops[start : start + BATCH]
+        regions = [RegionRequest(str(n), (0.0, 0.0, 32.0, 32.0), "", 0.0) for n in range(len(group))]
+        events = describer.describe(
+            group, regions, class_names=CLASSES, frame_size_wh=(640, 640), is_cancelled=lambda: False
+        )
+        answers = {event.region_id: event for event in events if isinstance(event, AnswerEvent)}
+        yield from (answers[region.region_id] for region in regions)
+
+
+def score(cases: Sequence[Case], answers: Sequence[AnswerEvent]) -> dict[str, Any]:
+    """The figures, as shares in 0..1."""
+    named = [str(event.answer.get("defect_class", "")) for event in answers]
+    right = [name == case.defect_class for name, case in zip(named, cases, strict=True)]
+    faulty = [row for row, case in enumerate(cases) if case.defect_class != NO_DEFECT]
+    good = [row for row, case in enumerate(cases) if case.defect_class == NO_DEFECT]
+    stated = [read_facts(str(answers[row].answer.get("appearance", ""))) for row in faulty]
+    true_facts = [cases[row].facts for row in faulty]
+    return {
+        "describer_crops": len(cases),
+        "describer_class_accuracy": _share(right[row] for row in faulty),
+        "good_crop_accuracy": _share(right[row] for row in good),
+        "class_accuracy_by_class": {
+            name: _share(right[row] for row in faulty if cases[row].defect_class == name) for name in CLASSES
+        },
+        "fact_accuracy": {
+            name: _share(said.get(name) == true[name] for said, true in zip(stated, true_facts, strict=True))
+            for name in FACTS
+        },
+        "fact_baseline": baseline([(cases[row].defect_class, cases[row].facts) for row in faulty]),
+        "json_valid": _share(event.valid for event in answers),
+        "calibration_error": calibration_error(
+            [float(event.answer.get("confidence", 0.0)) for event in answers], right
+        ),
+        "tokens_per_answer": round(sum(event.tokens for event in answers) / len(answers), 1),
+    }
+
+
+def baseline(rows: Sequence[tuple[str, dict[str, str]]]) -> dict[str, float]:
+    """How often the most frequent value of each fact given the class is right, counted on these very rows."""
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for defect_class, facts in rows:
+        for name, value in facts.items():
+            counts[name, defect_class][value] += 1
+    return {
+        name: round(sum(max(c.values()) for (fact, _), c in counts.items() if fact == name) / len(rows), 4)
+        for name in FACTS
+    }
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+    """Expected calibration error over equal bins of confidence."""
+    total = 0.0
+    for number in range(bins):
+        rows = [row for row, value in enumerate(confidences) if min(int(value * bins), bins - 1) == number]
+        if rows:
+            gap = sum(confidences[row] for row in rows) - sum(right[row] for row in rows)
+            total += abs(gap)
+    return round(total / len(right), 4)
+
+
+def _share(values: Any) -> float:
+    found = list(values)
+    return round(sum(found) / len(found), 4) if found else 0.0
