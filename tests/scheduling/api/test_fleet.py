@@ -1,0 +1,123 @@
+"""The fleet over REST and by websocket: what the nodes are, what was decided, and taking one out."""
+
+import json
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connections
+from django.test import Client
+from rest_framework.test import APIClient
+
+from aivd_web.kernel import socket as kernel_socket
+from aivd_web.kernel.publish import publish
+from scheduling.models import Node
+from scheduling.runtime import FLEET_GROUP
+from scheduling.services import fleet
+from tests.cast import add_dispatch, add_node, frame_row
+from tests.websocket import WebsocketCommunicator
+
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("redis_server")]
+PATIENCE_S = 20
+
+
+def as_person(user):
+    client = APIClient()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.django_db
+def test_alice_takes_a_node_out_and_puts_it_back(cast):
+    add_node("node-edge-1")
+    client = as_person(cast.alice)
+    answer = client.post("/api/v1/nodes/node-edge-1/drain")
+    assert (answer.status_code, answer.json()["draining"]) == (200, True)
+    assert Node.objects.get().draining
+    assert client.post("/api/v1/nodes/node-edge-1/undrain").json()["draining"] is False
+    missing = client.post("/api/v1/nodes/nowhere/drain")
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.django_db
+def test_the_last_decisions_come_newest_first_with_their_reasons(cast):
+    frame = frame_row(cast.station)
+    add_dispatch(frame)
+    add_dispatch(frame, attempt=2)
+    client = as_person(cast.vera)
+    rows = client.get("/api/v1/dispatches").json()
+    assert [row["attempt"] for row in rows] == [2, 1]
+    assert rows[0]["reason"] == "Predicted to be done first."
+    assert len(client.get("/api/v1/dispatches", {"limit": 1}).json()) == 1
+    assert client.get("/api/v1/dispatches", {"limit": 0}).status_code == 400
+
+
+@pytest.mark.django_db
+def test_every_node_is_listed_with_what_the_schema_promises(cast):
+    add_node("node-edge-1")
+    (node,) = as_person(cast.vera).get("/api/v1/nodes").json()
+    assert (node["name"], node["kind"], node["draining"]) == ("node-edge-1", "edge", False)
+    assert set(node) == {
+        "name", "kind", "health", "health_detail", "draining", "capacity", "last_ready_at", "models", "load",
+        "link", "breaker",
+    }  # fmt: skip
+
+
+async def in_thread(function, *args, **kwargs):
+    def work():
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(work, thread_sensitive=False)()
+
+
+def cookie_of(user):
+    client = Client()
+    client.force_login(user)
+    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
+
+
+async def open_socket(user):
+    from aivd_web.asgi import application
+
+    headers = [
+        (b"host", b"testserver"),
+        (b"origin", b"http://testserver"),
+        (b"cookie", await in_thread(cookie_of, user)),
+    ]
+    socket = WebsocketCommunicator(application, "/ws/v1/fleet", headers=headers, subprotocols=[])
+    assert (await socket.connect(PATIENCE_S))[0]
+    return socket
+
+
+async def until(socket, type_):
+    while True:
+        message = await socket.receive_output(PATIENCE_S)
+        assert message["type"] == "websocket.send", message
+        said = json.loads(message["text"])
+        if said["type"] == type_:
+            return said
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_fleets_socket_tells_nodes_changes_and_decisions(cast, monkeypatch):
+    monkeypatch.setattr(kernel_socket, "BEAT_S", 0.2)
+    node = await in_thread(add_node, "node-edge-1")
+    socket = await open_socket(cast.vera)
+    assert (await until(socket, "node"))["draining"] is False
+    await in_thread(fleet.set_draining, node=node, draining=True, by="alice")
+    assert (await until(socket, "node"))["draining"] is True
+    await in_thread(
+        publish, FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "dispatch", "id": 7, "node": "node-edge-1"}}
+    )
+    assert (await until(socket, "dispatch"))["id"] == 7
+    await socket.disconnect(5)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_has_no_role_anywhere_hears_nothing_of_the_fleet(cast):
+    socket = await open_socket(cast.norah)
+    assert (await socket.receive_output(PATIENCE_S))["code"] == 4404
+    await socket.disconnect(5)

@@ -1,0 +1,115 @@
+"""Every address of the API against every kind of caller. An address without a row here fails the suite."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.test import APIClient
+
+from tests.cast import Cast, add_frame, add_node, token_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.django_db]
+
+CALLERS = ("ada", "alice", "bob", "vera", "charlie", "norah", "reading token", "sending token", "nobody")
+
+# What each caller gets, in the order of CALLERS. Alice is engineer, Bob inspector, Vera viewer of the line;
+# Charlie is admin of another one. 4xx other than 401, 403 and 404 means: let in, but there was nothing to do.
+SEES = (200, 200, 200, 200, 404, 404, 200, 404, 401)
+LISTS = (200, 200, 200, 200, 200, 200, 200, 200, 401)  # lists are empty, not forbidden; see the tests of each
+FLEET = (200, 200, 200, 200, 200, 404, 200, 404, 401)
+MANAGES = (200, 200, 403, 403, 200, 404, 403, 404, 401)
+MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
+    ("get", "me"): LISTS,
+    ("get", "sites"): LISTS,
+    ("get", "lines"): LISTS,
+    ("get", "stations"): LISTS,
+    ("get", "defect-classes"): LISTS,
+    ("get", "frames"): LISTS,
+    ("get", "lines/<int:line_id>/policy"): SEES,
+    ("get", "stations/<int:station_id>"): SEES,
+    ("patch", "stations/<int:station_id>"): (200, 200, 403, 403, 404, 404, 403, 404, 401),
+    ("get", "stations/<int:station_id>/template"): (404, 404, 404, 404, 404, 404, 404, 404, 401),
+    ("post", "stations/<int:station_id>/frames"): (415, 415, 415, 403, 404, 404, 403, 415, 401),
+    ("get", "stations/<int:station_id>/demo"): SEES,
+    ("post", "stations/<int:station_id>/demo"): (400, 400, 400, 403, 404, 404, 403, 404, 401),
+    ("get", "frames/<uuid:frame_id>"): SEES,
+    ("get", "frames/<uuid:frame_id>/picture"): SEES,
+    ("get", "frames/<uuid:frame_id>/thumbnail"): SEES,
+    ("get", "frames/<uuid:frame_id>/dispatches"): SEES,
+    ("post", "frames/<uuid:frame_id>/reviews"): (400, 400, 400, 403, 404, 404, 403, 404, 401),
+    ("post", "frames/<uuid:frame_id>/retry"): (409, 409, 409, 403, 404, 404, 403, 404, 401),
+    ("get", "nodes"): FLEET,
+    ("get", "dispatches"): FLEET,
+    ("post", "nodes/<slug:name>/drain"): MANAGES,
+    ("post", "nodes/<slug:name>/undrain"): MANAGES,
+}
+
+
+def routes(patterns: list[Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for entry in patterns:
+        if isinstance(entry, URLResolver):
+            found += routes(entry.url_patterns, prefix + str(entry.pattern))
+        elif isinstance(entry, URLPattern):
+            found.append((prefix + str(entry.pattern), entry.callback))
+    return found
+
+
+def api_operations() -> set[tuple[str, str]]:
+    operations = set()
+    for route, view in routes(get_resolver().url_patterns):
+        if route.startswith("api/v1/"):
+            methods = {"get", "post", "put", "patch", "delete"} & set(dir(view.cls))
+            operations |= {(method, route.removeprefix("api/v1/")) for method in methods}
+    return operations
+
+
+def test_every_operation_has_its_row():
+    assert api_operations() == set(MATRIX)
+
+
+@pytest.fixture
+def call(cast: Cast) -> Callable[[str, str, str], int]:
+    frame = add_frame(cast.station)
+    add_node("node-edge-1")
+    values = {
+        "<int:line_id>": cast.line.pk,
+        "<int:station_id>": cast.station.pk,
+        "<uuid:frame_id>": frame.pk,
+        "<slug:name>": "node-edge-1",
+    }
+
+    def client_of(caller: str) -> APIClient:
+        if caller.endswith("token"):
+            scope = {"reading token": "read", "sending token": "ingest"}[caller]
+            return APIClient(HTTP_AUTHORIZATION=f"Bearer {token_for(cast.line, scope)}")
+        client = APIClient()
+        if caller != "nobody":
+            client.force_login(getattr(cast, caller))
+        return client
+
+    def request(method: str, route: str, caller: str) -> int:
+        path = route
+        for name, value in values.items():
+            path = path.replace(name, str(value))
+        return int(getattr(client_of(caller), method)(f"/api/v1/{path}", {}, format=_format(method)).status_code)
+
+    return request
+
+
+def _format(method: str) -> str | None:
+    return None if method == "get" else "json"
+
+
+@pytest.mark.parametrize(("method", "route"), sorted(MATRIX), ids=lambda value: value)
+def test_each_caller_gets_what_the_matrix_says(call: Callable, method: str, route: str) -> None:
+    answers = {caller: call(method, route, caller) for caller in CALLERS}
+    assert answers == dict(zip(CALLERS, MATRIX[method, route], strict=True))
+
+
+def test_every_other_address_is_known() -> None:
+    """Outside the API: health for anybody, the rest behind a sign-in. A new address is decided about here."""
+    outside = {route for route, _ in routes(get_resolver().url_patterns) if not route.startswith(("api/v1/", "admin/"))}
+    known = {"api/schema/", "api/docs/", "health"}
+    assert known <= outside
