@@ -7,6 +7,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from scheduling.serving.contracts import (
@@ -29,9 +30,9 @@ WORDS = ("A ", "notch ", "at ", "the ", "left ", "edge ", "of ", "the ", "trace.
 class ConstantDetector:
     """Three regions in every frame, at a quarter, a half and three quarters of its size.
 
-    `service_ms` is slept for each frame of a batch. The width of a frame can ask for trouble: at `FAILS` pixels
-    the detector fails, at `REFUSED` it takes the frame for bad, and at the widths of `WRONG` its answer breaks
-    the contract in the way that is named there.
+    `service_ms` is slept for each frame of a batch, and while a file `gate` exists no batch ends. The width of a
+    frame can ask for trouble: at `FAILS` pixels the detector fails, at `REFUSED` it takes the frame for bad, and
+    at the widths of `WRONG` its answer breaks the contract in the way that is named there.
     """
 
     name = "constant-detector"
@@ -40,7 +41,8 @@ class ConstantDetector:
     runtime = "python"
     class_names: tuple[str, ...] = CLASS_NAMES
 
-    def __init__(self, service_ms: str = "0", scores: str = "") -> None:
+    def __init__(self, service_ms: str = "0", scores: str = "", gate: str = "") -> None:
+        self._gate = Path(gate) if gate else None
         self._service_s = float(service_ms) / 1000
         self._scores = tuple(float(score) for score in scores.split(",")) if scores else SCORES
 
@@ -57,6 +59,8 @@ class ConstantDetector:
         if REFUSED in widths:
             raise BadFrame(f"A frame of {REFUSED} pixels is not taken.")
         time.sleep(self._service_s * len(images))
+        while self._gate is not None and self._gate.exists():
+            time.sleep(0.02)
         return [self._regions(image, min_score) for image in images]
 
     def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
