@@ -45,8 +45,7 @@ class Stack:
         stores = tuple(child.name for child in (*truth, *hints))
         steps = [
             self._manage("static", "collectstatic", "--noinput", "--verbosity=0", settle=self._note_static),
-            self._manage("migrate", "migrate", "--noinput", needs=stores),
-            self._manage("prepare", "prepare", needs=("migrate",), announce=True),
+            self._manage("prepare", "prepare", "--migrate", needs=stores, announce=True),
         ]
         if self._static_is_current():
             del steps[0]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
 from aivd_web import bootstrap
@@ -17,7 +18,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--nodes", default=os.environ.get("AIVD_NODES", ""))
 
-    def handle(self, *, nodes: str, **_: Any) -> None:
+        parser.add_argument("--migrate", action="store_true", help="bring the tables up to date first")
+
+    def handle(self, *, nodes: str, migrate: bool, **_: Any) -> None:
+        if migrate:
+            call_command("migrate", interactive=False, verbosity=0)
         password_file = Path(layout.current().var) / "admin.txt"
         password = bootstrap.ensure_admin(password_file=password_file)
         ensure_first_site()
