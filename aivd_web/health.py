@@ -25,17 +25,17 @@ def health(request: HttpRequest) -> JsonResponse:
     """200 while frames can be taken in, with `degraded` where something is away; else 503 and `down`."""
     database = _in_time(_database)
     if database is None:
-        nodes: list[dict[str, Any]] = []
-        parts = {"database": "down", "redis": _redis(), "workers": "unknown", "nodes": nodes}
+        parts: dict[str, Any] = {
+            "database": "down",
+            "redis": _redis(),
+            "workers": "unknown",
+            "nodes": [],
+        }
         return JsonResponse({"status": "down", "parts": parts}, status=503, headers={"Retry-After": "2"})
     views = fleet.worker_views()
-    parts = {
-        "database": "ok",
-        "redis": _redis(),
-        "workers": "ok" if views else "down",
-        "nodes": [_short(row) for row in database["nodes"]],
-    }
-    ready = any(row["status"] == "ready" for row in parts["nodes"])
+    nodes = [_short(row) for row in database["nodes"]]
+    parts = {"database": "ok", "redis": _redis(), "workers": "ok" if views else "down", "nodes": nodes}
+    ready = any(row["status"] == "ready" for row in nodes)
     well = parts["redis"] == "ok" and views and ready
     body: dict[str, Any] = {"status": "ok" if well else "degraded", "parts": parts}
     if request.user.is_authenticated:

@@ -147,6 +147,7 @@ class StreamSocket(LiveSocket):
             raise Refused(BAD_MESSAGE) from None
 
     async def _take_in(self, data: bytes, said: Announced) -> dict[str, Any]:
+        assert self.station is not None  # `allowed` found it before anything is heard
         try:
             frame_id = await on_executor(
                 INGEST,

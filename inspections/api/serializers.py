@@ -1,4 +1,4 @@
-"""The JSON of the inspections API, as CONTRIBUTING's clients and the front end read it. Reads rows, writes none."""
+"""The JSON of the inspections API, as clients and the front end read it. Reads rows, writes none."""
 
 from typing import Any
 

@@ -25,7 +25,8 @@ class BadKey(IngestError):
 class Source(Protocol):
     """One thing that was sent: its name, and a way to its bytes that may raise IngestError."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def opened(self) -> AbstractContextManager[BinaryIO]: ...
 
