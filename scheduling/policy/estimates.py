@@ -12,6 +12,7 @@ from typing import Any
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
 PRIOR_SERVICE_S = 0.05
 PRIOR_RATE = 5e6  # bytes a second: wrong for every link, and corrected by the first answers
+PRIOR_UPLOADS = 5  # uploads that the prior rate counts for
 MIN_UPLOAD_S = 1e-4
 MIN_RATE = 100.0
 
@@ -84,9 +85,10 @@ class ServiceTimes:
 class LinkEstimate:
     """Round trip and upload rate of the way to one Node.
 
-    `pace` is seconds a byte, an EWMA in which every upload counts by its size: a radio link holds its rate for about a
-    second, so the newest upload says most. With age it drifts back to `typical` (bytes a second, what this link
-    usually gives), because an old reading says little: without the drift a Node is never tried again after an outage.
+    `pace` is seconds a byte, a geometric EWMA in which every upload counts by its size: a radio link holds
+    its rate for about a second, so the newest upload says most. With age it drifts back to `typical` (bytes
+    a second, what this link usually gives), because an old reading says little: without the drift a Node is
+    never tried again after an outage.
     """
 
     rtt_s: float = 0.002
@@ -94,7 +96,7 @@ class LinkEstimate:
     typical: float = PRIOR_RATE
     pace: float | None = None
     at: float = 0.0
-    half_bytes: float = 60_000.0
+    half_bytes: float = 25_000.0
     drift_s: float = 3.0
     uploads: int = 0
 
@@ -111,16 +113,17 @@ class LinkEstimate:
 
     def observe_upload(self, at: float, size: float, seconds: float) -> None:
         sample = max(MIN_RATE, size / max(seconds, MIN_UPLOAD_S))
-        gain = max(0.02, 1.0 / (self.uploads + 1))
+        gain = max(0.02, 1.0 / (self.uploads + PRIOR_UPLOADS))
         self.typical = max(MIN_RATE, self.typical ** (1 - gain) * sample**gain)
         self.uploads += 1
         keep = 0.5 ** (size / self.half_bytes)
-        self.pace = 1.0 / sample if self.pace is None else keep * self.pace + (1 - keep) / sample
+        self.pace = (self.pace or 1.0 / sample) ** keep * (1.0 / sample) ** (1 - keep)
         self.at = max(at, self.at)
 
     def observe_round_trip(self, seconds: float) -> None:
         floor = self.rtt_floor_s
-        self.rtt_floor_s = seconds if floor is None else min(seconds, floor + 0.02 * max(0.0, seconds - floor))
+        drifted = seconds if floor is None else floor + 0.02 * max(0.0, seconds - floor)
+        self.rtt_floor_s = min(seconds, drifted)
         near_floor = min(seconds, 2.0 * self.rtt_floor_s + 0.001)
         self.rtt_s = near_floor if floor is None else self.rtt_s + 0.2 * (near_floor - self.rtt_s)
 

@@ -28,6 +28,7 @@ class PctLb:
     late_binding: bool = True
     admission: bool = True
     patience: bool = True
+    canaries: bool = True
     uplink_ahead_s: float = 0.03
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
@@ -52,6 +53,9 @@ class PctLb:
         """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
         if item.edge_sure:
             return self._refuse("skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time")
+        canary = outlook.worth_a_try(item, item.bytes, slack) if self.canaries else None
+        if canary is not None:
+            return self._try(item, canary, outlook)
         smallest = min((q.bytes_factor for q in item.qualities), default=1.0) * item.bytes
         hopeless = not self.patience or outlook.floor_s(item, smallest) > slack
         if not hopeless:
@@ -75,6 +79,16 @@ class PctLb:
         lane.credit -= 1
         action: Action = "send" if quality is FULL_QUALITY else "degrade"
         return Placed(item.id, action, node=lane.name, predicted_ms=1000 * took, quality=quality, explain=explain)
+
+    def _try(self, item: Item, lane: Lane, outlook: Outlook) -> Placed:
+        """Send an item that fits nowhere to a Node that may have recovered: it costs little, and tells."""
+        took = lane.answer_s(item.bytes, outlook.unit_s(item.model, lane) * item.units)
+        explain = partial(
+            _explain, outlook, item, item.bytes, len(outlook.takes), lane.name, FULL_QUALITY, "tries again "
+        )
+        outlook.take(item, item.bytes, lane)
+        lane.credit, lane.untried = lane.credit - 1, False
+        return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
 
     def _late(self, item: Item, lane: Lane | None, took: float, outlook: Outlook) -> Placed:
         """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live

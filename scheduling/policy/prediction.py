@@ -20,6 +20,8 @@ from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Alternative, Breakdown, Item
 
+UNTRIED_S = 0.5  # an idle Node that was not heard of for so long may have recovered
+
 
 @dataclass(frozen=True, slots=True)
 class Weights:
@@ -39,8 +41,24 @@ class Lane:
     """One Node as seen at one moment, with the items virtually placed on it since."""
 
     __slots__ = (
-        "bias_s", "busy", "credit", "half_rtt_s", "inverse_rate", "last_sent_at", "margin_s", "name", "node",
-        "now", "rank_s", "slot_count", "slots", "slowness", "start", "uplink", "usual_rate",
+        "bias_s",
+        "busy",
+        "credit",
+        "half_rtt_s",
+        "inverse_rate",
+        "last_sent_at",
+        "margin_s",
+        "name",
+        "node",
+        "now",
+        "rank_s",
+        "slot_count",
+        "slots",
+        "slowness",
+        "start",
+        "untried",
+        "uplink",
+        "usual_rate",
     )  # fmt: skip
 
     def __init__(self, node: NodeState, now: float, weights: Weights) -> None:
@@ -58,6 +76,7 @@ class Lane:
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.busy, self.slot_count = len(node.ledger), len(self.slots)
+        self.untried = self.busy == 0 and now - max(node.link.at, node.last_answer_at) > UNTRIED_S
         last = next(reversed(node.ledger.values()), None)
         self.last_sent_at = -math.inf if last is None else last.at
 
@@ -146,6 +165,14 @@ class Outlook:
             if took + lane.rank_s < least:
                 found, least, answer = lane, took + lane.rank_s, took
         return found, answer
+
+    def worth_a_try(self, item: Item, size: float, slack_s: float) -> Lane | None:
+        """An idle Node of which the last news is old, and which would make it were it as good as it usually is."""
+        for _, name, lane, unit_s in self.serving(item.model).order:
+            allowed = (item.allowed is None or name in item.allowed) and name not in item.excluded
+            if lane.untried and allowed and lane.credit > 0 and lane.floor_s(size, unit_s * item.units) <= slack_s:
+                return lane
+        return None
 
     def within(self, item: Item, size: float, slack_s: float) -> dict[str, Lane]:
         """The lanes that answer in `slack_s` seconds, by Node name."""

@@ -1,0 +1,82 @@
+"""Figures of a benchmark: shares, paired intervals, and the last line that machines read."""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, OURS
+
+RESAMPLES = 1000
+Rows = list[dict[str, Any]]
+
+
+def by_scenario(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Rows]]:
+    table: dict[str, dict[str, Rows]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        table[row["scenario"]][row["policy"]].append(row)
+    return table
+
+
+def share(rows: Rows) -> float:
+    return sum(row["on_time"] for row in rows) / max(1, sum(row["arrived"] for row in rows))
+
+
+def difference(ours: Rows, other: Rows) -> tuple[float, float]:
+    """95 % interval of our share minus the other's: bootstrap over the 5 s blocks that both answered."""
+    theirs = {row["seed"]: row["blocks"] for row in other}
+    pairs = [
+        (mine[0], mine[1] - block[1])
+        for row in ours
+        if row["seed"] in theirs
+        for mine, block in zip(row["blocks"], theirs[row["seed"]], strict=True)
+    ]
+    rng, found = random.Random("interval"), []
+    for _ in range(RESAMPLES):
+        drawn = rng.choices(pairs, k=len(pairs))
+        found.append(sum(d for _, d in drawn) / max(1, sum(n for n, _ in drawn)))
+    found.sort()
+    return found[int(0.025 * RESAMPLES)], found[int(0.975 * RESAMPLES)]
+
+
+def best(policies: dict[str, Rows], *, admission: bool) -> tuple[str, float]:
+    shares = {
+        name: share(rows)
+        for name, rows in policies.items()
+        if name not in (OURS, CLAIRVOYANT) and not name.startswith(ABLATED) and name.endswith(ADMISSION) == admission
+    }
+    name = max(shares, key=lambda n: shares[n])
+    return name, shares[name]
+
+
+def scenario_summary(policies: dict[str, Rows]) -> dict[str, Any]:
+    plain, admitted = best(policies, admission=False), best(policies, admission=True)
+    return {
+        "ours": round(share(policies[OURS]), 5),
+        "clairvoyant": round(share(policies[CLAIRVOYANT]), 5),
+        "best_baseline": [plain[0], round(plain[1], 5)],
+        "best_baseline_with_admission": [admitted[0].removesuffix(ADMISSION), round(admitted[1], 5)],
+    }
+
+
+def pipeline_summary(policies: dict[str, Rows]) -> dict[str, dict[str, float]]:
+    fields = {"on_time": 4, "p95_ms": 1, "bytes": 0, "cloud_s": 4}
+    return {
+        name: {f: round(sum(row[f] for row in rows) / len(rows), digits) for f, digits in fields.items()}
+        for name, rows in policies.items()
+    }
+
+
+def last_line(
+    one_stage: dict[str, dict[str, Rows]],
+    two_stage: dict[str, dict[str, Rows]],
+    held: dict[str, float],
+    decisions: tuple[float, float],
+) -> dict[str, Any]:
+    return {
+        "scenarios": {name: scenario_summary(policies) for name, policies in one_stage.items()},
+        "pipeline": {name: pipeline_summary(policies) for name, policies in two_stage.items()},
+        "capacity_share": held[OURS],
+        "decision_ms_p50": round(decisions[0], 3),
+        "decision_ms_p99": round(decisions[1], 3),
+    }

@@ -1,0 +1,217 @@
+"""Which policies run on which scenarios. One JSON line for each run: a stopped benchmark goes on where it was."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.schedule import pipeline
+from benchmarks.schedule.scenarios import (
+    Scenario,
+    Workload,
+    at_capacity,
+    build_workload,
+    build_world,
+    one_stage,
+    settings,
+)
+from benchmarks.schedule.simulator import Clairvoyant, Result, simulate
+from benchmarks.schedule.world import World
+from scheduling.policy import POLICIES, FleetState, Item, NodeState, Policy, get_policy
+from scheduling.policy.admission import SameAdmission
+from scheduling.policy.baselines.base import Baseline
+from scheduling.policy.pct_lb import PctLb
+from scheduling.policy.prediction import Weights
+
+OURS = "pct-lb"
+CLAIRVOYANT = "clairvoyant"
+ADMISSION = "+admission"
+ABLATED = "pct-lb without "
+ABLATION: dict[str, Callable[[], PctLb]] = {
+    "admission": lambda: PctLb(admission=False),
+    "late binding": lambda: PctLb(late_binding=False),
+    "patience": lambda: PctLb(patience=False),
+    "serial uplink": lambda: PctLb(weights=Weights(serial_uplink=False)),
+    "stall and silence": lambda: PctLb(weights=Weights(slowness=False)),
+    "wait": lambda: PctLb(weights=Weights(wait=False)),
+    "doubt (kappa 0)": lambda: PctLb(weights=Weights(kappa=0.0)),
+}
+ABLATED_ON = ("network@0.6", "slowdowns@0.6", "crash@0.6")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is run. `seconds` of simulated time for each scenario and seed."""
+
+    name: str
+    seeds: int
+    seconds: int
+    capacity_seconds: int
+
+
+QUICK = Size("quick", 3, 15, 15)
+FULL = Size("full", 5, 120, 60)
+
+
+class Log:
+    """Results kept as JSON lines; a run whose key is there is not run again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path.is_file() else []
+        self.rows: dict[str, dict[str, Any]] = {(row := json.loads(line))["key"]: row for line in lines if line}
+
+    def run(self, key: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if key not in self.rows:
+            started = time.process_time()
+            row = {"key": key, **measure(), "cpu_s": round(time.process_time() - started, 2)}
+            self.rows[key] = row
+            with self.path.open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+        return self.rows[key]
+
+
+def everyone() -> list[str]:
+    rules = [name for name in POLICIES if name != OURS]
+    return [CLAIRVOYANT, OURS, *rules, *(name + ADMISSION for name in rules)]
+
+
+def make(name: str, seed: int, world: World, work: Workload) -> Policy:
+    """The policy of that name as the benchmark knows it, with chances of its own."""
+    if name == CLAIRVOYANT:
+        return Clairvoyant(world, work)  # type: ignore[return-value]
+    if name.startswith(ABLATED):
+        return ABLATION[name.removeprefix(ABLATED)]()
+    policy = get_policy(name.removesuffix(ADMISSION), random.Random(f"policy {seed}"))
+    if isinstance(policy, Baseline):
+        policy.explained = False
+        return SameAdmission(policy) if name.endswith(ADMISSION) else policy
+    return policy
+
+
+def run_one_stage(size: Size, log: Log, say: Callable[[str], None]) -> None:
+    """Seed by seed, so that a stopped benchmark has whole seeds."""
+    for seed in range(size.seeds):
+        for scenario in one_stage():
+            names = everyone()
+            if scenario.name.startswith(ABLATED_ON):
+                names += [ABLATED + term for term in ABLATION]
+            _run_names(scenario, seed, size.seconds, names, log)
+            say(f"seed {seed + 1} of {size.seeds}: {scenario.name}")
+
+
+def _run_names(scenario: Scenario, seed: int, seconds: int, names: list[str], log: Log) -> None:
+    work: Workload | None = None
+    for name in names:
+        key = f"{scenario.name}|{seed}|{seconds}|{name}"
+        if key in log.rows:
+            continue
+        work = work or build_workload(scenario, build_world(scenario, seed, seconds), seed, seconds)
+        log.run(key, lambda name=name, work=work: _measure(scenario, seed, seconds, name, work))  # type: ignore[misc]
+
+
+def _measure(scenario: Scenario, seed: int, seconds: int, name: str, work: Workload) -> dict[str, Any]:
+    world = build_world(scenario, seed, seconds)
+    result = simulate(make(name, seed, world, work), work, world)
+    return {"scenario": scenario.name, "seed": seed, "policy": name, **summary(result), "capacity": work.capacity}
+
+
+def summary(result: Result) -> dict[str, Any]:
+    latencies, errors = sorted(result.latencies_ms) or [0.0], sorted(result.errors)
+    quantiles = [round(latencies[int(q / 100 * (len(latencies) - 1))], 1) for q in range(101)]
+    return {
+        "arrived": result.arrived,
+        "on_time": result.on_time,
+        "degraded": result.degraded,
+        "refused": result.refused,
+        "failed": result.failed,
+        "bytes": round(result.bytes),
+        "busy_s": round(result.busy_s, 3),
+        "blocks": [result.blocks[b] for b in sorted(result.blocks)],
+        "quantiles_ms": quantiles,
+        "error_median": errors[len(errors) // 2] if errors else None,
+    }
+
+
+def run_pipeline(size: Size, log: Log, say: Callable[[str], None]) -> None:
+    rules = [name for name in POLICIES if name not in (OURS, "edge-only", "cloud-only")]
+    for seed in range(size.seeds):
+        for scenario in pipeline.scenarios():
+            for name in [OURS, "edge-only", "cloud-only", *rules, *(rule + ADMISSION for rule in rules)]:
+                key = f"{scenario.name}|{seed}|{size.seconds}|{name}"
+                log.run(key, lambda n=name, sc=scenario, s=seed: _measure_pipeline(sc, s, size.seconds, n))  # type: ignore[misc]
+            say(f"seed {seed + 1} of {size.seeds}: {scenario.name}")
+
+
+def _measure_pipeline(scenario: Scenario, seed: int, seconds: int, name: str) -> dict[str, Any]:
+    world, work, frames = pipeline.build(scenario, seed, seconds)
+    style = name if name in pipeline.STYLES else "both"
+    result = pipeline.Pipeline(make(name, seed, world, work), work, world, frames, style).outcome()
+    return {"scenario": scenario.name, "seed": seed, "policy": name, **asdict(result)}
+
+
+def run_capacity(size: Size, log: Log, say: Callable[[str], None]) -> dict[str, float]:
+    """The largest load, as a share of the capacity bound, at which 99 of 100 arrivals are answered within the SLO.
+
+    A refused request counts as late, so nobody holds a rate by refusing. Every rule is asked at the load that ours
+    holds; a rule that fails there is searched below it.
+    """
+    names = [OURS, *(n for n in POLICIES if n not in (OURS, "edge-only", "cloud-only", "random", "round-robin"))]
+    held = {}
+    for name in names:
+        held[name] = _largest_held(name, settings()["capacity"]["loads"], size, log)
+        say(f"capacity: {name} holds {held[name]:.2f}")
+    return held
+
+
+def _largest_held(name: str, loads: list[float], size: Size, log: Log) -> float:
+    low, high = -1, len(loads)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _holds(name, loads[middle], size, log) else (low, middle)
+    return loads[low] if low >= 0 else 0.0
+
+
+def _holds(name: str, load: float, size: Size, log: Log) -> bool:
+    _run_names(at_capacity(load), 0, size.capacity_seconds, [name], log)
+    row = log.rows[f"capacity@{load}|0|{size.capacity_seconds}|{name}"]
+    return bool(row["on_time"] >= 0.99 * row["arrived"])
+
+
+def decision_times(rounds: int = 400) -> tuple[float, float]:
+    """p50 and p99 of placing 48 items over 50 Nodes with work on each, in milliseconds of processor time."""
+    rng = random.Random("decisions")
+    state = FleetState.of(NodeState(f"node-{i}", capacity=1 + i % 4) for i in range(50))
+    for node in state.nodes.values():
+        node.service.prior_s["edge_detector"] = rng.uniform(0.01, 0.1)
+        for k in range(node.capacity):
+            node.sent(f"{node.name}.{k}", 9.99, 60_000, "edge_detector")
+    items = [
+        Item(str(i), "edge_detector", rng.randint(20_000, 90_000), 10.3 + rng.random() / 10, 10.0) for i in range(48)
+    ]
+    policy, times = PctLb(), []
+    for number in range(rounds):
+        now = 10.0 + number * 1e-6
+        started = time.thread_time()
+        policy.place(items, state, now)
+        times.append(1000 * (time.thread_time() - started))
+    times.sort()
+    return times[len(times) // 2], times[int(0.99 * len(times))]
+
+
+def rows_of(log: Log, prefix: str) -> Iterator[dict[str, Any]]:
+    return (row for row in log.rows.values() if row["scenario"].startswith(prefix))
+
+
+def only(policies: list[str], scenario: Scenario, seed: int, seconds: int) -> dict[str, float]:
+    """On-time share of a few policies on one scenario; for tests and for trying a new policy."""
+    scenario = replace(scenario)
+    work = build_workload(scenario, build_world(scenario, seed, seconds), seed, seconds)
+    shares = {}
+    for name in policies:
+        world = build_world(scenario, seed, seconds)
+        shares[name] = simulate(make(name, seed, world, work), work, world).share
+    return shares
