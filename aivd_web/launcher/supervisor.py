@@ -25,6 +25,8 @@ STEADY_AFTER_S = 20.0
 """A child that ran this long has recovered: its next crash is met with the first backoff again."""
 ASK_EVERY_S = 0.1
 MAX_CRASHES_BEFORE_READY = 5
+CRASHES_WAITED_FOR = 2
+"""A start does not wait any longer for an optional child that crashed so often before it was ever ready."""
 LOG_TAIL_LINES = 12
 LAST_LINE_CHARS = 200
 MAX_LINE_BYTES = 2**20
@@ -138,7 +140,7 @@ class Supervisor:
                 if one.child.required and crashes >= (1 if one.child.once else MAX_CRASHES_BEFORE_READY):
                     self._fail(one, reason)
                     return
-                if crashes >= MAX_CRASHES_BEFORE_READY:
+                if crashes >= CRASHES_WAITED_FOR and not one.child.required:
                     one.troubled.set()
                 if time.monotonic() - began > STEADY_AFTER_S:
                     backoff_s = FIRST_BACKOFF_S
