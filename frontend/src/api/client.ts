@@ -66,7 +66,7 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
   });
   const answer: unknown = await response.json().catch(() => null);
   // A health report that says "down" is an answer, and comes as 503.
-  const isReport = path === "/health" && answer !== null;
+  const isReport = typeof answer === "object" && answer !== null && "parts" in answer;
   if (!response.ok && !isReport) throw errorFrom(response.status, answer);
   return answer as T;
 }

@@ -5,6 +5,7 @@ import type { Frame, Region } from "../../api/types";
 import { isWriting, type Typing } from "../../domain/frameFeed";
 import { ago, exactTime, formatMs, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
+import { Icon, type IconName } from "../../ui/icons";
 import { Boxes, ClassName, DecisionChip, VerdictChip } from "../../ui/parts";
 
 const REGIONS_SHOWN = 2;
@@ -96,17 +97,27 @@ function Facts({ frame }: { frame: Frame }) {
     ?.latency_ms;
   return (
     <dl className="card-facts">
-      <Fact label="Decided" node={node("detect")} ms={frame.decision?.latency_ms} />
-      <Fact label="Described" node={node("describe")} ms={describeMs} />
+      <Fact icon="node" label="Detected on" node={node("detect")} ms={frame.decision?.latency_ms} />
+      <Fact icon="cloud" label="Described on" node={node("describe")} ms={describeMs} />
     </dl>
   );
 }
 
-function Fact({ label, node, ms }: { label: string; node: string | null; ms: number | null | undefined }) {
+interface FactProps {
+  icon: IconName;
+  label: string;
+  node: string | null;
+  ms: number | null | undefined;
+}
+
+function Fact({ icon, label, node, ms }: FactProps) {
   if (node === null) return null;
   return (
-    <div>
-      <dt>{label}</dt>
+    <div title={`${label} ${node}`}>
+      <dt>
+        <Icon name={icon} />
+        <span className="visually-hidden">{label}</span>
+      </dt>
       <dd>
         {node}
         {typeof ms === "number" && <b>{formatMs(ms)}</b>}

@@ -40,15 +40,27 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
   const status = useSyncExternalStore(store.subscribe, store.snapshot);
   const { shown } = useSyncExternalStore(store.feed.subscribe, store.feed.snapshot);
   const now = useNow(1000);
+  // On a narrow screen the frames come first; with none, what makes them appear does.
+  const [asked, setAsked] = useState<boolean | null>(null);
+  const sourcesOpen = asked ?? (status.loaded && shown.length === 0);
 
   return (
-    <div className="live">
+    <div className="live" data-sources={sourcesOpen ? "open" : "closed"}>
       <div className="live-main">
         <header className="strip">
           <LinePicker line={line} lines={lines} />
-          <Figures shown={shown} perMinute={store.decided.lastMinute(now)} />
+          <Figures shown={shown} perMinute={decidedLastMinute(shown, store, now)} />
           <div className="strip-end">
             <Connection state={status.connection} onRetry={() => store.retryNow()} />
+            <button
+              type="button"
+              className="button sources-switch"
+              aria-expanded={sourcesOpen}
+              onClick={() => setAsked(!sourcesOpen)}
+            >
+              <Icon name="upload" />
+              Send frames
+            </button>
             <button type="button" className="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
               <Icon name={paused ? "play" : "pause"} />
               {paused ? "Resume" : "Pause"}
@@ -73,6 +85,14 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
       <Sources line={line} me={me} />
     </div>
   );
+}
+
+/** The events heard since the page was opened, or what the list shows, whichever knows more. */
+function decidedLastMinute(shown: readonly Frame[], store: LiveStore, now: number): number {
+  const listed = shown.filter(
+    ({ decision }) => decision !== null && Date.parse(decision.decided_at) > now - 60_000,
+  );
+  return Math.max(listed.length, store.decided.lastMinute(now));
 }
 
 function ErrorNotice({ error }: { error: unknown }) {
