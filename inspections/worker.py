@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from inspections.services import steps
 from inspections.services.work import Worker, own_connection
-from scheduling.services import heartbeat, runtimes
+from scheduling.services import runtimes
+from scheduling.services.heartbeat import Heartbeat
 
 POLL_S = 0.5
 REAP_LOCK = 0x41495644  # the advisory lock of whoever reaps now
@@ -54,7 +55,7 @@ def start() -> list[threading.Thread]:
         "poll": (POLL_S, worker.drain),
         "renew": (settings.LEASE_S / 3, worker.renew),
         "reap": (1.0, lambda: reap_alone(lambda: steps.reap(now=timezone.now()))),
-        "heartbeat": (1.0, lambda: heartbeat.beat(fleet=worker.fleet)),
+        "heartbeat": (1.0, Heartbeat(worker.fleet).beat),
     }
     threads = [
         threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)

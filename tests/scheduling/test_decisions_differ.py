@@ -15,7 +15,8 @@ from scheduling.faultproxy import FaultProxy, LinkSettings
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request
-from scheduling.services import fleet, heartbeat, redis_client
+from scheduling.services import fleet, redis_client
+from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db, pytest.mark.usefixtures("redis_server")]
@@ -59,7 +60,7 @@ def runtime_of(**addresses: str) -> FleetRuntime:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
     runtime = FleetRuntime(credits=Credits(redis_client.get()), client_for=triton.client_for)
-    heartbeat.beat(fleet=runtime)
+    Heartbeat(runtime).beat()
     return runtime
 
 
