@@ -1,0 +1,166 @@
+"""The small describer: its forward pass is the real model's, its answers are valid whatever the weights are."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+
+from scheduling.serving.answers import answer_schema, class_options
+from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, TokenEvent
+from scheduling.serving.crops import letterbox
+from scheduling.serving.describers import load_describer
+from scheduling.serving.describers.small import BATCH, SmallDescriber
+from scheduling.serving.nodes import PROJECT_ROOT
+from tests.serving.describers.small_folder import write_small_folder
+
+CLASSES = ("open", "short", "pin", "pin-hole")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, SmallDescriber]]:
+    folder = tmp_path_factory.mktemp("small")
+    model = write_small_folder(folder)
+    describer = load_describer(str(folder), threads=1)
+    assert isinstance(describer, SmallDescriber)
+    return model, describer
+
+
+def crops_of(count: int) -> list[Rgb]:
+    rng = np.random.default_rng(count)
+    return [
+        rng.integers(0, 256, (int(rng.integers(8, 90)), int(rng.integers(8, 90)), 3), np.uint8) for _ in range(count)
+    ]
+
+
+def regions_of(count: int) -> list[RegionRequest]:
+    return [RegionRequest(f"r{n}", (10.0 * n, 5.0, 10.0 * n + 9, 40.0), "open", 0.5) for n in range(count)]
+
+
+def describe(describer: SmallDescriber, crops: Sequence[Rgb], **options: Any) -> list[TokenEvent | AnswerEvent]:
+    settings: dict[str, Any] = {
+        "class_names": CLASSES,
+        "frame_size_wh": (640, 480),
+        "is_cancelled": lambda: False,
+    } | options
+    return list(describer.describe(crops, regions_of(len(crops)), **settings))
+
+
+def reference_logits(model: Any, describer: SmallDescriber, crops: Sequence[Rgb], ids: Any) -> Any:
+    """transformers' own forward pass over the same squares: (B, T, V)."""
+    layout = describer.shape.layout
+    squares = np.stack([letterbox(crop, layout.side_px) for crop in crops])
+    patches = layout.patches(squares)
+    grid = torch.tensor([[1, layout.grid, layout.grid]] * len(crops))
+    with torch.inference_mode():
+        return model(
+            input_ids=ids,
+            pixel_values=patches.reshape(-1, patches.shape[-1]),
+            image_grid_thw=grid,
+            mm_token_type_ids=(ids == describer.tokens.image_id).int(),
+            use_cache=False,
+        ).logits
+
+
+def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, SmallDescriber]) -> None:
+    """Prefix in one go, then a chunk of two, then one token: with the cache as in service."""
+    model, describer = small
+    crops = crops_of(3)
+    rng = np.random.default_rng(5)
+    text = torch.from_numpy(rng.integers(10, describer.tokens.size - 10, (3, 4)))
+    prefix = torch.tensor([describer._prefix] * 3)
+    expected = reference_logits(model, describer, crops, torch.cat([prefix, text], dim=1))
+    with torch.inference_mode():
+        squares = np.stack([letterbox(crop, describer.shape.layout.side_px) for crop in crops])
+        cache = describer._writer.start(3, 64)
+        steps = [describer._read(squares), *(describer._writer.words[part] for part in text.split([2, 1, 1], dim=1))]
+        found = [describer._writer.forward(step, cache) for step in steps]
+    length = prefix.shape[1]
+    for logits, place in zip(found, (length - 1, length + 1, length + 2, length + 3), strict=True):
+        assert torch.allclose(logits, expected[:, place], atol=1e-4), place
+
+
+@pytest.mark.parametrize("count", [1, 3, BATCH + 2])
+def test_every_answer_fits_the_schema_even_with_random_weights(small: tuple[Any, SmallDescriber], count: int) -> None:
+    _, describer = small
+    events = describe(describer, crops_of(count))
+    answers = [event for event in events if isinstance(event, AnswerEvent)]
+    assert sorted(event.region_id for event in answers) == sorted(region.region_id for region in regions_of(count))
+    for event in answers:
+        assert event.valid, event.errors
+        jsonschema.validate(event.answer, answer_schema(CLASSES))
+        assert json.loads(event.raw_text)["defect_class"] in class_options(CLASSES)
+
+
+def test_the_tokens_of_a_region_join_to_its_raw_text(small: tuple[Any, SmallDescriber]) -> None:
+    events = describe(small[1], crops_of(2))
+    for answer in (event for event in events if isinstance(event, AnswerEvent)):
+        pieces = [event for event in events if isinstance(event, TokenEvent) and event.region_id == answer.region_id]
+        assert "".join(piece.text for piece in pieces) == answer.raw_text
+        assert len(pieces) > 3
+        assert events.index(pieces[-1]) < events.index(answer)
+
+
+def test_a_crop_is_described_alike_alone_and_in_a_batch(small: tuple[Any, SmallDescriber]) -> None:
+    crops = crops_of(4)
+    together = [e.raw_text for e in describe(small[1], crops) if isinstance(e, AnswerEvent) and e.region_id == "r0"]
+    alone = [e.raw_text for e in describe(small[1], crops[:1]) if isinstance(e, AnswerEvent)]
+    assert together == alone
+
+
+def test_the_confidence_is_the_share_of_the_chosen_class(small: tuple[Any, SmallDescriber]) -> None:
+    event = describe(small[1], crops_of(1), class_names=())[-1]
+    assert isinstance(event, AnswerEvent)
+    assert (event.answer["defect_class"], event.answer["confidence"]) == ("no defect", 1.0)
+
+
+def test_cancelling_stops_between_tokens_without_answers(small: tuple[Any, SmallDescriber]) -> None:
+    asked = 0
+
+    def is_cancelled() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 10
+
+    events = describe(small[1], crops_of(3), is_cancelled=is_cancelled)
+    assert 0 < len(events) <= 10
+    assert not any(isinstance(event, AnswerEvent) for event in events)
+
+
+def test_classes_with_quotes_blanks_and_other_scripts_can_be_named(small: tuple[Any, SmallDescriber]) -> None:
+    names = ('weld "A"', "Kratzer \\ größer", "划痕")
+    answers = [e for e in describe(small[1], crops_of(3), class_names=names) if isinstance(e, AnswerEvent)]
+    assert all(event.valid and event.answer["defect_class"] in class_options(names) for event in answers)
+
+
+def test_crops_and_regions_must_match(small: tuple[Any, SmallDescriber]) -> None:
+    with pytest.raises(ValueError, match="2 crops for 1 regions"):
+        list(
+            small[1].describe(
+                crops_of(2), regions_of(1), class_names=CLASSES, frame_size_wh=(9, 9), is_cancelled=lambda: False
+            )
+        )
+
+
+def test_looking_at_the_registry_loads_no_model_runtime() -> None:
+    code = (
+        "import sys; import scheduling.serving.describers; print({'torch', 'transformers', 'httpx'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_serving_the_small_describer_needs_no_transformers(tmp_path: Path) -> None:
+    write_small_folder(tmp_path)
+    code = (
+        "import sys; from scheduling.serving.describers import load_describer;"
+        f"load_describer({str(tmp_path)!r}, threads=1); print({{'transformers', 'torchvision'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "set()", done.stderr
