@@ -36,7 +36,7 @@ class BenchStack:
 
     def __init__(self, folder: Path, **environ: str) -> None:
         self.folder = folder
-        self.port = _free_run(1 + NODE_PORTS)
+        self.port = free_ports(1 + NODE_PORTS)
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.environ: dict[str, str] = {
             **os.environ,
@@ -87,7 +87,7 @@ class BenchStack:
             raise RuntimeError(f"{name} is not running")
         return int(pid)
 
-    def token(self) -> tuple[Any, str]:
+    def token(self, *, describe: bool = True) -> tuple[Any, str]:
         """A new station of a line of its own, and the text of a token that may send and read there."""
         from django.utils import timezone
 
@@ -97,7 +97,7 @@ class BenchStack:
 
         site, _ = Site.objects.get_or_create(name="Benchmark")
         line = add_line(site=site, name=f"Line {site.lines.count() + 1}")
-        station = Station.objects.create(line=line, name="Camera 1", deadline_ms=60_000)
+        station = Station.objects.create(line=line, name="Camera 1", deadline_ms=60_000, describe=describe)
         issued = tokens.issue(
             name="benchmark",
             line=line,
@@ -118,7 +118,7 @@ def constant_models(*, service_ms: float = 0.0, token_ms: float = 2.0) -> Mappin
     }
 
 
-def _free_run(count: int) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` ports in a row that nobody listens on now."""
     for first in range(20_000 + os.getpid() % 9_000, 32_000, count + 3):
         if all(_is_free(first + offset) for offset in range(count)):

@@ -204,8 +204,11 @@ class FleetRuntime:
             sending.dispatch = row
 
     def release(self, sending: Sending) -> None:
-        """Give the credit back unused: somebody else claimed the work."""
-        self._ended(sending, code="cancelled")
+        """Give the credit back if the request was never sent; one that was answered or has failed changes nothing."""
+        with self._lock:
+            state = self.state.nodes.get(sending.node)
+            if state is None or sending.request_id in state.ledger:
+                self._ended(sending, code="cancelled")
 
     def renew(self) -> None:
         """Keep the credits of what is under way; call it every second or so."""
@@ -230,16 +233,12 @@ class FleetRuntime:
                 raise
             return self._answered(sending, answer, (self.clock() - started) * 1000)
 
-    def _answered(
-        self, sending: Sending, answer: DetectAnswer | DescribeAnswer, measured_ms: float
-    ) -> Answered:
+    def _answered(self, sending: Sending, answer: DetectAnswer | DescribeAnswer, measured_ms: float) -> Answered:
         reported = _reported(answer)
         with self._lock:
             state = self.state.nodes.get(sending.node)
             if state is not None:
-                state.answered(
-                    sending.request_id, self.clock(), reported.service_ms, reported.queue_ms, reported.batch
-                )
+                state.answered(sending.request_id, self.clock(), reported.service_ms, reported.queue_ms, reported.batch)
         self.credits.give(sending.node, sending.request_id)
         model_id = self._served_model(sending, reported)
         row = sending.dispatch

@@ -88,6 +88,7 @@ DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
     "max_size": env.int("AIVD_DB_POOL", default=24),
     "timeout": 10,
+    "reconnect_timeout": 3,  # its pauses double: given up early, the next request tries again at once
     "max_lifetime": 600,
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -52,7 +52,7 @@ class Size:
     capacity_seconds: int
 
 
-QUICK = Size("quick", 3, 15, 15)
+QUICK = Size("quick", 2, 15, 15)
 FULL = Size("full", 5, 120, 60)
 
 

@@ -58,20 +58,18 @@ def could_not_inspect(detail: str) -> Said:
 
 
 def write(*, frame: Frame, said: Said, now: datetime) -> bool:
-    """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it."""
-    latency_ms = max(0.0, (now - frame.received_at).total_seconds() * 1000)
-    Decision.objects.bulk_create(
-        [
-            Decision(
-                frame=frame,
-                outcome=said.outcome,
-                code=said.code,
-                reason=said.reason,
-                decided_at=now,
-                latency_ms=latency_ms,
-            )
-        ],
-        ignore_conflicts=True,
+    """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it.
+
+    The Frame's row comes first: whoever decides it at the same moment waits there, and holds nothing that we need.
+    """
+    if not Frame.objects.filter(pk=frame.pk, decided_at__isnull=True).update(decided_at=now):
+        return False
+    Decision.objects.create(
+        frame=frame,
+        outcome=said.outcome,
+        code=said.code,
+        reason=said.reason,
+        decided_at=now,
+        latency_ms=max(0.0, (now - frame.received_at).total_seconds() * 1000),
     )
-    # decided_at is null exactly as long as there is no Decision, and the caller's transaction sees both or none.
-    return bool(Frame.objects.filter(pk=frame.pk, decided_at__isnull=True).update(decided_at=now))
+    return True

@@ -40,9 +40,7 @@ class Change:
         return {"type": self.type, "frame_id": frame, "data": self.data or {}}
 
 
-def record(
-    *, line_id: int, type: str, frame_id: UUID | None = None, data: dict[str, Any] | None = None
-) -> int:
+def record(*, line_id: int, type: str, frame_id: UUID | None = None, data: dict[str, Any] | None = None) -> int:
     """Write one event in the current transaction and return its number; viewers hear of it on commit."""
     return record_all(line_id=line_id, changes=[Change(type, frame_id, data)])
 

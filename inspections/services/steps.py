@@ -73,9 +73,7 @@ class LateHolder(Exception):
 
 def claim(*, nodes: Mapping[int, str], owner: str, lease_s: float) -> list[Claim]:
     """Claim the waiting Steps among `nodes` (step id -> node name); those that others took are left out."""
-    return _claims(
-        CLAIM, {"ids": list(nodes), "nodes": list(nodes.values()), "owner": owner, "lease_s": lease_s}
-    )
+    return _claims(CLAIM, {"ids": list(nodes), "nodes": list(nodes.values()), "owner": owner, "lease_s": lease_s})
 
 
 def renew(*, claims: Sequence[Claim], lease_s: float) -> set[int]:
@@ -123,14 +121,12 @@ def fail(*, claim: Claim, code: str, detail: str) -> None:
     """Set the Step aside as a dead letter; a Frame that could not be inspected is held."""
     now = timezone.now()
     _settle(claim, state=Step.State.FAILED, finished_at=now, error_code=code, error_detail=detail[:1000])
-    frame = Frame.objects.select_for_update().get(pk=claim.frame_id)
+    frame = Frame.objects.select_for_update(no_key=True).get(pk=claim.frame_id)
     changes = [events.Change("frame.failed", frame.pk, {"step": claim.kind, "code": code})]
     if claim.kind == Step.Kind.DETECT:
         said = decide.could_not_inspect(detail)
         if decide.write(frame=frame, said=said, now=now):
-            changes.append(
-                events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code})
-            )
+            changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
     if complete_if_no_step_open(frame=frame, now=now):
         changes.append(events.Change("frame.complete", frame.pk))
     events.record_all(line_id=frame.line_id, changes=changes)
@@ -156,12 +152,11 @@ def reap(*, now: datetime) -> int:
 @transaction.atomic
 def hold_overdue(*, now: datetime) -> int:
     """The line needs an answer at its deadline: where there is none, the answer is `hold`."""
-    locked = (
-        Frame.objects.overdue(now).select_related("station").select_for_update(of=("self",), skip_locked=True)
-    )
-    overdue = locked.order_by("line_id", "pk")[:200]
+    overdue = Frame.objects.overdue(now).select_related("station").order_by("line_id", "pk")
+    # no_key: rows that point at a Frame are checked at COMMIT, after their events; they must not wait for us then.
+    locked = overdue.select_for_update(of=("self",), skip_locked=True, no_key=True)[:200]
     by_line: dict[int, list[events.Change]] = {}
-    for frame in overdue:
+    for frame in locked:
         said = decide.too_late(frame.station.deadline_ms)
         if decide.write(frame=frame, said=said, now=now):
             data = {"outcome": said.outcome, "code": said.code}

@@ -108,7 +108,7 @@ class Worker:
                 nodes = {step_id: sending.node for step_id, sending in by_id.items()}
                 claims = steps.claim(nodes=nodes, owner=self.name, lease_s=self.lease_s)
                 self.fleet.begin([by_id[claim.step_id] for claim in claims])
-        except DatabaseError:
+        except BaseException:
             for sending in sendings:
                 self.fleet.release(sending)
             raise
@@ -138,16 +138,15 @@ class Worker:
             except RequestFailed as failed:
                 self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
             except jobs.BadMedia as bad:
-                self.fleet.release(sending)
                 self._set_aside(claim, "bad_media", str(bad))
             except DatabaseError as error:
                 # PostgreSQL is away or refused: the lease runs out and the Step is taken up again.
                 log.warning("Step %s was not committed: %s", claim.step_id, error)
             except Exception as error:
                 log.exception("Step %s broke", claim.step_id)
-                self.fleet.release(sending)
                 self._give_back(claim, "broken", f"{type(error).__name__}: {error}", counts=True)
             finally:
+                self.fleet.release(sending)  # whatever stopped the job before it asked the Node
                 with self._lock:
                     self._held.discard(claim)
                 self._again.set()

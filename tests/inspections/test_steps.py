@@ -189,9 +189,10 @@ def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, m
     step = add_step(cast.station, attempts=Step.MAX_ATTEMPTS - 1)
     claim(step)
     expire(step)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(steps, "fail", dies)
-        reap()
+        with pytest.raises(KeyboardInterrupt):
+            reap()
     expire(step)
     reap()
     assert Step.objects.get().state == "failed"
@@ -230,6 +231,26 @@ def test_the_reaper_holds_overdue_frames_of_every_line(cast: Cast) -> None:
         (cast.line.pk, 2),
         (cast.other_line.pk, 1),
     ]
+
+
+def test_deciding_and_holding_the_same_frames_at_once_never_blocks_for_good(cast: Cast) -> None:
+    """Both write the Frame's row first; in any other order PostgreSQL would have to break a deadlock."""
+    held = [add_step(cast.station) for _ in range(12)]
+    Frame.objects.update(deadline_at=timezone.now())
+    rows = list(Frame.objects.all())
+
+    def work(index: int) -> None:
+        if index < 2:
+            for _ in range(6):
+                steps.hold_overdue(now=timezone.now())
+            return
+        for frame in rows[index - 2 :: 4]:
+            with transaction.atomic():
+                steps.decide.write(frame=frame, said=steps.decide.by_findings([]), now=timezone.now())
+                steps.events.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
+
+    assert together(6, work) == [None] * 6
+    assert Decision.objects.count() == len(held)
 
 
 def test_a_dead_letter_can_be_tried_again(cast: Cast) -> None:

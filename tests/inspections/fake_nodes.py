@@ -1,0 +1,104 @@
+"""Nodes for a Worker's tests at the seam of NodeClient: they answer at once, late, badly or when they are let go."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from scheduling.node_answers import DescribeAnswer, DetectAnswer, NodeError
+from scheduling.runtime import FleetRuntime
+from scheduling.services import fleet
+from scheduling.serving.contracts import (
+    AnswerEvent,
+    DescribeTimings,
+    DetectedRegion,
+    DetectMeta,
+    DetectTimings,
+    DoneEvent,
+)
+
+WHO = ("constant", "1", "c" * 64, "python")
+
+
+class LocalCredits:
+    """Room on the nodes for one process, as where Redis is away."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, node: str, request_id: str, *, limit: int, ttl_s: float) -> bool:
+        with self._lock:
+            own = self.own.setdefault(node, set())
+            if len(own) >= limit:
+                return False
+            own.add(request_id)
+            return True
+
+    def give(self, node: str, request_id: str) -> None:
+        with self._lock:
+            self.own.get(node, set()).discard(request_id)
+
+    def renew(self, *, ttl_s: float) -> None:
+        """Nothing expires here."""
+
+
+class FakeNode:
+    """`before` runs inside each call, on the worker's thread: it may wait, or raise what a node would."""
+
+    def __init__(self, name: str, *, score: float = 0.2, before: Callable[[], None] = lambda: None) -> None:
+        self.name = name
+        self.score = score
+        self.before = before
+        self.calls = 0
+
+    def detect(self, frame: bytes, *, template: bytes = b"", min_score: float, timeout_s: float) -> DetectAnswer:
+        started = time.perf_counter()
+        self.calls += 1
+        self.before()
+        region = DetectedRegion((5.0, 5.0, 20.0, 20.0), self.score, 0, "open")
+        took_ms = (time.perf_counter() - started) * 1000
+        timings = DetectTimings(0.0, 0.0, 0.0, took_ms, 0.0, took_ms, 1)
+        meta = DetectMeta(*WHO, ("open",), (64, 48), timings)
+        return DetectAnswer(self.name, (region,), meta, took_ms, len(frame))
+
+    def describe(
+        self,
+        crops: Sequence[bytes],
+        request: Any,
+        *,
+        timeout_s: float,
+        idle_timeout_s: float,
+        on_event: Callable[[Mapping[str, Any]], None],
+    ) -> DescribeAnswer:
+        self.calls += 1
+        self.before()
+        answers = []
+        for region in request.regions:
+            for word in ("A ", "gap."):
+                on_event({"type": "token", "region_id": region.region_id, "text": word})
+            answers.append(AnswerEvent(region.region_id, {"appearance": "A gap."}, "{}", True, (), 2))
+        done = DoneEvent(DescribeTimings(0.0, 1.0, 2.0, 2 * len(answers)), *WHO)
+        return DescribeAnswer(self.name, tuple(answers), done, 2.0, 1.0, sum(map(len, crops)))
+
+
+def unavailable(node: str = "edge-1") -> NodeError:
+    return NodeError("unavailable", "connection refused", node=node)
+
+
+def raises(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def runtime_of(*nodes: FakeNode, cloud: Sequence[FakeNode] = ()) -> FleetRuntime:
+    """A FleetRuntime over these nodes, whose rows it makes."""
+    for kind, model, group in (("edge", "edge_detector", nodes), ("cloud", "describer", cloud)):
+        for node in group:
+            fleet.ensure_node(name=node.name, kind=kind, grpc_url="127.0.0.1:1", models=(model,), capacity=4)
+    by_name = {node.name: node for node in (*nodes, *cloud)}
+    runtime = FleetRuntime(credits=LocalCredits(), client_for=lambda row: by_name[row.name])  # type: ignore[arg-type,return-value]
+    runtime.refresh()
+    return runtime
