@@ -129,15 +129,16 @@ class EndpointDescriber:
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
         if not regions:
             return
-        events: queue.Queue[TokenEvent | AnswerEvent | None] = queue.Queue()
+        events: queue.Queue[TokenEvent | AnswerEvent | BaseException | None] = queue.Queue()
         gone = threading.Event()
 
         def work(crop: Rgb, region: RegionRequest) -> None:
             try:
                 for event in self._region(crop, region, class_names, frame_size_wh, gone):
                     events.put(event)
-            finally:
                 events.put(None)
+            except BaseException as error:  # a fault of this code: raised where the answers are read
+                events.put(error)
 
         with ThreadPoolExecutor(min(self.parallel, len(regions)), "describe") as pool:
             try:
@@ -235,14 +236,14 @@ class EndpointDescriber:
             raise EndpointError(f"The answer was cut off at {MAX_TOKENS} tokens.")
 
     def _raise_for(self, response: httpx.Response, body: dict[str, Any]) -> None:
-        status = response.status_code
-        if status in (400, 422) and "response_format" in body and "response_format" in _told(response):
+        status, told = response.status_code, _told(response)
+        if status in (400, 422) and "response_format" in body and "response_format" in told:
             self._constrained = False  # the server cannot; validation still can
             raise EndpointError("The endpoint takes no answer schema.", wait_s=0.0)
         if status in RETRIED:
             wait_s = self._retry_after(response.headers.get("Retry-After", ""))
             raise EndpointError(self._refusal(status), wait_s=wait_s)
-        raise EndpointError(f"{self._refusal(status)} {_told(response)}".strip())
+        raise EndpointError(f"{self._refusal(status)} {told}".strip())
 
     def _retry_after(self, value: str) -> float:
         """Seconds from a Retry-After header, which is a number or a date; half a second where there is none."""
@@ -266,7 +267,9 @@ class EndpointDescriber:
 
 
 def _until_done(
-    events: "queue.Queue[TokenEvent | AnswerEvent | None]", workers: int, is_cancelled: Callable[[], bool]
+    events: "queue.Queue[TokenEvent | AnswerEvent | BaseException | None]",
+    workers: int,
+    is_cancelled: Callable[[], bool],
 ) -> Iterator[TokenEvent | AnswerEvent]:
     while workers:
         if is_cancelled():
@@ -275,6 +278,8 @@ def _until_done(
             event = events.get(timeout=0.1)  # so that a cancellation is seen while nothing comes
         except queue.Empty:
             continue
+        if isinstance(event, BaseException):
+            raise event
         if event is None:
             workers -= 1
         else:

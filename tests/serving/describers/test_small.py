@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ CLASSES = ("open", "short", "pin", "pin-hole")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, SmallDescriber]]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, SmallDescriber]:
     folder = tmp_path_factory.mktemp("small")
     model = write_small_folder(folder)
     describer = load_describer(str(folder), threads=1)
