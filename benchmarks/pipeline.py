@@ -174,14 +174,14 @@ def bare_calls(node_url: str, count: int, rate: float) -> list[dict[str, float]]
 def bare_loop(detector: str, seconds: float) -> dict[str, float]:
     """Frames a second of decoding and detecting in a loop, in this process and nothing else."""
     from scheduling.serving.detectors import load_detector
-    from scheduling.serving.pictures import decode_rgb
+    from scheduling.serving.pictures import decode_picture
 
     loaded, pictures = load_detector(detector, threads=1), boards()
     for picture in pictures[:5]:
-        loaded.detect([decode_rgb(picture)], min_score=0.25)
+        loaded.detect([decode_picture(picture)], min_score=0.25)
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
-        loaded.detect([decode_rgb(pictures[count % len(pictures)])], min_score=0.25)
+        loaded.detect([decode_picture(pictures[count % len(pictures)])], min_score=0.25)
         count += 1
     return {"frames": count, "seconds": time.perf_counter() - began}
 

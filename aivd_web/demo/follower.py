@@ -6,6 +6,7 @@ Knows no Django: it is a client like a browser's, with a token.
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter
 from typing import Any
 
@@ -17,7 +18,7 @@ SILENCE_S = 6.0  # the server says its head every 2 s
 
 
 class Follower:
-    """`events` holds every numbered event in order; `faults` says what should never be seen.
+    """`events` holds every numbered event in order, with `heard_at`; `faults` says what should never be seen.
 
     Without `after_seq` it begins with what happens once it is connected; entering the context waits for that.
     """
@@ -89,6 +90,6 @@ class Follower:
         if message["seq"] != self.last_seq + 1:
             self.faults.append(f"event {message['seq']} came after {self.last_seq}")
         self.last_seq = max(self.last_seq, message["seq"])
-        self.events.append(message)
+        self.events.append(message | {"heard_at": time.time()})
         async with self._changed:
             self._changed.notify_all()
