@@ -101,3 +101,10 @@ bench-schedule: test-setup ## policies against each other, simulated and on real
 .PHONY: lock
 lock: ## write requirements.lock from the environment
 	@$(PY) scripts/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+# --- generated files that are committed
+
+.PHONY: openapi
+openapi: test-setup ## write the API's schema and the TypeScript client made from it
+	@$(MANAGE) spectacular --validate --file docs/openapi.yaml
+	@$(PY) scripts/npm.py run api

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aivd_web.settings")
 
 import re
+from typing import Any, cast
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
@@ -29,7 +30,7 @@ def cap_for(path: str, content_type: str) -> int:
     if not UPLOADS.fullmatch(path):
         return PLAIN_BODY_BYTES
     many = content_type.startswith(("multipart/", "application/zip"))
-    return settings.MAX_ARCHIVE_BYTES if many else settings.MAX_UPLOAD_BYTES
+    return int(settings.MAX_ARCHIVE_BYTES if many else settings.MAX_UPLOAD_BYTES)
 
 
 sockets = URLRouter(
@@ -40,4 +41,6 @@ sockets = URLRouter(
         re_path("", NoSuchSocket.as_asgi()),
     ]
 )
-application = ProtocolTypeRouter({"http": BodyCap(django_application, cap_for), "websocket": KnownSockets(sockets)})
+application = ProtocolTypeRouter(
+    {"http": BodyCap(cast(Any, django_application), cap_for), "websocket": KnownSockets(sockets)}
+)

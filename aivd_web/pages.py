@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
@@ -34,7 +33,7 @@ class SignInForm(AuthenticationForm):
 
 class SignIn(LoginView):
     template_name = "sign_in.html"
-    authentication_form: type[forms.Form] = SignInForm
+    authentication_form = SignInForm
     redirect_authenticated_user = True
 
 

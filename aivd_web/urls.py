@@ -15,7 +15,7 @@ handler403 = "aivd_web.errors.forbidden"
 handler404 = "aivd_web.errors.not_found"
 handler500 = "aivd_web.errors.server_error"
 
-api = (
+api: tuple[list[URLPattern | URLResolver], str] = (
     [
         path("", include("inspections.api.urls")),
         path("", include("scheduling.api.urls")),

@@ -149,7 +149,7 @@ class DescriptionSerializer(serializers.Serializer):
     id = serializers.IntegerField(allow_null=True)
     state = serializers.ChoiceField(["pending", "streaming", "done", "invalid"])
     text = DescriptionTextSerializer(allow_null=True)
-    partial = serializers.CharField(
+    partial = serializers.CharField(  # type: ignore[assignment]  # the base class uses the name for a flag
         allow_null=True, help_text="What an invalid answer said; text in the making comes by websocket"
     )
     node = serializers.CharField(allow_null=True)
@@ -231,7 +231,7 @@ class MarkChangeSerializer(serializers.Serializer):
 class ReviewChangeSerializer(serializers.Serializer):
     verdict = serializers.ChoiceField(Review.Verdict.choices)
     note = serializers.CharField(allow_blank=True, default="", max_length=2000)
-    marks = MarkChangeSerializer(many=True, default=list, max_length=1000)
+    marks = MarkChangeSerializer(many=True, default=list, max_length=1000)  # type: ignore[call-arg]
 
 
 class DispatchFactSerializer(serializers.Serializer):

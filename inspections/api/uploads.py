@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -70,7 +70,7 @@ class StationFramesView(APIView):
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:  # a zip is read from its end
             shutil.copyfileobj(body, file)
             file.seek(0)
-            return answer(uploads.add_pictures(origin=origin, sources=[OpenFile(_name(request), file)]))
+            return answer(uploads.add_pictures(origin=origin, sources=[OpenFile(_name(request), cast(BinaryIO, file))]))
 
 
 def origin_of(request: Request, station: Station) -> Origin:

@@ -5,12 +5,16 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 
 from . import views
 
-Drain = extend_schema_view(post=extend_schema(operation_id="drain_node"))(
-    type("Drain", (views.DrainView,), {"draining": True})
-)
-Undrain = extend_schema_view(post=extend_schema(operation_id="undrain_node"))(
-    type("Undrain", (views.DrainView,), {"draining": False})
-)
+
+@extend_schema_view(post=extend_schema(operation_id="drain_node"))
+class Drain(views.DrainView):
+    draining = True
+
+
+@extend_schema_view(post=extend_schema(operation_id="undrain_node"))
+class Undrain(views.DrainView):
+    draining = False
+
 
 urlpatterns = [
     path("nodes", views.NodesView.as_view()),

@@ -87,7 +87,7 @@ class Heartbeat:
 def _reload(node: str, model: str, client: NodeClient) -> bool:
     """Bring back a model whose process has died while Triton calls it ready; one worker does it, the others wait."""
     mine = redis_client.attempt(
-        lambda redis: redis.set(f"aivd:reload:{node}:{model}", 1, nx=True, ex=RELOAD_S), otherwise=True
+        lambda redis: bool(redis.set(f"aivd:reload:{node}:{model}", 1, nx=True, ex=RELOAD_S)), otherwise=True
     )
     if not mine:
         return False
