@@ -29,7 +29,7 @@ class DetectorRecipe:
     """Everything that decides what a run becomes, beside the versions of the packages."""
 
     seed: int = 26
-    steps: int = 2600
+    steps: int = 3000
     tiles_a_step: int = 16
     tile_px: int = 320
     learning_rate: float = 1.5e-3

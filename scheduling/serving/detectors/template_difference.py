@@ -71,19 +71,21 @@ class TemplateDifferenceDetector:
     ) -> list[list[DetectedRegion]]:
         goldens = templates if templates is not None else [None] * len(images)
         started = time.perf_counter()
-        found = [self._compare(image, golden) for image, golden in zip(images, goldens, strict=True)]
+        found = [compare(image, golden) for image, golden in zip(images, goldens, strict=True)]
         self.last_timings = StageTimings(0.0, 1000 * (time.perf_counter() - started), 0.0)
         return [[region for region in regions if region.score >= min_score] for regions in found]
 
-    def _compare(self, image: Rgb, template: Rgb | None) -> list[DetectedRegion]:
-        if template is None:
-            raise BadFrame("template-difference needs a golden template; give the station one, or use a network")
-        if template.shape != image.shape:
-            raise BadFrame(f"the template is {_size(template)}, the frame {_size(image)}; they must be the same size")
-        design, copper = _copper_masks(template, image)
-        design = _aligned(design, copper)
-        regions = [_region(change, design) for change in _changes(design, copper)]
-        return sorted(regions, key=lambda region: -region.score)[:MOST_REGIONS]
+
+def compare(image: Rgb, template: Rgb | None) -> list[DetectedRegion]:
+    """All differences of one frame from its template, best first; BadFrame where they cannot be compared."""
+    if template is None:
+        raise BadFrame("template-difference needs a golden template; give the station one, or use a network")
+    if template.shape != image.shape:
+        raise BadFrame(f"the template is {_size(template)}, the frame {_size(image)}; they must be the same size")
+    design, copper = _copper_masks(template, image)
+    design = _aligned(design, copper)
+    regions = [_region(change, design) for change in _changes(design, copper)]
+    return sorted(regions, key=lambda region: -region.score)[:MOST_REGIONS]
 
 
 def _size(picture: Rgb) -> str:

@@ -7,10 +7,14 @@ from typing import Final, Protocol
 import numpy as np
 
 from scheduling.serving.contracts import DEFAULT_MIN_SCORE, DetectedRegion, Rgb, StageTimings
+from scheduling.serving.detectors.fusion import fuse
 from scheduling.serving.detectors.model_file import BadModel, ModelFile
-from scheduling.serving.preprocess import Tensor, fit, to_regions, to_tensor
+from scheduling.serving.detectors.template_difference import CLASS_NAMES, compare
+from scheduling.serving.preprocess import Fit, Tensor, fit, to_regions, to_tensor
 
 LARGEST_BATCH: Final = 8
+LOWEST_PROPOSAL: Final = 0.01
+"""A faint proposal counts where the template confirms it."""
 
 
 class Runner(Protocol):
@@ -22,7 +26,7 @@ class Runner(Protocol):
 
 
 class YoloDetector:
-    """See `Detector`. A template is not needed and not looked at."""
+    """See `Detector`. A template is not needed; for the bare-board classes one is used where it is given."""
 
     def __init__(self, model: ModelFile, runner: Runner) -> None:
         self.name = model.name
@@ -53,15 +57,24 @@ class YoloDetector:
         prepared = time.perf_counter()
         tables = [table for batch in batches for table in self._run(batch)]
         inferred = time.perf_counter()
+        goldens = templates if templates is not None else [None] * len(images)
         regions = [
-            to_regions(table, placed, min_score=min_score, class_names=self.class_names)
-            for table, (_, placed) in zip(tables, fitted, strict=True)
+            self._regions(table, placed, min_score, image, golden)
+            for table, (_, placed), image, golden in zip(tables, fitted, images, goldens, strict=True)
         ]
         finished = time.perf_counter()
         self.last_timings = StageTimings(
             1000 * (prepared - started), 1000 * (inferred - prepared), 1000 * (finished - inferred)
         )
         return regions
+
+    def _regions(
+        self, table: Tensor, placed: Fit, min_score: float, image: Rgb, golden: Rgb | None
+    ) -> list[DetectedRegion]:
+        if golden is None or self.class_names != CLASS_NAMES:
+            return to_regions(table, placed, min_score=min_score, class_names=self.class_names)
+        proposed = to_regions(table, placed, min_score=LOWEST_PROPOSAL, class_names=self.class_names)
+        return [region for region in fuse(proposed, compare(image, golden)) if region.score >= min_score]
 
     def _run(self, batch: Tensor) -> list[Tensor]:
         """One table a picture; a graph with a fixed batch gets its missing rows as zeros."""

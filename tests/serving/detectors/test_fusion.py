@@ -1,0 +1,82 @@
+"""A golden template confirms, corrects and completes what a network proposes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scheduling.serving.contracts import BadFrame, BoxXyxy, DetectedRegion
+from scheduling.serving.detectors import load_detector
+from scheduling.serving.detectors.fusion import fuse
+from scheduling.serving.detectors.template_difference import CLASS_NAMES
+from tests.serving.detectors.onnx_files import graph_model, write
+
+HERE: BoxXyxy = (10, 10, 40, 40)
+ALMOST_HERE: BoxXyxy = (12, 12, 42, 42)
+THERE: BoxXyxy = (60, 60, 90, 90)
+
+
+def region(box: BoxXyxy, score: float, name: str = "open") -> DetectedRegion:
+    return DetectedRegion(box, score, CLASS_NAMES.index(name), name)
+
+
+def test_a_confirmed_region_takes_box_and_class_of_the_difference_and_a_higher_score() -> None:
+    (one,) = fuse([region(HERE, 0.5, "mousebite")], [region(ALMOST_HERE, 0.6, "open")])
+    assert (one.box_xyxy, one.class_name) == (ALMOST_HERE, "open")
+    assert one.score == pytest.approx(0.8)
+
+
+def test_an_unconfirmed_region_sinks_and_an_overlooked_difference_stays() -> None:
+    fused = fuse([region(HERE, 0.9)], [region(THERE, 0.6, "short")])
+    assert [r.box_xyxy for r in fused] == [THERE, HERE]
+    assert fused[0].score == pytest.approx(0.42)
+    assert fused[1].score == pytest.approx(0.18)
+
+
+def test_a_difference_confirms_only_one_region() -> None:
+    fused = fuse([region(HERE, 0.9), region(ALMOST_HERE, 0.8)], [region(HERE, 0.5)])
+    assert [round(r.score, 2) for r in fused] == [0.95, 0.16]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert fuse([], []) == []
+
+
+def board() -> np.ndarray:
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[26:38] = 0
+    return picture
+
+
+@pytest.fixture
+def proposes_an_open(tmp_path: Path) -> Path:
+    rows = np.array([(18, 16, 48, 48, 0.5, 0)], np.float32)
+    return write(tmp_path / "m.onnx", graph_model(rows=rows, class_names=list(CLASS_NAMES)))
+
+
+def test_a_network_without_a_template_stands_alone(proposes_an_open: Path) -> None:
+    (regions,) = load_detector(str(proposes_an_open), threads=1).detect([board()])
+    assert [round(r.score, 2) for r in regions] == [0.5]
+
+
+def test_a_network_with_a_template_is_confirmed_or_doubted(proposes_an_open: Path) -> None:
+    detector = load_detector(str(proposes_an_open), threads=1)
+    cut = board()
+    cut[26:38, 28:38] = 255
+    confirmed, doubted = detector.detect([cut, board()], templates=[board(), board()])
+    assert confirmed[0].class_name == "open"
+    assert confirmed[0].score > 0.8
+    assert [round(r.score, 2) for r in doubted] == [0.1]
+
+
+def test_a_template_of_another_size_is_refused(proposes_an_open: Path) -> None:
+    with pytest.raises(BadFrame, match="same size"):
+        load_detector(str(proposes_an_open), threads=1).detect([board()], templates=[board()[:32]])
+
+
+def test_other_classes_than_bare_boards_ignore_a_template(tmp_path: Path) -> None:
+    rows = np.array([(18, 16, 48, 48, 0.5, 0)], np.float32)
+    path = write(tmp_path / "m.onnx", graph_model(rows=rows, class_names=json.dumps(["scratch"])))
+    (regions,) = load_detector(str(path), threads=1).detect([board()], templates=[board()])
+    assert [round(r.score, 2) for r in regions] == [0.5]
