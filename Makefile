@@ -106,5 +106,5 @@ lock: ## write requirements.lock from the environment
 
 .PHONY: openapi
 openapi: test-setup ## write the API's schema and the TypeScript client made from it
-	@$(MANAGE) spectacular --validate --file docs/openapi.yaml
+	@$(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
 	@$(PY) scripts/npm.py run api
