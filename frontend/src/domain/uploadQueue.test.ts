@@ -70,7 +70,12 @@ describe("files on their way to a station", () => {
       hint: "Send JPEG.",
     };
     await call(0).answer({ frames: [{ id: "f", sha256: "" }], rejected: [refusal] });
-    expect(queue.snapshot()[0]).toMatchObject({ state: "failed", stored: 1, errors: [refusal] });
+    expect(queue.snapshot()[0]).toMatchObject({
+      state: "failed",
+      stored: 1,
+      retryable: false,
+      errors: [refusal],
+    });
   });
 
   test("that failed on the way go again under the same key", async () => {

@@ -13,6 +13,8 @@ export interface UploadItem<F> {
   bytes: number;
   sentBytes: number;
   state: UploadState;
+  /** It failed on the way; what the server refused will not become better by sending it again. */
+  retryable: boolean;
   /** Frames that were stored from this file; a zip may hold many. */
   stored: number;
   errors: readonly Pick<Refusal, "name" | "detail" | "hint">[];
@@ -61,6 +63,7 @@ export class UploadQueue<F extends { name: string; size: number }> {
         bytes: file.size,
         sentBytes: 0,
         state: "waiting",
+        retryable: false,
         stored: 0,
         errors: [],
       };
@@ -118,7 +121,7 @@ export class UploadQueue<F extends { name: string; size: number }> {
       this.settle(id, answered(answer));
     } catch (error) {
       const { detail, hint } = this.effects.describe(error);
-      this.settle(id, { state: "failed", errors: [{ name: file.name, detail, hint }] });
+      this.settle(id, { state: "failed", retryable: true, errors: [{ name: file.name, detail, hint }] });
     }
     this.aborts.delete(id);
     this.pump();

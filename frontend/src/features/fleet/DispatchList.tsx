@@ -57,7 +57,7 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         <b>{dispatch.node}</b>
       </td>
       <td className="why">
-        {dispatch.reason}
+        <span title={dispatch.reason}>{choiceIn(dispatch)}</span>
         <Alternatives dispatch={dispatch} />
       </td>
       <td className="number">{formatMs(dispatch.predicted_ms)}</td>
@@ -70,6 +70,11 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
       </td>
     </tr>
   );
+}
+
+/** The reason names the choice first and then, after "; ", the alternatives, which have their own line here. */
+function choiceIn({ reason, alternatives }: Dispatch): string {
+  return alternatives.length === 0 ? reason : (reason.split("; ")[0] ?? reason);
 }
 
 function Alternatives({ dispatch: { alternatives, node } }: { dispatch: Dispatch }) {

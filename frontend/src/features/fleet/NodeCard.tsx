@@ -105,7 +105,7 @@ function Models({ node }: { node: FleetNode }) {
       <dt>{MODEL_WORDS[model] ?? model}</dt>
       <dd>
         {served_model ?? "has not answered yet"}
-        {node.load.service_ms[model] !== undefined && (
+        {served_model !== null && node.load.service_ms[model] !== undefined && (
           <span className="hint">, {formatMs(node.load.service_ms[model])} each</span>
         )}
       </dd>

@@ -37,8 +37,12 @@ export function MachineSide({
           <tr>
             <th scope="col">Step</th>
             <th scope="col">Node</th>
-            <th scope="col">Predicted</th>
-            <th scope="col">Measured</th>
+            <th scope="col" className="number">
+              Predicted
+            </th>
+            <th scope="col" className="number">
+              Measured
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -65,8 +69,8 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
             {node}
             {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
           </td>
-          <td>{formatMs(fact?.predicted_ms)}</td>
-          <td>{formatMs(fact?.measured_ms)}</td>
+          <td className="number">{formatMs(fact?.predicted_ms)}</td>
+          <td className="number">{formatMs(fact?.measured_ms)}</td>
         </>
       ) : (
         <td colSpan={3} className="hint">

@@ -19,7 +19,20 @@ export interface Picture {
 }
 
 export function createViewer(host: HTMLElement, picture: Picture, events: ViewerEvents): FrameViewer {
+  forestallInlineStyle();
   return new OpenSeadragonViewer(host, picture, events);
+}
+
+/**
+ * OpenSeadragon adds a style sheet of its own (one rule that takes away a focus ring) unless it finds it there.
+ * The security policy forbids inline styles, so it finds an empty one.
+ */
+function forestallInlineStyle(): void {
+  const marker = "data-openseadragon-mobile-css";
+  if (document.querySelector(`style[${marker}]`) !== null) return;
+  const empty = document.createElement("style");
+  empty.setAttribute(marker, "true");
+  document.head.append(empty);
 }
 
 class OpenSeadragonViewer implements FrameViewer {

@@ -130,7 +130,7 @@ function UploadRow({ item, queue }: { item: UploadItem<File>; queue: UploadQueue
             Cancel<span className="visually-hidden"> {item.name}</span>
           </button>
         )}
-        {item.state === "failed" && item.stored === 0 && (
+        {item.state === "failed" && item.retryable && (
           <button type="button" className="link-button" onClick={() => queue.again(item.id)}>
             Try again<span className="visually-hidden"> {item.name}</span>
           </button>
