@@ -25,7 +25,7 @@ from benchmarks.faults import Faults
 from benchmarks.senders import History, Pace, Picture, Streamer, post_all
 from benchmarks.stack import BenchStack, bench_folder, constant_models
 
-SETTLE_S = 180.0
+STUCK_S = 60.0  # open steps whose number has not changed for this long are taken to be lost
 VIEWER_S = 15.0
 ASK_TIMES = 20
 
@@ -128,12 +128,14 @@ class Run:
         self.meta |= {"viewer_reconnects": viewer.reconnects, "stream_cuts": len(streamer.cut_at)}
 
     async def _settle(self, viewer: Follower) -> None:
-        """Until no Step is open, and until the viewer has what the database has; both within their time."""
+        """Until no Step is open or nothing moves any more, and until the viewer has what the database has."""
         from inspections.models import EventHead, Step
 
         open_steps = Step.objects.open().filter(frame__station=self.station)
-        ends_at = time.monotonic() + SETTLE_S
-        while time.monotonic() < ends_at and await asyncio.to_thread(asked, open_steps.count):
+        left, moved_at = -1, time.monotonic()
+        while (now_left := await asyncio.to_thread(asked, open_steps.count)) and time.monotonic() < moved_at + STUCK_S:
+            if now_left != left:
+                left, moved_at = now_left, time.monotonic()
             await asyncio.sleep(0.2)
         self.meta["settled_s"] = round(time.time() - self.began, 1)
         head = await asyncio.to_thread(asked, lambda: EventHead.objects.get(line_id=self.station.line_id).seq)
