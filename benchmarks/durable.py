@@ -25,7 +25,7 @@ from benchmarks.faults import Faults
 from benchmarks.senders import History, Pace, Picture, Streamer, post_all
 from benchmarks.stack import BenchStack, bench_folder, constant_models
 
-STUCK_S = 60.0  # open steps whose number has not changed for this long are taken to be lost
+STUCK_S = 60.0  # steps that are open after no event for this long are taken to be lost
 VIEWER_S = 15.0
 ASK_TIMES = 20
 
@@ -132,13 +132,15 @@ class Run:
         from inspections.models import EventHead, Step
 
         open_steps = Step.objects.open().filter(frame__station=self.station)
-        left, moved_at = -1, time.monotonic()
-        while (now_left := await asyncio.to_thread(asked, open_steps.count)) and time.monotonic() < moved_at + STUCK_S:
-            if now_left != left:
-                left, moved_at = now_left, time.monotonic()
+        heads = EventHead.objects.filter(line_id=self.station.line_id).values_list("seq", flat=True)
+        head, moved_at = -1, time.monotonic()
+        while await asyncio.to_thread(asked, open_steps.count) and time.monotonic() < moved_at + STUCK_S:
+            seen = await asyncio.to_thread(asked, heads.get)
+            if seen != head:
+                head, moved_at = seen, time.monotonic()
             await asyncio.sleep(0.2)
         self.meta["settled_s"] = round(time.time() - self.began, 1)
-        head = await asyncio.to_thread(asked, lambda: EventHead.objects.get(line_id=self.station.line_id).seq)
+        head = await asyncio.to_thread(asked, heads.get)
         ends_at = time.monotonic() + VIEWER_S
         while time.monotonic() < ends_at and viewer.last_seq < head:
             await asyncio.sleep(0.1)
