@@ -72,6 +72,8 @@ def ship_run(run: Path, *, boards: int) -> None:
     figures: dict[str, Any] = {"seed": REPORT_SEED, "machine": platform.machine(), "runtime": detector.runtime}
     figures |= {"version": detector.version, "digest": detector.digest}
     figures |= check_detector(detector, seed=REPORT_SEED, boards=boards)
+    with_template = check_detector(detector, seed=REPORT_SEED, boards=boards // 3, with_templates=True)
+    figures["with_golden_template"] = with_template
     _write(SHIPPED_FOLDER / "metrics.json", figures)
     print(json.dumps(figures))
 

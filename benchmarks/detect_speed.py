@@ -1,0 +1,68 @@
+"""How long one 640 px frame takes: the shipped detector, a bare runtime loop, and ultralytics' `predict`.
+
+All in one process on the same boards and threads, in turns, so that a busy moment hits everybody.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from finetune.boards import CLASSES, generate_board
+from finetune.training.detector_export import load_network
+from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
+from scheduling.serving.detectors.model_file import read_model_file
+from scheduling.serving.detectors.openvino_runner import open_runner
+from scheduling.serving.preprocess import to_tensor
+
+ROUNDS = 30
+WARM_UP = 3
+
+
+def compare_speed(*, threads: int) -> dict[str, Any]:
+    """Median milliseconds a frame of each, and how many times faster than `predict` the served detector is."""
+    import torch
+
+    torch.set_num_threads(threads)
+    board = generate_board(640)
+    names = ["yolo-openvino", "yolo-onnxruntime"] + ["yolo-openvino-int8"] * SHIPPED_INT8_WEIGHTS.is_file()
+    served = {name: load_detector(name, threads=threads) for name in names}
+    bare = open_runner(read_model_file(SHIPPED_WEIGHTS), threads=threads)
+    tensor = to_tensor([board.image])
+    predict = _predict()
+    contestants: dict[str, Callable[[], object]] = {
+        name: (lambda detector=detector: detector.detect([board.image])) for name, detector in served.items()
+    }
+    contestants["bare_openvino_loop"] = lambda: bare.run(tensor)
+    contestants["with_template"] = lambda: served["yolo-openvino"].detect([board.image], templates=[board.template])
+    contestants["ultralytics_predict"] = lambda: predict(board.image)
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(ROUNDS + WARM_UP):
+        for name, call in contestants.items():
+            started = time.perf_counter()
+            call()
+            if turn >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - started))
+    medians = {name: round(statistics.median(values), 1) for name, values in times.items()}
+    best = {name: round(min(values), 1) for name, values in times.items()}
+    ratio = medians["ultralytics_predict"] / medians["yolo-openvino"]
+    return {
+        "threads": threads,
+        "load_average": round(os.getloadavg()[0], 1),
+        "median_ms": medians,
+        "best_ms": best,
+        "times_faster_than_predict": round(ratio, 2),
+    }
+
+
+def _predict() -> Callable[[np.ndarray], object]:
+    network = load_network(SHIPPED_WEIGHTS.with_name("detector.safetensors"), len(CLASSES))
+    from ultralytics import YOLO
+
+    model = YOLO("yolo26n.yaml")
+    model.model = network
+    model.model.names = dict(enumerate(CLASSES))
+    return lambda picture: model.predict(picture[..., ::-1], imgsz=640, verbose=False, save=False, device="cpu")
