@@ -52,29 +52,34 @@ def make_batch(crops: list[LabelledSquare], tokens: AnswerTokens) -> Batch:
 
 
 class LabelHeads(nn.Module):
-    """Class and facts from the mean image token; only training needs them."""
+    """Class and facts from the image tokens in their places; only training needs them.
+
+    From all places, not from their mean: the tower itself knows only relative positions, and what is judged lies
+    in the middle of the crop.
+    """
 
     CLASS_WEIGHT: Final = 3.0
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, token_width: int) -> None:
         super().__init__()
+        width = LAYOUT.image_tokens * token_width
         self.heads = nn.ModuleDict({"class": nn.Linear(width, len(LABELS))})
         self.heads.update({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
 
     def loss(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Mean cross-entropy of the heads; the class counts as much as three facts."""
-        mean = image_tokens.mean(1)
+        seen = image_tokens.flatten(1)
         total = torch.zeros(())
         for name, head in self.heads.items():
             weight = self.CLASS_WEIGHT if name == "class" else 1.0
-            total = total + weight * F.cross_entropy(head(mean), labels[name], ignore_index=IGNORED)
+            total = total + weight * F.cross_entropy(head(seen), labels[name], ignore_index=IGNORED)
         return total / (self.CLASS_WEIGHT + len(FACTS))
 
     def right(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> dict[str, float]:
         """Share of right answers for each label, among the crops that have it."""
-        mean = image_tokens.mean(1)
+        seen = image_tokens.flatten(1)
         return {
-            name: float((head(mean).argmax(1) == labels[name])[labels[name] != IGNORED].float().mean())
+            name: float((head(seen).argmax(1) == labels[name])[labels[name] != IGNORED].float().mean())
             for name, head in self.heads.items()
         }
 
