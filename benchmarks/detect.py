@@ -30,7 +30,7 @@ from scheduling.serving.contracts import DetectedRegion, Detector, Rgb
 from scheduling.serving.detectors import load_detector
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
-THRESHOLD_BOARDS = 300
+THRESHOLD_BOARDS = 100
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from finetune.boards import CLASSES
 from finetune.training.detector import WEIGHTS, DetectorRecipe, train_detector
 from finetune.training.detector_check import check_detector
-from scheduling.serving.detectors import SHIPPED_WEIGHTS, load_detector
+from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
 
 SHIPPED_FOLDER: Final = SHIPPED_WEIGHTS.parent
 MAKE_FOLDER: Final = Path("runs/models/detector")
@@ -35,12 +35,18 @@ def train(argv: list[str]) -> None:
 
 
 def ship(argv: list[str]) -> None:
-    """`ship-detector --run DIR [--boards N]`: export a run into the shipped weights, with its figures."""
+    """`ship-detector --run DIR [--boards N] [--int8]`: export a run into the shipped weights, with its figures.
+
+    `--int8` also writes `detector-int8.onnx` and measures it: ship it only where it loses less than it saves.
+    """
     parser = argparse.ArgumentParser(prog="python -m finetune.training ship-detector")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--boards", type=int, default=150)
+    parser.add_argument("--int8", action="store_true")
     options = parser.parse_args(argv)
     ship_run(options.run, boards=options.boards)
+    if options.int8:
+        _ship_int8(options.boards)
 
 
 def make(argv: list[str]) -> None:
@@ -76,6 +82,14 @@ def ship_run(run: Path, *, boards: int) -> None:
     figures["with_golden_template"] = with_template
     _write(SHIPPED_FOLDER / "metrics.json", figures)
     print(json.dumps(figures))
+
+
+def _ship_int8(boards: int) -> None:
+    from finetune.training.detector_int8 import quantise_onnx
+
+    quantise_onnx(SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS)
+    figures = check_detector(load_detector("yolo-openvino-int8", threads=1), seed=REPORT_SEED, boards=boards)
+    print(json.dumps({"int8": figures}))
 
 
 def _shipped_recipe() -> DetectorRecipe:

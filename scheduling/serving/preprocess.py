@@ -57,9 +57,7 @@ def to_tensor(pictures: Sequence[Rgb]) -> Tensor:
     return batch
 
 
-def to_regions(
-    rows: Tensor, placed: Fit, *, min_score: float, class_names: Sequence[str]
-) -> list[DetectedRegion]:
+def to_regions(rows: Tensor, placed: Fit, *, min_score: float, class_names: Sequence[str]) -> list[DetectedRegion]:
     """One picture's end-to-end rows (n, 6) `x0 y0 x1 y1 score class` as regions of the frame, best first.
 
     Rows under `min_score`, with a class out of range, or with nothing left inside the frame are dropped.
