@@ -20,8 +20,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="write docs/benchmarks/scheduling.md and its plots")
     options = parser.parse_args()
     size = runs.FULL if os.environ.get("FULL") == "1" else runs.QUICK
-    raw = options.raw or (DOCS / "scheduling-full.jsonl" if size is runs.FULL else None)
-    log = runs.Log(raw or Path(os.devnull))
+    log = runs.Log(options.raw or (DOCS / "scheduling-full.jsonl" if size is runs.FULL else Path(os.devnull)))
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
@@ -30,14 +29,13 @@ def main() -> None:
     held = runs.run_capacity(size, log, say)
     runs.run_pipeline(size, log, say)
     runs.run_one_stage(size, log, say)
-    capacity = [row for row in log.rows.values() if row["scenario"].startswith("capacity")]
     one_stage = figures.by_scenario(
         row for row in log.rows.values() if not row["scenario"].startswith(("pipeline", "capacity"))
     )
     two_stage = figures.by_scenario(row for row in log.rows.values() if row["scenario"].startswith("pipeline"))
     line = figures.last_line(one_stage, two_stage, held, decisions)
     if options.report:
-        report.write(DOCS, size, one_stage, two_stage, held, line, capacity)
+        report.write(DOCS, size, one_stage, two_stage, held, line)
     print(json.dumps(line))
 
 

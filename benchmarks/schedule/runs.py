@@ -3,8 +3,8 @@
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -202,16 +202,11 @@ def decision_times(rounds: int = 400) -> tuple[float, float]:
     return times[len(times) // 2], times[int(0.99 * len(times))]
 
 
-def rows_of(log: Log, prefix: str) -> Iterator[dict[str, Any]]:
-    return (row for row in log.rows.values() if row["scenario"].startswith(prefix))
-
-
-def only(policies: list[str], scenario: Scenario, seed: int, seconds: int) -> dict[str, float]:
+def shares(policies: list[str], scenario: Scenario, seed: int, seconds: int) -> dict[str, float]:
     """On-time share of a few policies on one scenario; for tests and for trying a new policy."""
-    scenario = replace(scenario)
     work = build_workload(scenario, build_world(scenario, seed, seconds), seed, seconds)
-    shares = {}
+    found = {}
     for name in policies:
         world = build_world(scenario, seed, seconds)
-        shares[name] = simulate(make(name, seed, world, work), work, world).share
-    return shares
+        found[name] = simulate(make(name, seed, world, work), work, world).share
+    return found

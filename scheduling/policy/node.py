@@ -6,6 +6,7 @@ queues of waiting items or of how a policy weighs a prediction. Times are second
 
 import math
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass, field
 from heapq import heapreplace
 from typing import Any
@@ -108,10 +109,12 @@ class NodeState:
         service_ms, queue_ms: as the Node measured them; None, NaN, negative or longer than the whole call
         teach nothing but still end the request.
         """
-        entry = self.ledger.pop(request_id, None)
-        if entry is None:
+        if request_id not in self.ledger:
             self._count("unexpected_answers")
             return
+        if queue_ms is None:
+            self._refreshed()
+        entry = self.ledger.pop(request_id)
         elapsed = max(0.0, at - entry.at)
         self.last_answer_at = max(self.last_answer_at, at)
         self.doubted = False
@@ -197,6 +200,7 @@ class NodeState:
         Finds crashes, outages and slow-downs without a probe: one number for uplink and service, because from
         outside a stalled upload and a stuck service look the same.
         """
+        self._refreshed()
         if not self.ledger or self._next_expected > now:
             return 1.0
         oldest = next(iter(self.ledger.values()))
@@ -207,14 +211,18 @@ class NodeState:
 
     def projection(self, now: float) -> Projection:
         """When uplink and slots come free, rebuilt from the ledger in the order of sending."""
-        fresh = self._fresh
-        if fresh is None:
-            fresh = self._fresh = self._project(self.event_at, 1.0, keep=True)
+        fresh = self._refreshed()
         if self._next_expected > now:
             return fresh
         return self._project(now, self.slowness(now), keep=False)
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _refreshed(self) -> Projection:
+        """The projection as of the last event: the same for the same ledger, whenever it is asked for."""
+        if self._fresh is None:
+            self._fresh = self._project(self.event_at, 1.0, keep=True)
+        return self._fresh
 
     def _project(self, now: float, slowness: float, *, keep: bool) -> Projection:
         rate = self.link.rate(self.event_at) / slowness
@@ -288,7 +296,8 @@ class NodeState:
     # --- recording --------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in _PLAIN}
+        self._refreshed()
+        plain = {name: copy(getattr(self, name)) for name in _PLAIN}
         times = {name: _finite(getattr(self, name)) for name in _TIMES}
         parts = {name: getattr(self, name).to_json() for name in _PARTS}
         sets = {"models": _listed(self.models), "resident": _listed(self.resident)}

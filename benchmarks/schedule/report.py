@@ -1,0 +1,186 @@
+"""Writes the results page: tables, two plots, and how to repeat them. Every figure comes from the runs given."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from benchmarks.schedule import figures
+from benchmarks.schedule.links import is_synthetic
+from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, OURS, Size
+from benchmarks.schedule.scenarios import settings
+
+Table = dict[str, dict[str, figures.Rows]]
+PLOTTED = (OURS, CLAIRVOYANT, "shortest-expected-delay", "peak-ewma", "least-outstanding", "heartbeat-score-1s")
+
+
+def write(
+    folder: Path, size: Size, one_stage: Table, two_stage: Table, held: dict[str, float], line: dict[str, Any]
+) -> None:
+    """`scheduling.md` and its plots in `folder`. Scenarios without a run of ours or the clairvoyant are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _plot_latency(one_stage, folder / "scheduling-latency.svg")
+    _plot_load(one_stage, folder / "scheduling-load.svg")
+    parts = [_head(size, one_stage), _shares(one_stage), _details(one_stage), _ablation(one_stage)]
+    parts += [_pipeline(two_stage), _limits(held, line), _repeat()]
+    (folder / "scheduling.md").write_text("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _head(size: Size, one_stage: Table) -> str:
+    traces = sorted({name for pair in settings()["pairs"] for name in pair})
+    made_up = [name for name in traces if is_synthetic(name)]
+    source = "synthetic traces (AIVD_DATA was not set)" if made_up else "the 5G traces of `AIVD_DATA/5g`"
+    seeds = {row["seed"] for policies in one_stage.values() for rows in policies.values() for row in rows}
+    return (
+        "# Choosing a node: results\n\n"
+        f"Simulated; the policy is the very module that the workers import. Links follow {source}. "
+        f"The {size.name} form: {len(seeds)} of {size.seeds} seeds, {size.seconds} s of simulated time for each scenario and seed, identical "
+        "arrivals, payloads, service noise and weather for every policy.\n\n"
+        "*On time* is the share of all arrivals answered within 300 ms; refused requests are not on time, "
+        "degraded ones (JPEG 75 or 50) are and are listed. *Same admission* puts pct-lb's admission in front of a rule: it chooses "
+        "among the Nodes predicted to answer in time. Every rule shares the breaker and the failover. The interval is a "
+        "95 % bootstrap over stretches of 5 s of the paired difference between pct-lb and the best rule."
+    )
+
+
+def _shares(one_stage: Table) -> str:
+    lines = [
+        "## On time, one stage\n",
+        "| scenario | pct-lb | clairvoyant | share of it | best rule | pct-lb minus it | best with same admission | "
+        "pct-lb minus it |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, policies in sorted(one_stage.items()):
+        if OURS not in policies or CLAIRVOYANT not in policies:
+            continue
+        ours, seer = figures.share(policies[OURS]), figures.share(policies[CLAIRVOYANT])
+        cells = [name, f"**{ours:.2%}**", f"{seer:.2%}", f"{ours / seer:.1%}"]
+        for admission in (False, True):
+            rule, share = figures.best(policies, admission=admission)
+            cells += [f"{rule.removesuffix(ADMISSION)} {share:.2%}", _interval(policies[OURS], policies[rule])]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines.append("\n![On-time share against load](scheduling-load.svg)\n\n![Latency](scheduling-latency.svg)")
+    return "\n".join(lines)
+
+
+def _interval(ours: figures.Rows, other: figures.Rows) -> str:
+    low, high = figures.difference(ours, other)
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
+def _details(one_stage: Table) -> str:
+    lines = [
+        "## pct-lb in detail\n",
+        "| scenario | p50 ms | p95 ms | p99 ms | degraded | refused | prediction error, median |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, policies in sorted(one_stage.items()):
+        rows = policies.get(OURS)
+        if not rows:
+            continue
+        arrived = sum(row["arrived"] for row in rows)
+        quantiles = [sum(row["quantiles_ms"][q] for row in rows) / len(rows) for q in (50, 95, 99)]
+        degraded, refused = (sum(row[f] for row in rows) / arrived for f in ("degraded", "refused"))
+        error = sum(row["error_median"] for row in rows) / len(rows)
+        timings = " | ".join(f"{q:.0f}" for q in quantiles)
+        lines.append(f"| {name} | {timings} | {degraded:.2%} | {refused:.2%} | {error:.1%} |")
+    return "\n".join(lines)
+
+
+def _ablation(one_stage: Table) -> str:
+    lines = []
+    for name, policies in sorted(one_stage.items()):
+        without = {p: rows for p, rows in policies.items() if p.startswith(ABLATED)}
+        if without and OURS in policies:
+            whole = figures.share(policies[OURS])
+            losses = ", ".join(
+                f"{p.removeprefix(ABLATED)} {100 * (figures.share(r) - whole):+.2f}" for p, r in without.items()
+            )
+            lines.append(f"- {name}: {losses}")
+    if not lines:
+        return ""
+    return "## Ablation\n\nPoints of on-time share gained or lost when one term is switched off.\n\n" + "\n".join(lines)
+
+
+def _pipeline(two_stage: Table) -> str:
+    parts = []
+    for name, policies in sorted(two_stage.items()):
+        summary = figures.pipeline_summary(policies)
+        lines = [
+            f"### {name}\n",
+            "| policy | on time | p95 ms | cloud bytes a frame | cloud seconds a frame |",
+            "|---|---|---|---|---|",
+        ]
+        for policy, row in sorted(summary.items(), key=lambda entry: -entry[1]["on_time"]):
+            lines.append(
+                f"| {policy} | {row['on_time']:.2%} | {row['p95_ms']:.0f} | {row['bytes']:.0f} | {row['cloud_s']:.3f} |"
+            )
+        parts.append("\n".join(lines))
+    if not parts:
+        return ""
+    head = (
+        "## Two stages\n\nA frame is on time when its crops are described within 1 s of its arrival; edge-only "
+        "describes nothing. Deferred frames are not on time."
+    )
+    return "\n\n".join([head, *parts])
+
+
+def _limits(held: dict[str, float], line: dict[str, Any]) -> str:
+    if not held:
+        return ""
+    rates = ", ".join(f"{name} {share:.2f}" for name, share in sorted(held.items(), key=lambda entry: -entry[1]))
+    return (
+        "## Capacity and decision time\n\n"
+        "Largest rate on wires at which 99 of 100 arrivals are answered within the SLO, as a share of the capacity "
+        f"bound: {rates}.\n\n"
+        f"Placing 48 items over 50 Nodes: p50 {line['decision_ms_p50']} ms, p99 {line['decision_ms_p99']} ms of "
+        "processor time."
+    )
+
+
+def _repeat() -> str:
+    return (
+        "## Repeat\n\n```\npython -m benchmarks.schedule --report          # quick form\n"
+        "FULL=1 python -m benchmarks.schedule --report   # every seed, raw results kept beside this page\n```\n\n"
+        "Scenarios, fleet and links: `benchmarks/schedule/scenarios.toml`. Not modelled: clocks that differ, several "
+        "workers with a ledger each, uploads that share a link instead of queueing, and detection accuracy."
+    )
+
+
+def _plot_latency(one_stage: Table, path: Path) -> None:
+    name = next((n for n in one_stage if n.startswith("network@0.6")), None)
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    for policy in PLOTTED if name else ():
+        rows = one_stage[name].get(policy) if name else None
+        if rows:
+            answered = [(row["arrived"] - row["refused"] - row["failed"]) / row["arrived"] for row in rows]
+            share = sum(answered) / len(answered)
+            mean = [sum(row["quantiles_ms"][q] for row in rows) / len(rows) for q in range(101)]
+            axes.plot(mean, [share * q / 100 for q in range(101)], label=policy)
+    axes.axvline(300, color="grey", linestyle=":", label="SLO")
+    axes.set(xlabel="latency in ms", ylabel="share of arrivals answered", xlim=(0, 900), title=name or "")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _plot_load(one_stage: Table, path: Path) -> None:
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    loads = sorted({n.split("/")[0].split("@")[1] for n in one_stage if n.startswith("network@")})
+    for policy in PLOTTED:
+        points = []
+        for load in loads:
+            rows = [r for n, ps in one_stage.items() if n.startswith(f"network@{load}") for r in ps.get(policy, ())]
+            if rows:
+                points.append((float(load), 100 * figures.share(rows)))
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o", label=policy)
+    axes.set(xlabel="load as a share of capacity", ylabel="on time, %", title="network, all trace pairs")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
