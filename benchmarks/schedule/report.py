@@ -36,13 +36,15 @@ def _head(size: Size, one_stage: Table) -> str:
     seeds = {row["seed"] for policies in one_stage.values() for rows in policies.values() for row in rows}
     return (
         "# Choosing a node: results\n\n"
-        f"Simulated; the policy is the very module that the workers import. Links follow {source}. "
-        f"The {size.name} form: {len(seeds)} of {size.seeds} seeds, {size.seconds} s of simulated time for each scenario and seed, identical "
-        "arrivals, payloads, service noise and weather for every policy.\n\n"
+        "Simulated; the policy is the very module that the workers import. "
+        f"Links follow {source}. The {size.name} form: {len(seeds)} of {size.seeds} seeds, {size.seconds} s of "
+        "simulated time for each scenario and seed, identical arrivals, payloads, service noise and weather for "
+        "every policy.\n\n"
         "*On time* is the share of all arrivals answered within 300 ms; refused requests are not on time, "
-        "degraded ones (JPEG 75 or 50) are and are listed. *Same admission* puts pct-lb's admission in front of a rule: it chooses "
-        "among the Nodes predicted to answer in time. Every rule shares the breaker and the failover. The interval is a "
-        "95 % bootstrap over stretches of 5 s of the paired difference between pct-lb and the best rule."
+        "degraded ones (JPEG 75 or 50) are and are listed. *Same admission* puts pct-lb's admission in front of a "
+        "rule: it chooses among the Nodes predicted to answer in time. Every rule shares the breaker and the "
+        "failover. The interval is a 95 % bootstrap over stretches of 5 s of the paired difference between pct-lb "
+        "and the best rule."
     )
 
 

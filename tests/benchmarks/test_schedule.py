@@ -1,0 +1,134 @@
+"""The simulator tells the truth about queues, links and faults, and pct-lb earns its place on a small stretch."""
+
+import pytest
+
+from benchmarks.schedule import figures, pipeline, runs
+from benchmarks.schedule.links import Link, SteadyLink, synthetic
+from benchmarks.schedule.scenarios import at_capacity, build_workload, build_world, one_stage
+from benchmarks.schedule.world import SimNode
+
+MODEL = "edge_detector"
+
+
+def sim_node(*, slots=1, rate=1e6, **options):
+    return SimNode("edge", "edge", slots, {MODEL: 0.040}, 0.010, SteadyLink(rate), **options)
+
+
+def scenario(prefix):
+    return next(s for s in one_stage() if s.name.startswith(prefix))
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "end"),
+    [(0.0, 50.0, 0.5), (0.5, 50.0, 1.0), (0.5, 60.0, 2.0), (1.0, 10.0, 2.0), (0.0, 310.0, 3.0)],
+)
+def test_a_link_carries_what_each_second_allows(start, size, end):
+    link = Link((100.0, 10.0, 200.0), 0, 6)
+
+    assert link.finish(start, size) == pytest.approx(end)
+
+
+def test_requests_queue_in_the_uplink_and_for_the_slot():
+    node = sim_node()
+    first = node.send(0.0, 10_000, MODEL, 1.0, 2.0)
+    second = node.send(0.0, 10_000, MODEL, 1.0, 2.0)
+
+    assert (first.at, first.queue_ms) == (pytest.approx(0.060), pytest.approx(0))
+    assert (second.at, second.queue_ms) == (pytest.approx(0.100), pytest.approx(30))
+
+
+def test_what_the_clairvoyant_foresees_is_what_happens():
+    node = sim_node(slots=2, slow=[(0.05, 0.2, 3.0)])
+    for number in range(8):
+        foreseen = node.answer_at(number / 50, 9_000, MODEL, 1.1)
+        assert node.send(number / 50, 9_000, MODEL, 1.1, 5.0).at == foreseen
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "at"),
+    [
+        ({"killed": [(0.03, 1.0)]}, "unavailable", 0.035),
+        ({"killed": [(0.0, 1.0)]}, "unavailable", 0.010),
+        ({"stopped": [(0.03, 0.5)]}, "", 0.53),
+        ({"stopped": [(0.03, 9.0)]}, "timeout", 2.0),
+    ],
+)
+def test_faults_look_to_the_client_as_they_do_in_life(fault, code, at):
+    outcome = sim_node(**fault).send(0.0, 10_000, MODEL, 1.0, 2.0)
+
+    assert (outcome.code, outcome.at) == (code, pytest.approx(at))
+
+
+def test_an_upload_that_times_out_frees_the_uplink():
+    node = sim_node(rate=1_000)
+    assert node.send(0.0, 10_000, MODEL, 1.0, 2.0).code == "timeout"
+
+    assert node.uplink_free_at == 2.0
+
+
+def test_the_same_seed_is_the_same_day_and_another_seed_is_not():
+    spec = scenario("network@0.4")
+
+    def day(seed):
+        work = build_workload(spec, build_world(spec, seed, 3), seed, 3)
+        return [(i.arrived_at, i.bytes) for i in work.items], work.noise
+
+    assert day(1) == day(1)
+    assert day(1) != day(2)
+
+
+def test_a_synthetic_trace_is_the_same_everywhere_and_has_outages():
+    rates = synthetic("driving-1")
+
+    assert rates == synthetic("driving-1")
+    assert min(rates) == 1000.0
+    assert max(rates) > 1e6
+
+
+def test_every_arrival_is_accounted_for():
+    spec = scenario("crash@0.6")
+    work = build_workload(spec, build_world(spec, 3, 4), 3, 4)
+    for name in ("pct-lb", "peak-ewma", "peak-ewma+admission"):
+        world = build_world(spec, 3, 4)
+        result = runs.simulate(runs.make(name, 3, world, work), work, world)
+
+        assert result.arrived == len(work.items)
+        assert len(result.latencies_ms) + result.refused + result.failed == result.arrived
+        assert sum(done for _, done in result.blocks.values()) == result.on_time
+
+
+@pytest.mark.parametrize("prefix", ["network@0.6/static-2", "slowdowns@0.6", "crash@0.6"])
+def test_pct_lb_is_not_behind_the_rules_people_use(prefix):
+    found = runs.shares(["pct-lb", "shortest-expected-delay", "least-outstanding"], scenario(prefix), seed=5, seconds=5)
+
+    assert found["pct-lb"] >= max(found["shortest-expected-delay"], found["least-outstanding"]) - 0.002
+    assert found["pct-lb"] > 0.9
+
+
+def test_pct_lb_holds_nine_tenths_of_the_capacity_on_wires():
+    found = runs.shares(["pct-lb", "round-robin"], at_capacity(0.90), seed=0, seconds=5)
+
+    assert found["pct-lb"] >= 0.99
+    assert found["round-robin"] < 0.9
+
+
+def test_a_frame_is_done_when_its_crops_are_described():
+    spec = next(iter(pipeline.scenarios()))
+    world, work, frames = pipeline.build(spec, 2, 4)
+    both = pipeline.Pipeline(runs.make("pct-lb", 2, world, work), work, world, frames).outcome()
+    world, work, frames = pipeline.build(spec, 2, 4)
+    edge = pipeline.Pipeline(runs.make("edge-only", 2, world, work), work, world, frames, "edge-only").outcome()
+    world, work, frames = pipeline.build(spec, 2, 4)
+    cloud = pipeline.Pipeline(runs.make("cloud-only", 2, world, work), work, world, frames, "cloud-only").outcome()
+
+    assert edge.bytes == edge.cloud_s == 0
+    assert 0 < both.bytes <= cloud.bytes / 2
+    assert both.on_time >= cloud.on_time
+
+
+def test_an_interval_of_a_clear_difference_excludes_zero():
+    better = [{"seed": 0, "blocks": [[100, 99]] * 20}]
+    worse = [{"seed": 0, "blocks": [[100, 90]] * 20}]
+
+    assert figures.difference(better, worse) == (pytest.approx(0.09), pytest.approx(0.09))
+    assert figures.difference(better, better) == (0, 0)
