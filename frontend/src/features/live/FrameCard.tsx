@@ -84,7 +84,11 @@ function Words({ region, typing }: { region: Region; typing: Typing | undefined 
   }
   if (description === null) return null;
   if (description.state === "done")
-    return <p className="machine-text words">{description.text?.appearance ?? ""}</p>;
+    return (
+      <p className="machine-text words">
+        {description.text?.appearance ?? "Described, without words on its appearance."}
+      </p>
+    );
   if (description.state === "invalid")
     return <p className="words hint">The model's answer could not be used.</p>;
   return <p className="words hint">Description pending</p>;
@@ -119,8 +123,7 @@ function Fact({ icon, label, node, ms }: FactProps) {
         <span className="visually-hidden">{label}</span>
       </dt>
       <dd>
-        {node}
-        {typeof ms === "number" && <b>{formatMs(ms)}</b>}
+        {node} {typeof ms === "number" && <b>{formatMs(ms)}</b>}
       </dd>
     </div>
   );
