@@ -8,7 +8,7 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 class PictureParser(BaseParser):
     media_type = "image/*"
 
-    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> IO[Any]:
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
         return stream
 
 

@@ -20,7 +20,7 @@ from inspections.models import (
     Step,
 )
 
-BOX = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
+BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
 
 @extend_schema_field(BOX)
