@@ -26,6 +26,8 @@ from scheduling.serving.prompts import ask
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MAX_TOKENS: Final = 320
 LOAD_TIMEOUT_S: Final = "30"
+LONGEST_CHARACTER: Final = 4
+"""Bytes of UTF-8; what is no character after as many tokens will not become one."""
 
 
 class HubDescriber:
@@ -176,16 +178,32 @@ def _transformers() -> Any:
 
 
 def _streamer(tokenizer: Any, pieces: "queue.Queue[str | BaseException | None]") -> Any:
-    base: Any = _transformers().TextStreamer
+    base: Any = importlib.import_module("transformers.generation.streamers").BaseStreamer
 
     class Streamer(base):  # type: ignore[misc]
-        """Hands text over as soon as it is whole characters."""
+        """Hands text over token by token, but no character before all of its bytes are there."""
 
-        def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-            if text:
-                pieces.put(text)
+        def __init__(self) -> None:
+            self.ids: list[int] = []
+            self.given = 0
+            self.after_prompt = False
 
-    return Streamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        def put(self, value: Any) -> None:
+            if self.after_prompt:  # the first call brings the prompt
+                self.ids += value.reshape(-1).tolist()
+                self.give(whole=len(self.ids) % LONGEST_CHARACTER == 0)
+            self.after_prompt = True
+
+        def end(self) -> None:
+            self.give(whole=True)
+
+        def give(self, *, whole: bool) -> None:
+            text = tokenizer.decode(self.ids, skip_special_tokens=True)
+            if len(text) > self.given and (whole or not text.endswith("\ufffd")):
+                pieces.put(text[self.given :])
+                self.given = len(text)
+
+    return Streamer()
 
 
 def _first_line(error: Exception) -> str:
