@@ -67,10 +67,12 @@ def main() -> None:
         return
     folder = Path(data) / "deeppcb"
     detector = load_detector(options.detector, threads=options.threads)
-    outcome = _run(detector, folder, options.split, options.limit)
-    threshold = _threshold(detector, folder, outcome, options.split)
+    with_template = not options.without_template
+    outcome = _run(detector, folder, options.split, options.limit, with_template)
+    threshold = _threshold(detector, folder, outcome, options.split, with_template)
     _write_coco(outcome, options.out)
-    print(json.dumps(_figures(outcome, threshold) | {"runtime": detector.runtime, "split": options.split}))
+    figures = _figures(outcome, threshold) | {"runtime": detector.runtime, "digest": detector.digest}
+    print(json.dumps(figures | {"split": options.split, "with_template": with_template}))
 
 
 def _options() -> argparse.Namespace:
@@ -80,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=0, help="only the first so many boards")
     parser.add_argument("--out", type=Path, default=Path("var/bench/detect"))
+    parser.add_argument("--without-template", action="store_true", help="let the network stand alone")
     parser.add_argument("--speed", action="store_true")
     return parser.parse_args()
 
@@ -102,22 +105,23 @@ def _read_picture(path: Path) -> Rgb:
     return rgb
 
 
-def _run(detector: Detector, folder: Path, split: str, limit: int) -> Outcome:
+def _run(detector: Detector, folder: Path, split: str, limit: int, with_template: bool) -> Outcome:
     names = (folder / f"{split}.txt").read_text().split()
     names = names[:: max(1, len(names) // limit)][:limit] if limit else names
     found, truths, spent = [], [], 0.0
     for name in names:
         board = read_board(folder, name)
+        templates = [board.template] if with_template else None
         started = time.perf_counter()
-        found += detector.detect([board.image], min_score=0.01, templates=[board.template])
+        found += detector.detect([board.image], min_score=0.01, templates=templates)
         spent += time.perf_counter() - started
         truths.append(list(board.truths))
     return Outcome(found, truths, names, 1000 * spent / len(names))
 
 
-def _threshold(detector: Detector, folder: Path, outcome: Outcome, split: str) -> float:
+def _threshold(detector: Detector, folder: Path, outcome: Outcome, split: str, with_template: bool) -> float:
     """The score with the best F at IoU 0.33, on train boards whatever the split is."""
-    train = outcome if split == "train" else _run(detector, folder, "train", THRESHOLD_BOARDS)
+    train = outcome if split == "train" else _run(detector, folder, "train", THRESHOLD_BOARDS, with_template)
     return best_threshold(match(train.found, train.truths, iou=0.33, classes=len(CLASSES)))[0]
 
 
@@ -140,14 +144,8 @@ def _figures(outcome: Outcome, threshold: float) -> dict[str, object]:
 
 def _write_coco(outcome: Outcome, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    annotations = [
-        {"image_id": row, "category_id": truth.class_index + 1, "bbox": _xywh(truth.box_xyxy), "iscrowd": 0}
-        for row, truths in enumerate(outcome.truths)
-        for truth in truths
-    ]
-    for number, annotation in enumerate(annotations, start=1):
-        box = annotation["bbox"]
-        annotation |= {"id": number, "area": box[2] * box[3]}
+    rows = [(row, truth) for row, truths in enumerate(outcome.truths) for truth in truths]
+    annotations = [_annotation(number, row, truth) for number, (row, truth) in enumerate(rows, start=1)]
     truth = {
         "images": [
             {"id": row, "file_name": f"{name}.png", "width": 640, "height": 640} for row, name in enumerate(outcome.ids)
@@ -167,6 +165,18 @@ def _write_coco(outcome: Outcome, out: Path) -> None:
     ]
     (out / "truth.json").write_text(json.dumps(truth))
     (out / "results.json").write_text(json.dumps(results))
+
+
+def _annotation(number: int, row: int, truth: Truth) -> dict[str, object]:
+    box = _xywh(truth.box_xyxy)
+    return {
+        "id": number,
+        "image_id": row,
+        "category_id": truth.class_index + 1,
+        "bbox": box,
+        "area": box[2] * box[3],
+        "iscrowd": 0,
+    }
 
 
 def _xywh(box: tuple[float, float, float, float]) -> list[float]:

@@ -7,12 +7,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from finetune.boards import CLASSES, generate_board
 from finetune.training.detector_export import load_network
+from scheduling.serving.contracts import Rgb
 from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
 from scheduling.serving.detectors.model_file import read_model_file
 from scheduling.serving.detectors.openvino_runner import open_runner
@@ -34,7 +34,7 @@ def compare_speed(*, threads: int) -> dict[str, Any]:
     tensor = to_tensor([board.image])
     predict = _predict()
     contestants: dict[str, Callable[[], object]] = {
-        name: (lambda detector=detector: detector.detect([board.image])) for name, detector in served.items()
+        name: partial(detector.detect, [board.image]) for name, detector in served.items()
     }
     contestants["bare_openvino_loop"] = lambda: bare.run(tensor)
     contestants["with_template"] = lambda: served["yolo-openvino"].detect([board.image], templates=[board.template])
@@ -58,11 +58,11 @@ def compare_speed(*, threads: int) -> dict[str, Any]:
     }
 
 
-def _predict() -> Callable[[np.ndarray], object]:
+def _predict() -> Callable[[Rgb], object]:
     network = load_network(SHIPPED_WEIGHTS.with_name("detector.safetensors"), len(CLASSES))
-    from ultralytics import YOLO
+    from ultralytics.models import YOLO
 
-    model = YOLO("yolo26n.yaml")
+    model: Any = YOLO("yolo26n.yaml")
     model.model = network
     model.model.names = dict(enumerate(CLASSES))
     return lambda picture: model.predict(picture[..., ::-1], imgsz=640, verbose=False, save=False, device="cpu")
