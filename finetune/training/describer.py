@@ -57,9 +57,9 @@ class Recipe:
     seed: int = 0
     boards: int = 6000
     validation_boards: int = 80
-    vision: Stage = Stage(steps=2000, batch=32, rate=2e-3, last_share=0.3)
-    words: Stage = Stage(steps=500, batch=16, rate=2e-3, last_share=0.3)
-    joint: Stage = Stage(steps=500, batch=32, rate=6e-4, last_share=0.02)
+    vision: Stage = Stage(steps=6000, batch=32, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=400, batch=16, rate=2e-3, last_share=0.3)
+    joint: Stage = Stage(steps=3000, batch=32, rate=1e-3, last_share=0.02)
     warmup_steps: int = 50
     weight_decay: float = 0.05
     average_decay: float = 0.99

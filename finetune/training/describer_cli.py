@@ -36,10 +36,8 @@ def ship(argv: list[str]) -> None:
 
 
 def make(argv: list[str]) -> None:
-    """Train the shipped recipe (the one beside the weights, else the default) and ship it; resumable."""
-    stored = SMALL_FOLDER / "recipe.json"
-    recipe = Recipe.read(stored) if stored.is_file() else Recipe()
-    run_in(MAKE_FOLDER, recipe, resume=True)
+    """Train the default recipe and ship it; resumable."""
+    run_in(MAKE_FOLDER, Recipe(), resume=True)
     ship_run(MAKE_FOLDER, boards=150)
 
 
@@ -49,12 +47,19 @@ def check(*, seed: int) -> dict[str, Any]:
 
 
 def ship_run(run: Path, *, boards: int) -> None:
-    """Copy weights, recipe and figures of `run` into the folder of shipped weights."""
+    """Copy weights, recipe and figures of `run` into the folder of shipped weights.
+
+    Where a run was stopped and went on with another recipe, `history.json` in its folder (a list of sentences) says
+    so and is kept in the shipped recipe.
+    """
     SMALL_FOLDER.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copyfile(run / "model" / name, SMALL_FOLDER / name)
     recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     recipe |= {"steps_trained": _last_step(run), "packages": {name: version(name) for name in PACKAGES}}
+    history = run / "history.json"
+    if history.is_file():
+        recipe["history"] = json.loads(history.read_text(encoding="utf-8"))
     _write(SMALL_FOLDER / "recipe.json", recipe)
     describer = load_describer(SMALL, threads=1)
     figures: dict[str, Any] = {"seed": REPORT_SEED, "boards": boards, "machine": platform.machine()}
