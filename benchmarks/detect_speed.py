@@ -18,7 +18,7 @@ from scheduling.serving.detectors.model_file import read_model_file
 from scheduling.serving.detectors.openvino_runner import open_runner
 from scheduling.serving.preprocess import to_tensor
 
-ROUNDS = 30
+ROUNDS = 12
 WARM_UP = 3
 
 
