@@ -173,6 +173,13 @@ class FleetRuntime:
             else:
                 state.breaker.open(self.clock())
 
+    def may_take(self, model: str) -> bool:
+        """Whether any Node has room for one more request of `model` now."""
+        with self._lock:
+            now = self.clock()
+            nodes = self.state.nodes.values()
+            return any(not node.why_not(model, now) and node.credit(model) > 0 for node in nodes)
+
     def view(self) -> dict[str, dict[str, Any]]:
         """Load, link and breaker of each Node as this process sees them."""
         with self._lock:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import transaction
@@ -58,7 +59,8 @@ def commit_detections(
         _detection(frame, index, region, vocabulary[region.class_name], thresholds, spoke)
         for index, region in enumerate(sane)
     ]
-    Detection.objects.bulk_create(detections)
+    if detections:
+        Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
     said = decide.by_findings([decide.Finding(d.defect_class.name, d.score, d.counts) for d in detections])
@@ -120,7 +122,11 @@ class Vocabulary:
 
     def __init__(self, line_id: int) -> None:
         self.line_id = line_id
-        self.known = {entry.name: entry for entry in DefectClass.objects.filter(line_id=line_id)}
+
+    @cached_property
+    def known(self) -> dict[str, DefectClass]:
+        """Read when the first region asks: most frames of a good line have none."""
+        return {entry.name: entry for entry in DefectClass.objects.filter(line_id=self.line_id)}
 
     def __getitem__(self, name: str) -> DefectClass:
         if name not in self.known:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models.functions import Now
@@ -89,25 +91,31 @@ class Worker:
         """One look at the queue: how many Steps waited, and how many of them were begun."""
         if not self._room():
             return 0, 0
+        # With every node full there is no need to look: most rounds of a busy worker end here.
+        kinds = [kind for kind, model in MODELS.items() if self.fleet.may_take(model)]
+        if not kinds:
+            return 1, 0
         with own_connection():
-            waiting = _waiting_steps()
+            waiting = _waiting_steps(kinds)
             if not waiting:
                 return 0, 0
             now = timezone.now()
             requests = [_request(step, now, self.fleet.clock()) for step in waiting]
             sendings, _ = self.fleet.place(requests, limit=self._room())
-            begun = self._claim({str(step.pk): step for step in waiting}, sendings) if sendings else []
-        for claim, step, sending in begun:
-            self._pool.submit(self._carry_out, claim, step.frame, sending)
+            begun = self._claim(sendings) if sendings else []
+        for claim, frame, sending in begun:
+            self._pool.submit(self._carry_out, claim, frame, sending)
         return len(waiting), len(begun)
 
-    def _claim(self, waiting: dict[str, Step], sendings: Sequence[Sending]) -> list[tuple[steps.Claim, Step, Sending]]:
+    def _claim(self, sendings: Sequence[Sending]) -> list[tuple[steps.Claim, Frame, Sending]]:
         by_id = {int(sending.request.item.id): sending for sending in sendings}
         try:
             with transaction.atomic():
                 nodes = {step_id: sending.node for step_id, sending in by_id.items()}
                 claims = steps.claim(nodes=nodes, owner=self.name, lease_s=self.lease_s)
                 self.fleet.begin([by_id[claim.step_id] for claim in claims])
+                related = Frame.objects.select_related("station", "line")
+                frames = related.in_bulk([claim.frame_id for claim in claims])
         except BaseException:
             for sending in sendings:
                 self.fleet.release(sending)
@@ -116,7 +124,7 @@ class Worker:
         for claim in claims:
             with self._lock:
                 self._held.add(claim)
-            begun.append((claim, waiting[str(claim.step_id)], by_id.pop(claim.step_id)))
+            begun.append((claim, frames[claim.frame_id], by_id.pop(claim.step_id)))
         for sending in by_id.values():  # another worker was faster
             self.fleet.release(sending)
         return begun
@@ -187,27 +195,39 @@ class Worker:
         return self.threads - len(self._held)
 
 
-def _waiting_steps() -> list[Step]:
+class Waiting(NamedTuple):
+    """What the policy needs to know of a Step; most that are looked at are not begun now."""
+
+    pk: int
+    kind: str
+    created_at: datetime
+    deadline_at: datetime
+    frame_id: UUID
+    frame_bytes: int
+    policy: str
+
+
+def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
+    """The most urgent Steps of each kind: a backlog that waits for the cloud must not hide new frames."""
+    columns = ("pk", "kind", "created_at", "deadline_at", "frame_id", "frame__bytes", "frame__line__policy")
     return [
-        step
-        for kind, at_most in LOOK_AHEAD.items()
-        for step in Step.objects.waiting((kind,), now=Now()).select_related("frame__station", "frame__line")[:at_most]
+        Waiting(*row)
+        for kind in kinds
+        for row in Step.objects.waiting((kind,), now=Now()).values_list(*columns)[: LOOK_AHEAD[kind]]
     ]
 
 
-def _request(step: Step, now: datetime, clock_now: float) -> Request:
+def _request(step: Waiting, now: datetime, clock_now: float) -> Request:
     """The Step as the policy sees it. Its times move from the wall clock to the fleet's."""
-    frame = step.frame
-    describes = step.kind == Step.Kind.DESCRIBE
     item = Item(
         id=str(step.pk),
         model=MODELS[Step.Kind(step.kind)],
-        bytes=CROP_BYTES if describes else frame.bytes,
+        bytes=CROP_BYTES if step.kind == Step.Kind.DESCRIBE else step.frame_bytes,
         arrived_at=clock_now - (now - step.created_at).total_seconds(),
         deadline_at=clock_now + (step.deadline_at - now).total_seconds(),
         late_ok=True,
     )
-    return Request(item=item, subject=str(frame.pk), policy=frame.line.policy)
+    return Request(item=item, subject=str(step.frame_id), policy=step.policy)
 
 
 @contextmanager
