@@ -55,9 +55,9 @@ class FrameQuerySet(models.QuerySet["Frame"]):
         return self.select_related("station", "line", "inspection", "decision").prefetch_related(
             Prefetch(
                 "detections",
-                Detection.objects.select_related(
-                    "defect_class", "served_model", "description__served_model"
-                ).order_by("index"),
+                Detection.objects.select_related("defect_class", "served_model", "description__served_model").order_by(
+                    "index"
+                ),
             ),
             Prefetch("steps", Step.objects.order_by("id")),
             Prefetch(

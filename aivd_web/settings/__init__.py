@@ -79,9 +79,7 @@ if env.str("DATABASE_URL", default=""):
 else:
     DATABASES = {"default": LAYOUT.database_settings()}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured(
-        "AIVD keeps its truth in PostgreSQL; DATABASE_URL must start with postgres://."
-    )
+    raise ImproperlyConfigured("AIVD keeps its truth in PostgreSQL; DATABASE_URL must start with postgres://.")
 # A request runs in its own thread under ASGI, so connections live in psycopg's pool, not in threads.
 DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {

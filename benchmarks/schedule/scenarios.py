@@ -17,7 +17,8 @@ from benchmarks.schedule.world import SimNode, World
 from scheduling.policy.types import Item, Quality
 
 MODEL = "edge_detector"
-# Expected size against the full-quality frame; measured by `python -m benchmarks.schedule.qualities`.
+# Expected size against the full-quality frame: assumed, on the safe side. Over 60 generated boards the medians are
+# 0.38 and 0.24 of the bytes at JPEG 95, and nine boards in ten stay under 0.63 and 0.51.
 LADDER = (Quality("JPEG 75", 75, 1.0, 0.62), Quality("JPEG 50", 50, 1.0, 0.42))
 
 

@@ -87,8 +87,8 @@ class LabelHeads(nn.Module):
 class Learner:
     """The model, its heads, the running average of both, and one loss for each stage.
 
-    The matrices inside the blocks are trained by Muon (orthogonalised momentum), which needs about half the crops
-    that AdamW needs here; embeddings, heads, norms and biases by AdamW.
+    The matrices inside the blocks are trained by Muon (orthogonalised momentum);
+    embeddings, heads, norms and biases by AdamW.
     """
 
     def __init__(self, tokens: AnswerTokens, *, seed: int, weight_decay: float) -> None:

@@ -51,9 +51,7 @@ class Frame(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(width__gt=0, height__gt=0, bytes__gt=0), name="frame_is_a_picture"
-            ),
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0, bytes__gt=0), name="frame_is_a_picture"),
         ]
         indexes = [
             models.Index(fields=["line", "-id"], name="frame_line_newest"),  # Frame.objects.newest(line)
@@ -90,9 +88,7 @@ class Step(models.Model):
     kind = models.CharField(max_length=10, choices=Kind)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
-    not_before = models.DateTimeField(
-        null=True, blank=True, help_text="Wait this long after a failed attempt"
-    )
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_epoch = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=80, blank=True)

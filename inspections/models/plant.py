@@ -45,17 +45,11 @@ class Station(models.Model):
     deadline_ms = models.PositiveIntegerField(
         default=15_000, help_text="A frame without a decision after this long is held"
     )
-    min_score = models.FloatField(
-        default=0.5, validators=SCORE, help_text="For classes with no threshold of their own"
-    )
-    context_ratio = models.FloatField(
-        default=1.5, help_text="How much the box grows for the describer's crop"
-    )
+    min_score = models.FloatField(default=0.5, validators=SCORE, help_text="For classes with no threshold of their own")
+    context_ratio = models.FloatField(default=1.5, help_text="How much the box grows for the describer's crop")
     describe = models.BooleanField(default=True, help_text="Have regions described by a cloud node")
     max_regions = models.PositiveSmallIntegerField(default=8, help_text="Regions described in one frame")
-    template_sha256 = models.CharField(
-        max_length=64, blank=True, help_text="Golden template, if there is one"
-    )
+    template_sha256 = models.CharField(max_length=64, blank=True, help_text="Golden template, if there is one")
 
     objects = StationQuerySet.as_manager()
 

@@ -32,9 +32,7 @@ class Mark(models.Model):
     """A Region a person drew, corrected or confirmed, in pixels of the stored frame."""
 
     review = models.ForeignKey(Review, on_delete=models.CASCADE, related_name="marks")
-    detection = models.ForeignKey(
-        Detection, null=True, blank=True, on_delete=models.SET_NULL, related_name="marks"
-    )
+    detection = models.ForeignKey(Detection, null=True, blank=True, on_delete=models.SET_NULL, related_name="marks")
     defect_class = models.ForeignKey(DefectClass, on_delete=models.PROTECT, related_name="+")
     x1 = models.FloatField()
     y1 = models.FloatField()

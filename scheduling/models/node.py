@@ -64,9 +64,7 @@ class ServedModel(models.Model):
     class Meta:
         ordering = ["kind", "name", "version"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "name", "version", "digest", "runtime"], name="served_model_once"
-            ),
+            models.UniqueConstraint(fields=["kind", "name", "version", "digest", "runtime"], name="served_model_once"),
         ]
 
     def __str__(self) -> str:

@@ -116,18 +116,13 @@ def severity(box_xyxy: BoxXyxy, frame_size_wh: SizeWh) -> str:
 def clean_text(text: str) -> str:
     """The text without control and direction-changing characters, blanks run together, cut at the limit."""
     kept = "".join(" " if character.isspace() else character for character in text)
-    kept = "".join(
-        character for character in kept if unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-    )
+    kept = "".join(character for character in kept if unicodedata.category(character) not in ("Cc", "Cf", "Cs"))
     return " ".join(kept.split())[:MAX_TEXT_CHARS]
 
 
 def _checked(found: dict[str, Any], options: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     answer: dict[str, Any] = {}
-    errors = [
-        f"The field {clean_text(key)[:60]!r} is not in the schema."
-        for key in found.keys() - set(MODEL_FIELDS)
-    ]
+    errors = [f"The field {clean_text(key)[:60]!r} is not in the schema." for key in found.keys() - set(MODEL_FIELDS)]
     for field in MODEL_FIELDS:
         if field not in found:
             errors.append(f"The field {field!r} is missing.")
