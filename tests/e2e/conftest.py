@@ -107,13 +107,15 @@ def _manage(*command: str, environ: dict[str, str], within_s: float) -> None:
         pytest.fail(f"manage.py {command[0]} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in the thread, in which no other test could call asyncio.run: so it lives
+# for a module at a time, and only the stack for the whole run.
+@pytest.fixture(scope="module")
 def playwright_session() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright_session: Playwright) -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("No Chromium on this machine: install Debian's package 'chromium' to run the browser tests.")
@@ -122,7 +124,7 @@ def browser(playwright_session: Playwright) -> Iterator[Browser]:
     launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in_state(browser: Browser, stack: RunningStack) -> dict[str, object]:
     """The cookies of one sign-in, shared by the tests so that each begins signed in."""
     context = browser.new_context()
@@ -159,7 +161,7 @@ def page(context: BrowserContext, stack: RunningStack) -> Iterator[Page]:
     assert not troubles, troubles
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(stack: RunningStack, signed_in_state: dict[str, object]) -> Iterator[httpx.Client]:
     """The REST API with the session of the first admin."""
     cookies = {cookie["name"]: cookie["value"] for cookie in signed_in_state["cookies"]}  # type: ignore[attr-defined]
