@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
+from scheduling.services import redis_client
 from tests.cast import cast  # noqa: F401
 from tests.nodes import *  # noqa: F403
 from tests.services import (  # noqa: F401
@@ -13,6 +14,12 @@ from tests.services import (  # noqa: F401
     redis_server,
     suite_layout,
 )
+
+
+@pytest.fixture(autouse=True)
+def _redis_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that took Redis away leaves no second of silence to the next one."""
+    monkeypatch.setattr(redis_client, "_away_until", 0.0)
 
 
 @pytest.fixture(scope="session")

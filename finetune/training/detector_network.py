@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import torch
 import yaml
+from PIL import Image
 
 from scheduling.serving import torchvision_ops
 
@@ -62,7 +63,9 @@ def _quiet_ultralytics() -> None:
     os.environ.setdefault("YOLO_VERBOSE", "false")
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     torchvision_ops.ensure()
+    opened = Image.open
     from ultralytics.utils import SETTINGS
 
+    Image.open = opened  # it puts its own in place, for the whole process
     if SETTINGS.get("sync"):
         SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]

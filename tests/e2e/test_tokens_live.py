@@ -4,7 +4,6 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ from tests.e2e.conftest import RunningStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 HELD_TOKENS = 5
-LEAST_GAP_S = 0.09  # ten a second, less what the network's own jitter can close up
+MESSAGES_A_SECOND = 10
 
 
 @pytest.fixture
@@ -78,4 +77,5 @@ def test_the_browser_shows_five_tokens_while_the_describer_is_held_there(
     assert shown.strip()
     (messages,) = heard.values()
     assert max(n for _, n in messages) > HELD_TOKENS
-    assert all(later - earlier >= LEAST_GAP_S for (earlier, _), (later, _) in pairwise(messages))
+    took_s = messages[-1][0] - messages[0][0]
+    assert len(messages) <= MESSAGES_A_SECOND * took_s + 2

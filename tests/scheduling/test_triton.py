@@ -350,7 +350,16 @@ def test_a_canary_really_runs_the_model(constant_node: RunningNode, model: str) 
 def test_a_canary_is_not_fooled_by_readiness(held_node: RunningNode) -> None:
     """While another request is held the model is ready, and yet a canary gets no turn."""
     with futures.ThreadPoolExecutor(1) as pool:
-        held = pool.submit(held_node.client.describe, [picture()], ask("open"), timeout_s=FAR_S, idle_timeout_s=FAR_S)
+        began = threading.Event()
+        held = pool.submit(
+            held_node.client.describe,
+            [picture()],
+            ask("open"),
+            timeout_s=FAR_S,
+            idle_timeout_s=FAR_S,
+            on_event=lambda event: began.set(),
+        )
+        assert began.wait(FAR_S)
         error, took_s = failure(lambda: held_node.client.canary("describer", timeout_s=0.4))
         assert held_node.client.probe(timeout_s=2).usable("describer")
         os.unlink(held_node.spec.environment["AIVD_HOLD_FILE"])

@@ -90,10 +90,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(picture: Rgb) -> list[DetectedRegion]:
     """What ultralytics' own `predict` says."""
+    network = load_network(WEIGHTS, len(CLASSES))  # first, because it keeps ultralytics from changing Pillow
     from ultralytics import YOLO
 
     model = YOLO("yolo26n.yaml")
-    model.model = load_network(WEIGHTS, len(CLASSES))
+    model.model = network
     model.model.names = dict(enumerate(CLASSES))
     (result,) = model.predict(
         picture[..., ::-1], imgsz=640, conf=0.05, max_det=100, verbose=False, save=False, device="cpu", rect=False
