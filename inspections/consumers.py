@@ -50,8 +50,9 @@ class ViewerSocket(LiveSocket):
         if message["type"] == "line.hint":
             await self.tell(message["hint"])
             return
-        for event in self.events.live(message["event"]):
-            await self.tell(event)
+        for heard in message["events"]:
+            for event in self.events.live(heard):
+                await self.tell(event)
         await self._catch_up()
 
     async def beat(self) -> None:

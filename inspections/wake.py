@@ -5,6 +5,7 @@ by that look. If Redis is away or the message is lost, the workers' own poll fin
 """
 
 import logging
+import time
 
 from celery import current_app
 
@@ -14,6 +15,7 @@ FLAG = "aivd:wake"
 FLAG_MS = 500
 TASK = "inspections.dispatch_waiting"
 log = logging.getLogger(__name__)
+_held_until = 0.0
 
 
 def workers() -> None:
@@ -26,6 +28,18 @@ def workers() -> None:
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
 
 
+def hold() -> None:
+    """A worker looks at the table again and again for now: let nobody send a wake-up for a while."""
+    global _held_until
+    now = time.monotonic()
+    if now < _held_until:
+        return
+    _held_until = now + FLAG_MS / 2000
+    redis_client.attempt(lambda client: client.set(FLAG, 1, px=FLAG_MS), otherwise=None)
+
+
 def taken() -> None:
     """A worker is about to look at the table. Where Redis is away the flag expires by itself."""
+    global _held_until
+    _held_until = 0.0
     redis_client.attempt(lambda client: client.delete(FLAG), otherwise=None)

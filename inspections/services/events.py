@@ -59,8 +59,7 @@ def record_all(*, line_id: int, changes: Sequence[Change]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(RECORD, parameters)
         rows = cursor.fetchall()
-    for row in rows:
-        publish_on_commit(line_group(line_id), {"type": "line.event", "event": _event_json(row)})
+    publish_on_commit(line_group(line_id), {"type": "line.events", "events": [_event_json(row) for row in rows]})
     return int(max(row[0] for row in rows))
 
 

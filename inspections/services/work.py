@@ -75,16 +75,24 @@ class Worker:
         return started
 
     def _rounds(self) -> int:
-        started = 0
+        started, backlog = 0, False
         while not self._stopping:
             self._again.clear()
-            wake.taken()
+            if backlog:
+                wake.hold()  # we look at every tick as it is; more messages would only cost time
+            else:
+                wake.taken()
             waiting, begun = self._round()
             started += begun
             if not self._held and not begun:
                 break
+            was_backlog, backlog = backlog, waiting > begun
+            if was_backlog and not backlog:
+                continue  # what came while no message was wanted is found by one more look
             # Re-decided when something ends or arrives; while items wait for a place, at least every tick.
-            self._again.wait(TICK_S if waiting and self._room() else 0.25)
+            self._again.wait(TICK_S if backlog and self._room() else 0.25)
+        if backlog:
+            wake.taken()
         return started
 
     def _round(self) -> tuple[int, int]:

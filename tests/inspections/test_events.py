@@ -98,10 +98,6 @@ def test_viewers_hear_of_it_after_the_commit_and_never_of_a_rollback(
     (group, message), row = said[0], Event.objects.get()
     assert len(said) == 1
     assert group == f"line.{cast.line.pk}"
-    assert message["event"] == {
-        "type": "frame.added",
-        "seq": seq,
-        "id": None,
-        "at": row.at.isoformat(),
-        "data": {"width": 3},
-    }
+    assert message["events"] == [
+        {"type": "frame.added", "seq": seq, "id": None, "at": row.at.isoformat(), "data": {"width": 3}}
+    ]

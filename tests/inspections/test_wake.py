@@ -71,3 +71,13 @@ def test_a_broker_that_refuses_does_not_fail_the_request(flag: redis.Redis, monk
 
     monkeypatch.setattr(wake, "current_app", Refuses())
     wake.workers()
+
+
+def test_a_worker_that_looks_anyway_is_not_woken_until_it_says_so(flag: redis.Redis, sent: Sent) -> None:
+    wake.hold()
+    wake.workers()
+    assert not sent.tasks
+
+    wake.taken()
+    wake.workers()
+    assert len(sent.tasks) == 1
