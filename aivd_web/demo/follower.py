@@ -72,7 +72,8 @@ class Follower:
             open_timeout=10,
         ) as socket:
             while True:
-                message = json.loads(await asyncio.wait_for(socket.recv(), SILENCE_S))
+                async with asyncio.timeout(SILENCE_S):  # wait_for may swallow a cancellation on Python 3.11
+                    message = json.loads(await socket.recv())
                 if message["type"] == "resync":
                     return
                 await self._take(message)

@@ -82,7 +82,8 @@ class StreamClient:
                     open_timeout=OPEN_TIMEOUT_S,
                     max_size=2**20,
                 )
-                greeting = json.loads(await asyncio.wait_for(socket.recv(), OPEN_TIMEOUT_S))
+                async with asyncio.timeout(OPEN_TIMEOUT_S):
+                    greeting = json.loads(await socket.recv())
                 self._socket = socket
                 return socket, int(greeting["window"])
             except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError) as error:
@@ -124,7 +125,8 @@ class StreamClient:
 
     async def _answer(self, socket: websockets.ClientConnection) -> bool:
         """Take one message; true if it settled a frame, so that there is room for another."""
-        message = json.loads(await asyncio.wait_for(socket.recv(), ANSWER_TIMEOUT_S))
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            message = json.loads(await socket.recv())
         key = message.get("key")
         if key not in self._open:
             return False

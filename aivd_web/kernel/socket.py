@@ -98,6 +98,8 @@ class LiveSocket(AsyncWebsocketConsumer):
             await self._forever()
         except Refused as refused:
             await self._close(refused.code)
+        except OSError:
+            log.debug("The client has gone")
         except Exception:
             log.exception("A websocket ended")
             await self._close(TROUBLE)

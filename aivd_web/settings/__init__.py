@@ -96,7 +96,8 @@ REDIS_URL = env.str("REDIS_URL", default="") or LAYOUT.redis_url()
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "capacity": 500, "expiry": 30},
+        # It waits 5 s at a time for a message, so a socket must be given longer than redis-py's own 5 s.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}], "capacity": 500, "expiry": 30},
     }
 }
 CELERY_BROKER_URL = layout.broker_url(REDIS_URL)
