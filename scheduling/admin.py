@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from scheduling.models import Dispatch, Node, Placement, ServedModel
+from scheduling.models import Dispatch, Node, NodeAct, Placement, ReplayRun, ServedModel
+from scheduling.services import fleet
 
 
 class LookOnly:
@@ -26,13 +27,30 @@ class PlacementInline(admin.TabularInline):
     extra = 0
 
 
+class NodeActInline(LookOnly, admin.TabularInline):
+    model = NodeAct
+    fields = ["act", "by", "at"]
+    readonly_fields = ["at"]
+    verbose_name_plural = "drained and undrained by"
+    extra = 0
+
+
 @admin.register(Node)
 class NodeAdmin(admin.ModelAdmin):
     list_display = ["name", "kind", "grpc_url", "capacity", "health", "draining", "last_ready_at"]
     list_filter = ["kind", "health", "draining"]
     search_fields = ["name", "grpc_url"]
     readonly_fields = ["health", "health_detail", "last_ready_at", "facts", "created_at"]
-    inlines = [PlacementInline]
+    inlines = [PlacementInline, NodeActInline]
+
+    def save_model(self, request: HttpRequest, obj: Node, form: Any, change: bool) -> None:
+        """Draining goes by the service, which notes who did it and tells the fleet page."""
+        wanted = obj.draining
+        if change and "draining" in form.changed_data:
+            obj.draining = not wanted
+        super().save_model(request, obj, form, change)
+        if change and "draining" in form.changed_data:
+            fleet.set_draining(node=obj, draining=wanted, by=request.user.get_username())
 
 
 @admin.register(ServedModel)
@@ -51,3 +69,9 @@ class DispatchAdmin(LookOnly, admin.ModelAdmin):
     list_select_related = ["node"]
     search_fields = ["subject"]
     show_full_result_count = False
+
+
+@admin.register(ReplayRun)
+class ReplayRunAdmin(LookOnly, admin.ModelAdmin):
+    list_display = ["id", "policy", "since", "until", "state", "done", "total", "by", "created_at"]
+    list_filter = ["state", "policy"]

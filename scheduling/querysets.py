@@ -1,8 +1,10 @@
 """Questions that are asked of the scheduling tables."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import Count
 
 if TYPE_CHECKING:
     from scheduling.models import Dispatch, Node  # noqa: F401 - named in strings below
@@ -23,3 +25,13 @@ class DispatchQuerySet(models.QuerySet["Dispatch"]):
 
     def newest(self, limit: int) -> "DispatchQuerySet":
         return self.select_related("node", "served_model").order_by("-id")[:limit]
+
+    def count_by_node(self, *, since: datetime) -> dict[int, int]:
+        """How many were sent to each Node (by its pk) since then."""
+        counted = self.filter(sent_at__gte=since).order_by().values_list("node_id").annotate(count=Count("id"))
+        return dict(counted)
+
+    def answered(self, *, since: datetime) -> "DispatchQuerySet":
+        """Those that came back with a prediction to hold against what was measured, the newest first."""
+        known = self.filter(outcome="ok", predicted_ms__isnull=False, measured_ms__isnull=False)
+        return known.filter(sent_at__gte=since).select_related("node").order_by("-id")

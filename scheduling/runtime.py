@@ -411,6 +411,8 @@ def _view(state: NodeState, now: float) -> dict[str, Any]:
         "rtt_ms": round(state.link.rtt_s * 1000, 1),
         "bandwidth_bytes_s": round(state.link.rate(now)),
         "breaker": state.breaker.state,
+        "credit_limit": state.credit_limit(),
+        "credits_left": state.credit(),
         "slowness": round(state.slowness(now), 2),
     }
 

@@ -18,7 +18,7 @@ CALLERS = ("ada", "alice", "bob", "vera", "charlie", "norah", "reading token", "
 SEES = (200, 200, 200, 200, 404, 404, 200, 404, 401)
 LISTS = (200, 200, 200, 200, 200, 200, 200, 200, 401)  # lists are empty, not forbidden; see the tests of each
 FLEET = (200, 200, 200, 200, 200, 404, 200, 404, 401)
-MANAGES = (200, 200, 403, 403, 200, 404, 403, 404, 401)
+MANAGES = (200, 403, 403, 403, 200, 404, 403, 404, 401)
 MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("get", "me"): LISTS,
     ("get", "sites"): LISTS,

@@ -148,11 +148,11 @@ function frame(n: number): Frame {
 
 const frames = state === "empty" ? [] : Array.from({ length: 12 }, (_, n) => frame(11 - n));
 const nodes = [
-  aNode({ load: { outstanding: 1, waiting_ms: 12, service_ms: { edge_detector: 38.2 } } }),
+  aNode({ load: { outstanding: 1, waiting_ms: 12, service_ms: { edge_detector: 38.2 }, placed_last_minute: 214 } }),
   aNode({
     name: "edge-2",
     draining: state === "degraded",
-    load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 121 } },
+    load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 121 }, placed_last_minute: 61 },
   }),
   aNode({
     name: "cloud-1",
@@ -162,7 +162,7 @@ const nodes = [
     breaker: state === "degraded" ? "open" : "closed",
     link: { rtt_ms: 41.3, bandwidth_bytes_s: null },
     models: [{ model: "describer", served_model: "aivd-small 1 (torch)", version: "1", digest: "00" }],
-    load: { outstanding: 2, waiting_ms: 840, service_ms: { describer: 410 } },
+    load: { outstanding: 2, waiting_ms: 840, service_ms: { describer: 410 }, placed_last_minute: 38 },
   }),
 ];
 const dispatches = Array.from({ length: 14 }, (_, index) =>

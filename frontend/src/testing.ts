@@ -65,9 +65,11 @@ export function aNode(part: Partial<FleetNode> = {}): FleetNode {
     capacity: 2,
     last_ready_at: "2026-03-02T10:42:00Z",
     models: [{ model: "edge_detector", served_model: "detector 1 (openvino)", version: "1", digest: "00" }],
-    load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 } },
+    load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 }, placed_last_minute: 0 },
     link: { rtt_ms: 0.4, bandwidth_bytes_s: null },
+    credits: { limit: 3, left: 3 },
     breaker: "closed",
+    last_act: null,
     ...part,
   };
 }

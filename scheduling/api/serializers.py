@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from scheduling.models import Dispatch, Node
+from scheduling.models import Dispatch, Node, NodeAct
 
 
 class PlacedModelSerializer(serializers.Serializer):
@@ -19,11 +19,23 @@ class LoadSerializer(serializers.Serializer):
     outstanding = serializers.IntegerField(help_text="Requests sent and not answered, over all workers")
     waiting_ms = serializers.FloatField(allow_null=True)
     service_ms = serializers.DictField(child=serializers.FloatField(), help_text="By model")
+    placed_last_minute = serializers.IntegerField(help_text="Requests sent there in the last 60 s")
 
 
 class LinkSerializer(serializers.Serializer):
     rtt_ms = serializers.FloatField(allow_null=True)
-    bandwidth_bytes_s = serializers.FloatField(allow_null=True)
+    bandwidth_bytes_s = serializers.FloatField(allow_null=True, help_text="Estimated rate of the way there")
+
+
+class CreditsSerializer(serializers.Serializer):
+    limit = serializers.IntegerField(allow_null=True, help_text="Requests the node may hold at once")
+    left = serializers.IntegerField(allow_null=True, help_text="How many more, as the fullest worker sees it")
+
+
+class NodeActSerializer(serializers.Serializer):
+    act = serializers.ChoiceField(NodeAct.Act.choices)
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
 
 
 class NodeSerializer(serializers.Serializer):
@@ -39,7 +51,9 @@ class NodeSerializer(serializers.Serializer):
     models = PlacedModelSerializer(many=True)
     load = LoadSerializer()
     link = LinkSerializer()
+    credits = CreditsSerializer()
     breaker = serializers.ChoiceField(["closed", "half-open", "open"], allow_null=True)
+    last_act = NodeActSerializer(allow_null=True, help_text="Who drained or undrained it last")
 
 
 class AlternativeSerializer(serializers.Serializer):

@@ -1,6 +1,8 @@
 """Tables of the scheduling app."""
 
+from .act import NodeAct
 from .dispatch import Dispatch
 from .node import Node, Placement, ServedModel
+from .replay import ReplayRun
 
-__all__ = ["Dispatch", "Node", "Placement", "ServedModel"]
+__all__ = ["Dispatch", "Node", "NodeAct", "Placement", "ReplayRun", "ServedModel"]

@@ -1,13 +1,16 @@
 """What a person asks of the fleet and what the fleet page shows of it."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import redis
 from django.db import transaction
+from django.db.models import Prefetch
+from django.utils import timezone
 
 from aivd_web.kernel.publish import publish_on_commit
-from scheduling.models import Node, Placement
+from scheduling.models import Dispatch, Node, NodeAct, Placement
 from scheduling.runtime import FLEET_GROUP
 from scheduling.services import redis_client
 from scheduling.services.heartbeat import VIEW_PREFIX
@@ -18,8 +21,12 @@ BREAKERS = ("closed", "half-open", "open")
 def snapshot() -> list[dict[str, Any]]:
     """Every Node: what is known of it in the database, and what the workers see of it right now."""
     views = worker_views()
-    nodes = Node.objects.prefetch_related("placements__served_model")
-    return [_node_json(node, [view["nodes"].get(node.name) for view in views]) for node in nodes]
+    placed = Dispatch.objects.count_by_node(since=timezone.now() - timedelta(seconds=60))
+    last_act = Prefetch("acts", NodeAct.objects.order_by("node_id", "-id").distinct("node_id"), to_attr="last_acts")
+    nodes = Node.objects.prefetch_related("placements__served_model", last_act)
+    return [
+        _node_json(node, [view["nodes"].get(node.name) for view in views], placed.get(node.pk, 0)) for node in nodes
+    ]
 
 
 def worker_views() -> list[dict[str, Any]]:
@@ -36,9 +43,15 @@ def _view_texts(client: redis.Redis) -> list[bytes | str | None]:
 
 @transaction.atomic
 def set_draining(*, node: Node, draining: bool, by: str) -> Node:
-    """Take the Node out of rotation, or back in. What runs there finishes."""
-    Node.objects.filter(pk=node.pk).update(draining=draining)
+    """Take the Node out of rotation, or back in, and note who did. What runs there finishes.
+
+    Asking for what is so already is no act: two people who press the same button leave one note.
+    """
+    changed = Node.objects.filter(pk=node.pk, draining=not draining).update(draining=draining)
     node.draining = draining
+    if not changed:
+        return node
+    NodeAct.objects.create(node=node, act=NodeAct.Act.DRAIN if draining else NodeAct.Act.UNDRAIN, by=by)
     hint = {"type": "node", "name": node.name, "draining": draining, "by": by}
     publish_on_commit(FLEET_GROUP, {"type": "fleet.hint", "hint": hint})
     return node
@@ -56,7 +69,7 @@ def ensure_node(*, name: str, kind: str, grpc_url: str, models: tuple[str, ...],
     return node
 
 
-def _node_json(node: Node, views: list[dict[str, Any] | None]) -> dict[str, Any]:
+def _node_json(node: Node, views: list[dict[str, Any] | None], placed_last_minute: int) -> dict[str, Any]:
     seen = [view for view in views if view]
     newest = seen[-1] if seen else {}
     return {
@@ -72,6 +85,12 @@ def _node_json(node: Node, views: list[dict[str, Any] | None]) -> dict[str, Any]
             "outstanding": sum(view["outstanding"] for view in seen),
             "waiting_ms": max((view["queue_ms"] for view in seen), default=None),
             "service_ms": newest.get("service_ms", {}),
+            "placed_last_minute": placed_last_minute,
+        },
+        # What a worker may still send there; its own requests are counted in already.
+        "credits": {
+            "limit": newest.get("credit_limit"),
+            "left": min((view["credits_left"] for view in seen if "credits_left" in view), default=None),
         },
         "link": {
             "rtt_ms": newest.get("rtt_ms"),
@@ -79,7 +98,13 @@ def _node_json(node: Node, views: list[dict[str, Any] | None]) -> dict[str, Any]
         },
         # The worst that any worker sees: one that has just failed there knows more than the others.
         "breaker": max((view["breaker"] for view in seen), key=BREAKERS.index, default=None),
+        "last_act": _act_json(node),
     }
+
+
+def _act_json(node: Any) -> dict[str, Any] | None:
+    """Who drained or undrained it last. `node` has its `last_acts` fetched."""
+    return next(({"act": act.act, "by": act.by, "at": act.at.isoformat()} for act in node.last_acts), None)
 
 
 def _placement_json(placement: Placement) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def test_charlie_cannot_open_the_line_of_others(client, cast):
 
 
 @pytest.mark.parametrize(
-    ("person", "review", "manage"), [("vera", False, False), ("bob", True, False), ("alice", True, True)]
+    ("person", "review", "manage"),
+    [("vera", False, False), ("bob", True, False), ("alice", True, False), ("ada", True, True)],
 )
 def test_a_page_offers_what_its_reader_may_do(client, cast, person, review, manage):
     client.force_login(getattr(cast, person))

@@ -388,6 +388,12 @@ export interface components {
             manage_access: boolean;
         };
         /**
+         * @description * `drain` - taken out of rotation
+         *     * `undrain` - given work again
+         * @enum {string}
+         */
+        ActEnum: "drain" | "undrain";
+        /**
          * @description * `start` - start
          *     * `stop` - stop
          * @enum {string}
@@ -414,6 +420,12 @@ export interface components {
          * @enum {string}
          */
         CodeEnum: "clean" | "defect" | "late" | "failed";
+        Credits: {
+            /** @description Requests the node may hold at once */
+            limit: number | null;
+            /** @description How many more, as the fullest worker sees it */
+            left: number | null;
+        };
         Decision: {
             outcome: components["schemas"]["DecisionOutcomeEnum"];
             reason: string;
@@ -642,7 +654,10 @@ export interface components {
         Link: {
             /** Format: double */
             rtt_ms: number | null;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Estimated rate of the way there
+             */
             bandwidth_bytes_s: number | null;
         };
         Load: {
@@ -654,6 +669,8 @@ export interface components {
             service_ms: {
                 [key: string]: number;
             };
+            /** @description Requests sent there in the last 60 s */
+            placed_last_minute: number;
         };
         Mark: {
             readonly id: number;
@@ -700,7 +717,16 @@ export interface components {
             models: components["schemas"]["PlacedModel"][];
             load: components["schemas"]["Load"];
             link: components["schemas"]["Link"];
+            credits: components["schemas"]["Credits"];
             breaker: (components["schemas"]["BreakerEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** @description Who drained or undrained it last */
+            last_act: components["schemas"]["NodeAct"] | null;
+        };
+        NodeAct: {
+            act: components["schemas"]["ActEnum"];
+            by: string;
+            /** Format: date-time */
+            at: string;
         };
         /**
          * @description * `edge` - Edge

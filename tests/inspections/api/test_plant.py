@@ -44,7 +44,7 @@ def test_lists_can_be_narrowed_to_a_line_but_not_widened(cast, as_person):
     [
         ("vera", "viewer", {"see"}),
         ("bob", "inspector", {"see", "upload", "review", "retry", "run_demo"}),
-        ("alice", "engineer", {"see", "upload", "review", "retry", "run_demo", "configure", "manage_fleet"}),
+        ("alice", "engineer", {"see", "upload", "review", "retry", "run_demo", "configure"}),
     ],
 )
 def test_me_says_what_i_may_do(cast, as_person, person, role, able):

@@ -1,17 +1,20 @@
 """The fleet over REST and by websocket: what the nodes are, what was decided, and taking one out."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connections
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aivd_web.kernel import socket as kernel_socket
 from aivd_web.kernel.publish import publish
-from scheduling.models import Node
+from scheduling.models import Node, NodeAct
 from scheduling.runtime import FLEET_GROUP
 from scheduling.services import fleet
 from tests.cast import add_dispatch, add_node, frame_row
@@ -28,15 +31,24 @@ def as_person(user):
 
 
 @pytest.mark.django_db
-def test_alice_takes_a_node_out_and_puts_it_back(cast):
+def test_an_admin_takes_a_node_out_and_puts_it_back(cast):
     add_node("node-edge-1")
-    client = as_person(cast.alice)
+    client = as_person(cast.ada)
     answer = client.post("/api/v1/nodes/node-edge-1/drain")
     assert (answer.status_code, answer.json()["draining"]) == (200, True)
     assert Node.objects.get().draining
     assert client.post("/api/v1/nodes/node-edge-1/undrain").json()["draining"] is False
     missing = client.post("/api/v1/nodes/nowhere/drain")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("person", "status"), [("alice", 403), ("bob", 403), ("norah", 404), ("charlie", 200)])
+def test_nodes_belong_to_every_line_so_only_admins_take_them_out(cast, person, status):
+    add_node("node-edge-1")
+    answer = as_person(getattr(cast, person)).post("/api/v1/nodes/node-edge-1/drain")
+    assert answer.status_code == status
+    assert Node.objects.get().draining is (status == 200)
 
 
 @pytest.mark.django_db
@@ -55,12 +67,40 @@ def test_the_last_decisions_come_newest_first_with_their_reasons(cast):
 @pytest.mark.django_db
 def test_every_node_is_listed_with_what_the_schema_promises(cast):
     add_node("node-edge-1")
+    add_dispatch(frame_row(cast.station))
+    add_dispatch(frame_row(cast.station), sent_at=timezone.now() - timedelta(minutes=2))
     (node,) = as_person(cast.vera).get("/api/v1/nodes").json()
     assert (node["name"], node["kind"], node["draining"]) == ("node-edge-1", "edge", False)
     assert set(node) == {
         "name", "kind", "health", "health_detail", "draining", "capacity", "last_ready_at", "models", "load",
-        "link", "breaker",
+        "link", "credits", "breaker", "last_act",
     }  # fmt: skip
+    assert node["load"]["placed_last_minute"] == 1
+    assert (node["credits"], node["last_act"]) == ({"limit": None, "left": None}, None)
+
+
+@pytest.mark.django_db
+def test_who_drained_a_node_is_noted_once_and_told(cast):
+    node = add_node("node-edge-1")
+    fleet.set_draining(node=node, draining=True, by="ada")
+    fleet.set_draining(node=node, draining=True, by="charlie")  # pressed the same button a moment later
+    assert list(NodeAct.objects.values_list("act", "by")) == [("drain", "ada")]
+    fleet.set_draining(node=node, draining=False, by="charlie")
+    (told,) = as_person(cast.vera).get("/api/v1/nodes").json()
+    assert (told["last_act"]["act"], told["last_act"]["by"]) == ("undrain", "charlie")
+
+
+@pytest.mark.django_db
+def test_draining_in_the_admin_is_noted_as_well(cast, client):
+    node = add_node("node-edge-1")
+    client.force_login(cast.ada)
+    form = {"name": node.name, "kind": "edge", "grpc_url": node.grpc_url, "capacity": 2, "draining": "on"}
+    for inline in ("placements", "acts"):
+        form |= {f"{inline}-TOTAL_FORMS": 0, f"{inline}-INITIAL_FORMS": 0}
+    assert client.post(reverse("admin:scheduling_node_change", args=[node.pk]), form).status_code == 302
+    node.refresh_from_db()
+    assert (node.draining, node.capacity) == (True, 2)
+    assert list(NodeAct.objects.values_list("act", "by")) == [("drain", "ada")]
 
 
 async def in_thread(function, *args, **kwargs):
