@@ -19,12 +19,14 @@ from inspections.models import (
     Frame,
     Line,
     Membership,
+    PolicyChange,
     Review,
     Site,
     Station,
     Step,
 )
-from inspections.services import tokens
+from inspections.services import lines, tokens
+from scheduling.services import policies
 
 admin.site.site_header = admin.site.site_title = "AIVD"
 admin.site.index_title = "Administration"
@@ -72,12 +74,39 @@ class MembershipInline(admin.TabularInline):
     extra = 0
 
 
+class PolicyChangeInline(LookOnly, admin.TabularInline):
+    model = PolicyChange
+    fields = ["before", "after", "by", "at"]
+    readonly_fields = ["at"]
+    extra = 0
+
+
+class LineForm(forms.ModelForm):
+    """Each policy is offered with its sentence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "policy" in self.fields:
+            choices = [(each["name"], f"{each['name']}: {each['about']}") for each in policies.described()]
+            self.fields["policy"].widget = forms.Select(choices=choices)
+
+
 @admin.register(Line)
 class LineAdmin(admin.ModelAdmin):
+    form = LineForm
     list_display = ["name", "site", "policy", "stations_count"]
     list_filter = ["site", "policy"]
     search_fields = ["name", "site__name"]
-    inlines = [StationInline, DefectClassInline, MembershipInline]
+    inlines = [StationInline, DefectClassInline, MembershipInline, PolicyChangeInline]
+
+    def save_model(self, request: HttpRequest, obj: Line, form: Any, change: bool) -> None:
+        """Another policy goes by the service, which keeps who chose it and tells those who watch."""
+        chosen = obj.policy
+        if change and "policy" in form.changed_data:
+            obj.policy = form.initial["policy"]
+        super().save_model(request, obj, form, change)
+        if change:
+            lines.set_policy(line=obj, policy=chosen, by=request.user.get_username())
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Line]":
         return super().get_queryset(request).select_related("site").annotate(count=Count("stations"))

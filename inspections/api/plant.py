@@ -16,7 +16,6 @@ from inspections.models import DefectClass, Site
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
 from inspections.services import stations, storage
-from scheduling.policy import POLICIES
 
 from .frames import PICTURE_TYPES
 from .media import media_type_of, send_picture
@@ -24,7 +23,6 @@ from .serializers import (
     DefectClassSerializer,
     LineSerializer,
     MeSerializer,
-    PolicySerializer,
     SiteSerializer,
     StationChangeSerializer,
     StationSerializer,
@@ -62,17 +60,6 @@ class LinesView(APIView):
     )
     def get(self, request: Request) -> Response:
         return Response(LineSerializer(rules.lines(request.user).select_related("site"), many=True).data)
-
-
-class LinePolicyView(APIView):
-    @extend_schema(
-        operation_id="get_line_policy",
-        summary="How nodes are chosen for this line",
-        responses=answers(200, PolicySerializer, errors=[404]),
-    )
-    def get(self, request: Request, line_id: int) -> Response:
-        line = rules.get(rules.lines, request.user, line_id)
-        return Response({"line": line.pk, "policy": line.policy, "available": sorted(POLICIES)})
 
 
 class StationsView(APIView):

@@ -368,9 +368,3 @@ class MeSerializer(serializers.Serializer):
     username = serializers.CharField()
     roles = RoleSerializer(many=True)
     can = AbilitiesSerializer()
-
-
-class PolicySerializer(serializers.Serializer):
-    line = serializers.IntegerField()
-    policy = serializers.CharField()
-    available = serializers.ListField(child=serializers.CharField())

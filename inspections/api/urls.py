@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from . import frames, plant, uploads
+from . import frames, plant, policies, uploads
 
 urlpatterns = [
     path("me", plant.MeView.as_view(), name="me"),
     path("sites", plant.SitesView.as_view(), name="sites"),
     path("lines", plant.LinesView.as_view(), name="lines"),
-    path("lines/<int:line_id>/policy", plant.LinePolicyView.as_view(), name="line-policy"),
+    path("line-policies", policies.LinePoliciesView.as_view(), name="line-policies"),
+    path("lines/<int:line_id>/policy", policies.LinePolicyView.as_view(), name="line-policy"),
     path("stations", plant.StationsView.as_view(), name="stations"),
     path("stations/<int:station_id>", plant.StationView.as_view(), name="station"),
     path("stations/<int:station_id>/template", plant.StationTemplateView.as_view(), name="station-template"),

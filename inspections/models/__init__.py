@@ -4,7 +4,7 @@ from .access import ApiToken, Membership
 from .event import Event, EventHead
 from .findings import Decision, Description, Detection
 from .frame import Frame, IdempotencyKey, Inspection, Step
-from .plant import ClassThreshold, DefectClass, Line, Site, Station
+from .plant import ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
 from .review import Mark, Review
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Line",
     "Mark",
     "Membership",
+    "PolicyChange",
     "Review",
     "Site",
     "Station",

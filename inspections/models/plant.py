@@ -5,8 +5,14 @@ from django.db import models
 from django.db.models import Q
 
 from inspections.querysets import LineQuerySet, StationQuerySet
+from scheduling.policy import POLICIES
 
 SCORE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
+
+
+def policy_choices() -> list[tuple[str, str]]:
+    """What a Line may choose. A function, so that a new policy needs no migration."""
+    return [(name, name) for name in sorted(POLICIES)]
 
 
 class Site(models.Model):
@@ -25,7 +31,9 @@ class Line(models.Model):
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="lines")
     name = models.CharField(max_length=100)
-    policy = models.CharField(max_length=40, default="pct-lb", help_text="How nodes are chosen for this line")
+    policy = models.CharField(
+        max_length=40, default="pct-lb", choices=policy_choices, help_text="How nodes are chosen for this line"
+    )
 
     objects = LineQuerySet.as_manager()
 
@@ -35,6 +43,22 @@ class Line(models.Model):
 
     def __str__(self) -> str:
         return f"{self.site} / {self.name}"
+
+
+class PolicyChange(models.Model):
+    """Who let a Line choose Nodes in another way, and when. Written once, in the transaction of the change."""
+
+    line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="policy_changes")
+    before = models.CharField(max_length=40)
+    after = models.CharField(max_length=40)
+    by = models.CharField(max_length=150, help_text="The name they had then; people may be renamed or leave")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.before} to {self.after} by {self.by}"
 
 
 class Station(models.Model):

@@ -157,6 +157,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/line-policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How nodes are chosen, for every line that you may see */
+        get: operations["list_line_policies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lines": {
         parameters: {
             query?: never;
@@ -183,7 +200,8 @@ export interface paths {
         };
         /** How nodes are chosen for this line */
         get: operations["get_line_policy"];
-        put?: never;
+        /** Choose another policy for this line; it holds from the next request on */
+        put: operations["set_line_policy"];
         post?: never;
         delete?: never;
         options?: never;
@@ -651,6 +669,17 @@ export interface components {
             site: components["schemas"]["Named"];
             policy: string;
         };
+        LinePolicy: {
+            line: number;
+            name: string;
+            site: string;
+            policy: string;
+            /** @description Whether you may choose another one */
+            may_change: boolean;
+            available: components["schemas"]["PolicyOption"][];
+            /** @description The last ones, newest first */
+            changes: components["schemas"]["PolicyChange"][];
+        };
         Link: {
             /** Format: double */
             rtt_ms: number | null;
@@ -755,10 +784,21 @@ export interface components {
             version: string | null;
             digest: string | null;
         };
-        Policy: {
-            line: number;
+        PolicyChange: {
+            before: string;
+            after: string;
+            /** @description The name they had then; people may be renamed or leave */
+            by: string;
+            /** Format: date-time */
+            readonly at: string;
+        };
+        PolicyChoiceRequest: {
             policy: string;
-            available: string[];
+        };
+        PolicyOption: {
+            name: string;
+            /** @description One sentence */
+            about: string;
         };
         Region: {
             /** Format: uuid */
@@ -1350,6 +1390,34 @@ export interface operations {
             };
         };
     };
+    list_line_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinePolicy"][];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_lines: {
         parameters: {
             query?: never;
@@ -1394,7 +1462,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Policy"];
+                    "application/json": components["schemas"]["LinePolicy"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -1408,6 +1476,76 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    set_line_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChoiceRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinePolicy"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -109,9 +109,3 @@ def test_the_template_is_shown_to_those_who_may_see_the_station(cast, as_person)
     answer = as_person(cast.vera).get(url)
     assert (answer.content, answer["Content-Type"]) == (content, "image/png")
     assert as_person(cast.charlie).get(url).status_code == 404
-
-
-def test_the_policy_of_a_line(cast, as_person):
-    body = as_person(cast.vera).get(f"/api/v1/lines/{cast.line.pk}/policy").json()
-    assert body["policy"] == "pct-lb"
-    assert "pct-lb" in body["available"]
