@@ -3,7 +3,9 @@
 Knows nothing about how boards are drawn or who trains on them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -60,16 +62,24 @@ class Defect:
     facts: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
-    """A picture of a board and the picture of the same board as it should be.
+    """A picture of a board and what is known about it; `template` shows the same board as it should be.
 
-    The template is aligned with the image up to `misregistration_xy` pixels.
+    `design_copper` and `copper` are masks (H, W) of 0 and 255, aligned with `image`: the copper that should be
+    there and the copper that is. The template is aligned with the image up to `misregistration_xy` pixels.
     """
 
     image: Picture
-    template: Picture
+    design_copper: Picture
+    copper: Picture
     defects: tuple[Defect, ...]
     style: str
     seed: int
-    misregistration_xy: tuple[float, float] = (0.0, 0.0)
+    misregistration_xy: tuple[float, float]
+    take_template: Callable[[], Picture] = field(repr=False)
+    """Takes the template's picture; a picture costs as much as the layout, and few callers want both."""
+
+    @cached_property
+    def template(self) -> Picture:
+        return self.take_template()

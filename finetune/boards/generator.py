@@ -1,5 +1,7 @@
 """Put a board together from a seed: layout, defects, facts, pictures."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -33,16 +35,23 @@ def generate_board(seed: int, *, style: str | None = None, defects: int | None =
     marks = place_defects(terrain, copper, faults, count)
     optics = random_optics(camera, style)
     shift = (float(camera.uniform(-1.5, 1.5)), float(camera.uniform(-1.5, 1.5)))
+    image = take_picture(camera, terrain.canvas, copper, optics, (0.0, 0.0))
     return Board(
-        image=take_picture(camera, terrain.canvas, copper, optics, (0.0, 0.0)),
-        template=take_picture(camera, terrain.canvas, design, another_shot(camera, optics), shift),
+        image=image,
+        design_copper=_mask(design),
+        copper=_mask(copper),
         defects=tuple(
             Defect(mark.defect_class, _floats(box_of(mark, size_px)), measure_facts(terrain, mark)) for mark in marks
         ),
         style=style,
         seed=seed,
         misregistration_xy=shift,
+        take_template=partial(take_picture, camera, terrain.canvas, design, another_shot(camera, optics), shift),
     )
+
+
+def _mask(coverage: Picture) -> Picture:
+    return cv2.threshold(coverage, 127, 255, cv2.THRESH_BINARY)[1].astype(np.uint8, copy=False)
 
 
 def encode_jpeg(image: Picture, quality: int = 90) -> bytes:

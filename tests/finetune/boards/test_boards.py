@@ -47,6 +47,25 @@ def test_a_board_has_the_asked_size_and_style(style: str, size_px: int) -> None:
     assert board.style == style
 
 
+def test_masks_show_the_designed_and_the_actual_copper_in_line_with_the_image() -> None:
+    for board in the_boards()[:10]:
+        for mask in (board.design_copper, board.copper):
+            assert mask.shape == board.image.shape[:2]
+            assert set(np.unique(mask)) == {0, 255}
+        agrees = (board.image[..., 0] == 0) == (board.copper > 127)
+        assert agrees.mean() > 0.97
+
+
+def test_masks_differ_inside_the_boxes_and_nowhere_else() -> None:
+    for board in the_boards():
+        differs = board.design_copper != board.copper
+        for defect in board.defects:
+            x1, y1, x2, y2 = (int(v) for v in defect.box_xyxy)
+            assert differs[y1:y2, x1:x2].any()
+            differs[y1:y2, x1:x2] = False
+        assert not differs.any()
+
+
 def test_a_binary_board_is_black_and_white() -> None:
     assert set(np.unique(the_boards()[0].image)) == {0, 255}
 
