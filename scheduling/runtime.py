@@ -329,6 +329,7 @@ class FleetRuntime:
             alternatives=said["alternatives"],
             predicted_ms=said["predicted_ms"],
             breakdown=said["breakdown"] or {},
+            slack_ms=1000 * (sending.request.item.due_at - self.clock()),
             payload_bytes=int(sending.request.item.bytes),
             sent_at=datetime.now(UTC),
         )
@@ -379,6 +380,7 @@ def dispatch_json(row: Dispatch) -> dict[str, Any]:
         "alternatives": row.alternatives,
         "predicted_ms": row.predicted_ms,
         "breakdown": row.breakdown,
+        "slack_ms": row.slack_ms,
         "measured_ms": row.measured_ms,
         "queue_ms": row.queue_ms,
         "service_ms": row.service_ms,

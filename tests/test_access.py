@@ -43,6 +43,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "frames/<uuid:frame_id>/retry"): (409, 409, 409, 403, 404, 404, 403, 404, 401),
     ("get", "nodes"): FLEET,
     ("get", "dispatches"): FLEET,
+    ("get", "dispatches/accuracy"): FLEET,
     ("post", "nodes/<slug:name>/drain"): MANAGES,
     ("post", "nodes/<slug:name>/undrain"): MANAGES,
 }

@@ -86,6 +86,7 @@ export function aDispatch(part: Partial<Dispatch> = {}): Dispatch {
     alternatives: [],
     predicted_ms: 40,
     breakdown: {},
+    slack_ms: 14_800,
     measured_ms: null,
     queue_ms: null,
     service_ms: null,

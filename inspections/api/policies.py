@@ -51,7 +51,8 @@ class LinePoliciesView(APIView):
         responses=answers(200, LinePolicySerializer(many=True)),
     )
     def get(self, request: Request) -> Response:
-        return Response([_shown(line, request) for line in _lines(request.user, Action.SEE)])
+        theirs = set(rules.lines(request.user, Action.CONFIGURE).values_list("pk", flat=True))
+        return Response([_shown(line, line.pk in theirs) for line in _lines(request.user, Action.SEE)])
 
 
 @extend_schema_view(
@@ -69,7 +70,8 @@ class LinePoliciesView(APIView):
 )
 class LinePolicyView(APIView):
     def get(self, request: Request, line_id: int) -> Response:
-        return Response(_shown(rules.get(_lines, request.user, line_id), request))
+        mine = rules.lines(request.user, Action.CONFIGURE).filter(pk=line_id).exists()
+        return Response(_shown(rules.get(_lines, request.user, line_id), mine))
 
     def put(self, request: Request, line_id: int) -> Response:
         line = rules.get(rules.lines, request.user, line_id, Action.CONFIGURE)
@@ -84,8 +86,8 @@ def _lines(who: rules.Principal, action: Action) -> Any:
     return rules.lines(who, action).select_related("site").prefetch_related(changes)
 
 
-def _shown(line: Line, request: Request) -> dict[str, Any]:
+def _shown(line: Line, may_change: bool) -> dict[str, Any]:
     shown: Any = line
-    shown.may_change = rules.lines(request.user, Action.CONFIGURE).filter(pk=line.pk).exists()
+    shown.may_change = may_change
     shown.available = policies.described()
     return dict(LinePolicySerializer(shown).data)

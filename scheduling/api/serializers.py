@@ -73,9 +73,40 @@ class DispatchSerializer(serializers.ModelSerializer):
         model = Dispatch
         fields = [
             "id", "subject", "model", "attempt", "node", "policy", "reason", "alternatives", "predicted_ms",
-            "breakdown", "measured_ms", "queue_ms", "service_ms", "payload_bytes", "sent_at", "outcome",
+            "breakdown", "slack_ms", "measured_ms", "queue_ms", "service_ms", "payload_bytes", "sent_at", "outcome",
             "error_code", "error_detail",
         ]  # fmt: skip
+
+
+class ErrorFiguresSerializer(serializers.Serializer):
+    """`error`: measured less predicted. `off`: by how much it missed, either way."""
+
+    count = serializers.IntegerField()
+    median_error_ms = serializers.FloatField(allow_null=True, help_text="Above zero: slower than foreseen")
+    median_off_ms = serializers.FloatField(allow_null=True)
+    p95_off_ms = serializers.FloatField(allow_null=True)
+
+
+class NodeErrorFiguresSerializer(ErrorFiguresSerializer):
+    node = serializers.CharField()
+    model = serializers.CharField()
+
+
+class PredictionPointSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    node = serializers.CharField()
+    model = serializers.CharField()
+    predicted_ms = serializers.FloatField()
+    measured_ms = serializers.FloatField()
+
+
+class AccuracySerializer(serializers.Serializer):
+    """`scheduling.services.accuracy.accuracy()`."""
+
+    minutes = serializers.FloatField()
+    all = ErrorFiguresSerializer()
+    by_node = NodeErrorFiguresSerializer(many=True)
+    points = PredictionPointSerializer(many=True, help_text="The newest first")
 
 
 def dispatch_fact(row: Dispatch) -> dict[str, Any]:

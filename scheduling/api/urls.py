@@ -21,4 +21,5 @@ urlpatterns = [
     path("nodes/<slug:name>/drain", Drain.as_view()),
     path("nodes/<slug:name>/undrain", Undrain.as_view()),
     path("dispatches", views.DispatchesView.as_view()),
+    path("dispatches/accuracy", views.AccuracyView.as_view()),
 ]

@@ -12,8 +12,9 @@ from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import Forbidden, NotFound
 from scheduling.models import Dispatch, Node
 from scheduling.services import fleet
+from scheduling.services.accuracy import accuracy
 
-from .serializers import DispatchSerializer, NodeSerializer
+from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer
 
 SEE = "scheduling.see_fleet"
 MANAGE = "scheduling.manage_fleet"
@@ -34,6 +35,10 @@ class MaySeeFleet(BasePermission):
 
 class DispatchQuery(serializers.Serializer):
     limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
+
+
+class AccuracyQuery(serializers.Serializer):
+    minutes = serializers.FloatField(default=15, min_value=0.1, max_value=24 * 60)
 
 
 class NodesView(APIView):
@@ -81,3 +86,18 @@ class DispatchesView(APIView):
         query.is_valid(raise_exception=True)
         rows = Dispatch.objects.newest(query.validated_data["limit"])
         return Response(DispatchSerializer(rows, many=True).data)
+
+
+class AccuracyView(APIView):
+    permission_classes = [MaySeeFleet]
+
+    @extend_schema(
+        operation_id="get_accuracy",
+        summary="Predicted against measured answer times",
+        parameters=[OpenApiParameter("minutes", float)],
+        responses=answers(200, AccuracySerializer, errors=[400, 404]),
+    )
+    def get(self, request: Request) -> Response:
+        query = AccuracyQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        return Response(accuracy(minutes=query.validated_data["minutes"]))

@@ -24,6 +24,9 @@ class Dispatch(models.Model):
     alternatives = models.JSONField(default=list)
     predicted_ms = models.FloatField(null=True)
     breakdown = models.JSONField(default=dict)
+    slack_ms = models.FloatField(
+        null=True, help_text="Time left to the deadline when it was sent; below zero, it was late"
+    )
     payload_bytes = models.PositiveIntegerField(default=0)
     sent_at = models.DateTimeField(db_index=True)
     measured_ms = models.FloatField(null=True)

@@ -225,3 +225,11 @@ def test_many_threads_leave_the_books_balanced() -> None:
         thread.join(30)
     assert len(done) == len(set(done)) > 0
     assert nothing_under_way(runtime)
+
+
+def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
+    sending = placed(runtime_of(FakeNode("edge-1")))
+    assert sending.dispatch is not None
+    slack_ms = sending.dispatch.slack_ms
+    assert slack_ms is not None
+    assert 0 < slack_ms <= 1000 * (sending.request.item.due_at - sending.request.item.arrived_at)

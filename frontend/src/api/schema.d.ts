@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/dispatches/accuracy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Predicted against measured answer times */
+        get: operations["get_accuracy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/frames": {
         parameters: {
             query?: never;
@@ -405,6 +422,15 @@ export interface components {
             manage_fleet: boolean;
             manage_access: boolean;
         };
+        /** @description `scheduling.services.accuracy.accuracy()`. */
+        Accuracy: {
+            /** Format: double */
+            minutes: number;
+            all: components["schemas"]["ErrorFigures"];
+            by_node: components["schemas"]["NodeErrorFigures"][];
+            /** @description The newest first */
+            points: components["schemas"]["PredictionPoint"][];
+        };
         /**
          * @description * `drain` - taken out of rotation
          *     * `undrain` - given work again
@@ -559,6 +585,11 @@ export interface components {
             breakdown: {
                 [key: string]: number;
             };
+            /**
+             * Format: double
+             * @description Time left to the deadline when it was sent; below zero, it was late
+             */
+            slack_ms?: number | null;
             /** Format: double */
             measured_ms?: number | null;
             /** Format: double */
@@ -601,6 +632,19 @@ export interface components {
             fields?: {
                 [key: string]: string[];
             };
+        };
+        /** @description `error`: measured less predicted. `off`: by how much it missed, either way. */
+        ErrorFigures: {
+            count: number;
+            /**
+             * Format: double
+             * @description Above zero: slower than foreseen
+             */
+            median_error_ms: number | null;
+            /** Format: double */
+            median_off_ms: number | null;
+            /** Format: double */
+            p95_off_ms: number | null;
         };
         /** @description Needs `Frame.objects.with_findings()`; `dispatches` come by the context, by frame id. */
         Frame: {
@@ -757,6 +801,21 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /** @description `error`: measured less predicted. `off`: by how much it missed, either way. */
+        NodeErrorFigures: {
+            count: number;
+            /**
+             * Format: double
+             * @description Above zero: slower than foreseen
+             */
+            median_error_ms: number | null;
+            /** Format: double */
+            median_off_ms: number | null;
+            /** Format: double */
+            p95_off_ms: number | null;
+            node: string;
+            model: string;
+        };
         /**
          * @description * `edge` - Edge
          *     * `cloud` - Cloud
@@ -799,6 +858,15 @@ export interface components {
             name: string;
             /** @description One sentence */
             about: string;
+        };
+        PredictionPoint: {
+            id: number;
+            node: string;
+            model: string;
+            /** Format: double */
+            predicted_ms: number;
+            /** Format: double */
+            measured_ms: number;
         };
         Region: {
             /** Format: uuid */
@@ -1000,6 +1068,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Dispatch"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_accuracy: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accuracy"];
                 };
             };
             /** @description The request is not understood. */
