@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()  # sets Django up, which the consumers' models need
+from aivd_web.handler import get_handler
+
+django_application = get_handler()  # sets Django up, which the consumers' models need
 
 from django.urls import path, re_path  # noqa: E402
 

@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aivd_web.settings")
 
@@ -23,6 +24,11 @@ app.conf.update(
         "health_check_interval": 5,
         "global_keyprefix": "celery:",
     },
+    task_queues=[
+        # A lost wake-up costs a poll interval; remembering each until it is acknowledged would cost more than it saves.
+        Queue(name, routing_key=name, no_ack=name == "dispatch")  # type: ignore[no-untyped-call]
+        for name in ("dispatch", "housekeeping", "training")
+    ],
     task_default_queue="dispatch",
     task_routes={
         "scheduling.*": {"queue": "housekeeping"},
