@@ -64,8 +64,8 @@ class Canvas:
     holes: Picture = field(init=False)
 
     def __post_init__(self) -> None:
-        self.copper, self.features, self.holes, self._scratch = (
-            np.zeros((self.size_px, self.size_px), np.uint8) for _ in range(4)
+        self.copper, self.features, self.holes, self._carved, self._scratch = (
+            np.zeros((self.size_px, self.size_px), np.uint8) for _ in range(5)
         )
 
     def place(self, shapes: Sequence[Shape], *, clearance: float) -> bool:
@@ -79,9 +79,10 @@ class Canvas:
         return True
 
     def draw(self, shapes: Sequence[Shape]) -> None:
-        """Draw without asking; holes are drilled last so that a trace never fills them."""
+        """Draw without asking. A land keeps its pixels from the trace that ends in it; a trace never fills a hole."""
         for shape in shapes:
             _stroke(self.copper, shape, 255)
+        for shape in sorted(shapes, key=lambda shape: shape.feature != TRACE):
             _stroke(self.features, shape, shape.feature, smooth=False)
         for shape in shapes:
             if isinstance(shape, Disc) and shape.hole > 0:
@@ -89,10 +90,24 @@ class Canvas:
                 _stroke(self.copper, drill, 0)
                 _stroke(self.holes, drill, 255)
 
-    def erase(self, shapes: Sequence[Shape], *, grow: float = 0.0) -> None:
-        """Take copper away, `grow` pixels around the shapes too."""
-        for shape in shapes:
-            _stroke(self.copper, shape, 0, grow=grow)
+    def carve(self, shape: Shape, *, room: float) -> bool:
+        """Take the shape out of the pours unless another was taken out within `room` pixels; say whether it did."""
+        self._scratch[:] = 0
+        _stroke(self._scratch, shape, 255, grow=room)
+        if cv2.countNonZero(cv2.bitwise_and(self._scratch, self._carved)):
+            return False
+        for layer, value in ((self.copper, 0), (self._carved, 255)):
+            _stroke(layer, shape, value)
+        return True
+
+    def smooth(self, size_px: int, smallest_px: int) -> None:
+        """Take off slivers thinner than `size_px` and islands of less than `smallest_px`, as layout programs do."""
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size_px, size_px))
+        self.copper = cv2.morphologyEx(self.copper, cv2.MORPH_OPEN, disc).astype(np.uint8, copy=False)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((self.copper > 127).view(np.uint8), connectivity=8)
+        for label in range(1, count):
+            if stats[label, cv2.CC_STAT_AREA] < smallest_px:
+                self.copper[cv2.dilate((labels == label).view(np.uint8), disc) > 0] = 0
 
     def write(self, text: str, origin: tuple[int, int], scale: float, thickness: int) -> bool:
         """Etch lettering where there is room for it."""

@@ -1,6 +1,8 @@
 """Draw the copper of a bare board: bundles, meanders, component rows, pours, lands, lettering.
 
-Knows how circuits are laid out at about 48 pixels a millimetre; knows nothing about defects or cameras.
+Knows how circuits are laid out at about 48 pixels a millimetre; knows nothing about defects or cameras. Like a design
+that passed its rule check it has no slivers, no stubs and no lone dots smaller than a via's land: a picture alone
+could not tell those from spurs, opens and spurious copper.
 """
 
 import math
@@ -16,6 +18,13 @@ Rng = np.random.Generator
 
 _ANGLES = np.radians(np.arange(8) * 45)
 OCTANTS: Final = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+
+SMALLEST_HOLE_PX: Final = 3.5
+SMALLEST_LONE_PX: Final = 14.0
+"""Radius of the smallest land without a trace or a hole, and of the smallest opening in a pour."""
+NARROWEST_POUR_PX: Final = 14.0
+SLIVER_PX: Final = 7
+SMALLEST_POUR_PX: Final = 1500
 
 
 def draw_layout(rng: Rng, size_px: int) -> Canvas:
@@ -41,10 +50,13 @@ def _clearance(width: float) -> float:
 
 def _land(rng: Rng, centre: tuple[float, float], width: float) -> Shape:
     """A round or an angular land a trace can end in."""
-    radius = float(rng.uniform(0.9, 1.9) * width + 2)
+    return _land_of(rng, centre, float(rng.uniform(0.9, 1.9) * width + 2))
+
+
+def _land_of(rng: Rng, centre: tuple[float, float], radius: float) -> Shape:
     if rng.random() < 0.55:
         hole = radius * float(rng.uniform(0.3, 0.55)) if rng.random() < 0.5 else 0.0
-        return Disc(centre, radius, hole if hole > 2 else 0.0)
+        return Disc(centre, radius, hole if hole > SMALLEST_HOLE_PX else 0.0)
     return _pad(rng, centre, radius, radius * float(rng.choice([1.0, 1.5, 0.7])))
 
 
@@ -128,7 +140,7 @@ def _pad_row(canvas: Canvas, rng: Rng, width: float) -> None:
     pitch = 2 * half_w + _clearance(width) + float(rng.uniform(4, 2.5 * width))
     x, y = rng.uniform(20, 0.4 * canvas.size_px), rng.uniform(60, canvas.size_px - 60)
     octant = int(rng.choice([2, 6]))
-    lengths = (float(rng.uniform(30, 60)), float(rng.uniform(70, 140)))
+    lengths = (half_h + float(rng.uniform(15, 45)), float(rng.uniform(70, 140)))
     bend = int(rng.choice([-1, 0, 1]))
     for index in range(int(rng.integers(3, 14))):
         centre = (float(x + index * pitch), float(y))
@@ -157,7 +169,7 @@ def _chip(canvas: Canvas, rng: Rng, width: float) -> None:
             centre = (float(near[0]), float(near[1]))
             shapes: list[Shape] = [_pad(rng, centre, float(half[0]), float(half[1]))]
             if rng.random() < 0.7:
-                shapes.append(Line(np.array([near, near + out * rng.uniform(3, 9) * width]), width))
+                shapes.append(Line(np.array([near, near + out * rng.uniform(5, 12) * width]), width))
             canvas.place(shapes, clearance=4.0)
 
 
@@ -174,7 +186,7 @@ def _thick(canvas: Canvas, rng: Rng, width: float) -> None:
             arc = np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1)
             shapes: list[Shape] = [Line(arc, heavy * 0.6)]
         elif kind < 0.5:
-            shapes = [Disc((x, y), heavy * 1.3, heavy * float(rng.uniform(0.0, 0.8)))]
+            shapes = [Disc((x, y), heavy * 1.3, heavy * float(rng.choice([0.0, rng.uniform(0.25, 0.8)], p=(0.2, 0.8))))]
         else:
             path = _walk(rng, (x, y), int(rng.integers(8)), 3, (0.15 * size, 0.4 * size))
             shapes = [Line(path, heavy), Disc((x, y), 0.9 * heavy, 0.35 * heavy * float(rng.random() < 0.6))]
@@ -194,32 +206,40 @@ def _pours(canvas: Canvas, rng: Rng, width: float) -> None:
         (-20, cut * 0.6),
     ]
     canvas.draw([Polygon(np.array(corners, float), POUR)])
-    for _ in range(int(rng.integers(0, 6))):
+    inside: list[Shape] = []
+    for _ in range(int(rng.integers(0, 8))):
         path = _walk(rng, (-20.0, float(rng.uniform(0, cut))), 0, 6, (0.1 * size, 0.4 * size))
         inner = width * float(rng.random() < 0.5)
-        canvas.erase([Line(path, inner + 2 * gap if inner else gap)])
-        if inner:
-            canvas.draw([Line(path, inner)])
-    for _ in range(int(rng.integers(0, 9))):
-        x, y = (float(v) for v in rng.uniform(0, size, 2))
-        radius = float(rng.uniform(6, 40))
-        if rng.random() < 0.5:
-            canvas.erase([Disc((x, y), radius + gap)])
-            canvas.draw([Disc((x, y), radius, radius * float(rng.choice([0.0, 0.5])), VIA)])
-        elif rng.random() < 0.5:
-            canvas.erase([Disc((x, y), radius)])
-        else:
-            slot = np.array([(x, y), (x + 3 * radius, y)])
-            canvas.erase([Line(slot, radius)])
+        carved = canvas.carve(Line(path, inner + 2 * gap if inner else gap), room=NARROWEST_POUR_PX)
+        if carved and inner:
+            inside.append(Line(path, inner))
+    for _ in range(int(rng.integers(0, 12))):
+        inside += _opening(canvas, rng, gap)
+    canvas.smooth(SLIVER_PX, SMALLEST_POUR_PX)
+    canvas.draw(inside)
+
+
+def _opening(canvas: Canvas, rng: Rng, gap: float) -> list[Shape]:
+    """A round hole or a slot in a pour, or an antipad: then the land that stands in it is handed back."""
+    x, y = (float(v) for v in rng.uniform(0, canvas.size_px, 2))
+    radius = float(rng.uniform(SMALLEST_LONE_PX, 40))
+    kind = rng.random()
+    if kind < 0.5:
+        land = Disc((x, y), radius, radius * float(rng.choice([0.0, 0.5])), VIA)
+        return [land] if canvas.carve(Disc((x, y), radius + gap), room=NARROWEST_POUR_PX) else []
+    slot = Line(np.array([(x, y), (x + 3 * radius, y)]), radius)
+    canvas.carve(Disc((x, y), radius) if kind < 0.75 else slot, room=NARROWEST_POUR_PX)
+    return []
 
 
 def _route(canvas: Canvas, rng: Rng, width: float) -> None:
     """A short connection between two lands, or a lone land."""
     width = min(width, 22.0)
     start = (float(rng.uniform(0, canvas.size_px)), float(rng.uniform(0, canvas.size_px)))
-    shapes = [_land(rng, start, width)]
+    shapes = [_land_of(rng, start, max(float(rng.uniform(0.9, 1.9) * width + 2), SMALLEST_LONE_PX))]
     if rng.random() < 0.7:
-        path = _walk(rng, start, int(rng.integers(8)), int(rng.integers(1, 5)), (4 * width, 14 * width))
+        # The lands at both ends take up to four widths of it: what is left must look like a trace, not like a bridge.
+        path = _walk(rng, start, int(rng.integers(8)), int(rng.integers(1, 5)), (7 * width + 10, 16 * width))
         shapes = [
             Line(path, width, TRACE),
             _land(rng, start, width),

@@ -5,6 +5,7 @@ back-lit line scan shows it) and brighter than the board in grey ones: without t
 not be told from an extra one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -26,10 +27,11 @@ LAMINATES: Final = (
     (110, 30, 28),
     (150, 128, 72),
     (64, 88, 46),
-    (196, 198, 190),
 )
 METALS: Final = ((196, 128, 82), (214, 178, 96), (190, 192, 196), (226, 156, 110))
 HOLES: Final = ((12, 12, 12), (236, 236, 232))
+LEAST_CONTRAST: Final = 120
+"""Sum of the differences in red, green and blue between board and metal: less, and a person sees no copper."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,12 @@ class Optics:
 def random_optics(rng: Rng, style: str) -> Optics:
     """Draw a station. `covered_rgb` is set where a solder mask covers the traces but not the lands."""
     board, metal = _materials(rng, style)
-    contrast = sum(abs(m - b) for m, b in zip(metal, board, strict=True))
+    contrast = _contrast(metal, board)
     covered = None
     if style == "colour" and rng.random() < 0.35 and sum(board) < 420:
         lift = int(rng.integers(38, 70))
         covered = (min(board[0] + lift // 2, 255), min(board[1] + lift, 255), min(board[2] + lift // 2, 255))
+        contrast = _contrast(covered, board)
     return Optics(
         style=style,
         blur_px=float(rng.uniform(0.6, 1.3)),
@@ -74,10 +77,21 @@ def _materials(rng: Rng, style: str) -> tuple[tuple[int, int, int], tuple[int, i
     if style == "grey":
         board, metal = int(rng.integers(25, 100)), int(rng.integers(150, 235))
         return (board, board, board), (metal, metal, metal)
-    shift = rng.integers(-14, 15, 6)
-    board_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(LAMINATES[int(rng.integers(6))], shift[:3], strict=True)]
-    metal_rgb = [int(np.clip(v + s, 0, 255)) for v, s in zip(METALS[int(rng.integers(4))], shift[3:], strict=True)]
-    return (board_rgb[0], board_rgb[1], board_rgb[2]), (metal_rgb[0], metal_rgb[1], metal_rgb[2])
+    while True:
+        board_rgb, metal_rgb = _shade(rng, LAMINATES), _shade(rng, METALS)
+        if _contrast(board_rgb, metal_rgb) >= LEAST_CONTRAST:
+            return board_rgb, metal_rgb
+
+
+def _shade(rng: Rng, materials: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """One of the materials, a little lighter or darker in each colour."""
+    base, shift = materials[int(rng.integers(len(materials)))], rng.integers(-14, 15, 3)
+    red, green, blue = (int(np.clip(value + by, 0, 255)) for value, by in zip(base, shift, strict=True))
+    return red, green, blue
+
+
+def _contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> int:
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def another_shot(rng: Rng, optics: Optics) -> Optics:
@@ -98,9 +112,10 @@ def take_picture(rng: Rng, canvas: Canvas, copper: Picture, optics: Optics, shif
     soft = cv2.GaussianBlur(copper, (0, 0), optics.blur_px).astype(np.uint8, copy=False)
     picture = _paint(soft, optics.board_rgb, optics.metal_rgb)
     if optics.covered_rgb is not None:
-        lands = _moved(np.where(np.isin(canvas.features, (PAD, VIA)), np.uint8(255), np.uint8(0)), shift_xy)
+        lands = _moved(cv2.inRange(canvas.features, np.array(PAD), np.array(VIA)).astype(np.uint8), shift_xy)
         covered = _paint(soft, optics.board_rgb, optics.covered_rgb)
-        picture = np.where(lands[..., None] > 127, picture, covered)
+        cv2.copyTo(picture, cv2.threshold(lands, 127, 255, cv2.THRESH_BINARY)[1], covered)
+        picture = covered
     if cv2.countNonZero(canvas.holes):
         cv2.copyTo(np.full_like(picture, optics.hole_rgb), _moved(canvas.holes, shift_xy), picture)
     lit = cv2.multiply(picture, _light(optics, copper.shape[0]), scale=optics.gain / 255, dtype=cv2.CV_8U)
