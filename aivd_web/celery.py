@@ -42,6 +42,11 @@ app.conf.update(
             "schedule": 1.0,
             "options": {"queue": "housekeeping", "expires": 2},
         },
+        "sweep": {
+            "task": "inspections.sweep",
+            "schedule": 600.0,
+            "options": {"queue": "housekeeping", "expires": 600},
+        },
         "resume-demo": {"task": "aivd_web.demo.resume", "schedule": 10.0, "options": {"expires": 10}},
     },
 )

@@ -1,10 +1,10 @@
-"""Celery tasks of inspections: wake-ups. Each can run twice, be lost or come late without harm."""
+"""Celery tasks of inspections: wake-ups and housekeeping. Each can run twice, be lost or come late without harm."""
 
 from celery import shared_task
 from django.utils import timezone
 
 from inspections import worker
-from inspections.services import steps
+from inspections.services import steps, sweep
 
 
 @shared_task(name="inspections.dispatch_waiting")
@@ -17,3 +17,9 @@ def dispatch_waiting() -> int:
 def reap() -> int:
     """Take back Steps whose holder is gone; the workers do the same by themselves."""
     return worker.reap_alone(lambda: steps.reap(now=timezone.now()))
+
+
+@shared_task(name="inspections.sweep")
+def sweep_leftovers() -> None:
+    """Clear away old idempotency keys and unfinished uploads."""
+    sweep.sweep(now=timezone.now())

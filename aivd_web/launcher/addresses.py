@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
 NODE_KINDS = ("edge", "cloud")
+EMBEDDED_PORTS = 11
 
 
 class AddressError(ValueError):
@@ -68,10 +69,13 @@ def addresses_from(environ: Mapping[str, str]) -> Addresses:
     """Read AIVD_HOST, AIVD_PORT, AIVD_NODE_PORT_BASE and AIVD_NODES; raises AddressError."""
     base = _port(environ, "AIVD_NODE_PORT_BASE", 8100)
     given = environ.get("AIVD_NODES", "").strip()
+    port = _port(environ, "AIVD_PORT", 8000)
     embedded = () if given else embedded_nodes(base)
+    if embedded:
+        _check_apart(port, base)
     return Addresses(
         host=environ.get("AIVD_HOST") or LOOPBACK,
-        port=_port(environ, "AIVD_PORT", 8000),
+        port=port,
         node_port_base=base,
         embedded=embedded,
         nodes=parse_nodes(given) if given else tuple(node.address for node in embedded),
@@ -118,6 +122,17 @@ def _parse_node(part: str) -> NodeAddress:
             "for example edge-1=edge@10.0.0.5:8001,cloud-1=cloud@10.0.1.9:8001."
         )
     return NodeAddress(found[1], found[2], f"{found[3]}:{found[4]}")
+
+
+def _check_apart(port: int, base: int) -> None:
+    last = base + EMBEDDED_PORTS - 1
+    if last > 65535:
+        raise AddressError(f"AIVD_NODE_PORT_BASE={base} leaves no room for {EMBEDDED_PORTS} ports; choose a lower one.")
+    if base <= port <= last:
+        raise AddressError(
+            f"AIVD_PORT={port} lies among the nodes' ports {base} to {last}; "
+            "choose another, or move the nodes with AIVD_NODE_PORT_BASE."
+        )
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

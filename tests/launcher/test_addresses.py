@@ -58,3 +58,23 @@ def test_a_bad_node_list_is_named(text: str) -> None:
 def test_a_bad_port_is_named(variable: str, text: str) -> None:
     with pytest.raises(AddressError, match=f"{variable}={text!r} is not a port"):
         addresses_from({variable: text})
+
+
+@pytest.mark.parametrize("port", ["8100", "8110"])
+def test_the_web_may_not_listen_on_a_nodes_port(port: str) -> None:
+    with pytest.raises(AddressError, match=f"AIVD_PORT={port} lies among the nodes' ports 8100 to 8110"):
+        addresses_from({"AIVD_PORT": port})
+
+
+@pytest.mark.parametrize("port", ["8099", "8111"])
+def test_the_ports_beside_the_nodes_are_free(port: str) -> None:
+    assert addresses_from({"AIVD_PORT": port}).port == int(port)
+
+
+def test_nodes_from_elsewhere_take_no_ports_here() -> None:
+    assert addresses_from({"AIVD_PORT": "8100", "AIVD_NODES": "edge-1=edge@h:1"}).port == 8100
+
+
+def test_a_node_base_without_room_is_refused() -> None:
+    with pytest.raises(AddressError, match="leaves no room for 11 ports"):
+        addresses_from({"AIVD_NODE_PORT_BASE": "65530"})
