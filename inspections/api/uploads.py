@@ -33,8 +33,8 @@ HEADERS = [
         "Idempotency-Key",
         str,
         OpenApiParameter.HEADER,
-        description="A retry with the same key and picture within 48 hours gives the stored answer. With many pictures the "
-        "n-th has the key `<key>/<n>`.",
+        description="A retry with the same key and picture within 48 hours gives the stored answer. "
+        "With many pictures the n-th has the key `<key>/<n>`.",
     ),
     OpenApiParameter("X-Part-Id", str, OpenApiParameter.HEADER, description="The part that is looked at"),
     OpenApiParameter("X-Captured-At", str, OpenApiParameter.HEADER, description="ISO 8601, with its offset"),
