@@ -148,7 +148,9 @@ function frame(n: number): Frame {
 
 const frames = state === "empty" ? [] : Array.from({ length: 12 }, (_, n) => frame(11 - n));
 const nodes = [
-  aNode({ load: { outstanding: 1, waiting_ms: 12, service_ms: { edge_detector: 38.2 }, placed_last_minute: 214 } }),
+  aNode({
+    load: { outstanding: 1, waiting_ms: 12, service_ms: { edge_detector: 38.2 }, placed_last_minute: 214 },
+  }),
   aNode({
     name: "edge-2",
     draining: state === "degraded",
@@ -171,7 +173,12 @@ const dispatches = Array.from({ length: 14 }, (_, index) =>
     node: index % 3 === 1 ? "cloud-1" : index % 3 === 2 ? "edge-2" : "edge-1",
     model: index % 3 === 1 ? "describer" : "edge_detector",
     sent_at: new Date(Date.now() - index * 2600).toISOString(),
-    reason: index % 3 === 1 ? "only node with this model" : "least predicted completion: 42 ms",
+    reason:
+      index % 3 === 1
+        ? "cloud-1: 812 ms predicted (upload 10, wait 320, service 410, round trip 72)"
+        : "edge-1: 42 ms predicted (upload 2, wait 0, service 38, round trip 2)",
+    predicted_ms: index % 3 === 1 ? 812 : 42,
+    slack_ms: index === 7 ? 20 : 14_800,
     alternatives:
       index % 3 === 1
         ? []
@@ -182,10 +189,64 @@ const dispatches = Array.from({ length: 14 }, (_, index) =>
               why_not: "slower: 121 ms service",
             },
           ],
-    measured_ms: index === 0 ? null : 45 + index,
+    measured_ms: index === 0 ? null : (index % 3 === 1 ? 800 : 38) + index * 2,
     outcome: index === 0 ? "running" : index === 5 ? "failed" : "ok",
   }),
 );
+const points = Array.from({ length: 240 }, (_, n) => {
+  const describer = n % 4 === 0;
+  const predicted = describer ? 300 + ((n * 37) % 700) : 36 + ((n * 13) % 120);
+  const measured = predicted * (0.72 + ((n * 29) % 60) / 100);
+  return {
+    id: n,
+    node: describer ? "cloud-1" : `edge-${1 + (n % 2)}`,
+    model: describer ? "describer" : "edge_detector",
+    predicted_ms: predicted,
+    measured_ms: measured,
+  };
+});
+const figures = { count: 80, median_error_ms: -3.1, median_off_ms: 7.4, p95_off_ms: 31 };
+const accuracy = {
+  minutes: 15,
+  all: { count: 240, median_error_ms: -2, median_off_ms: 9.1, p95_off_ms: 120 },
+  by_node: [
+    {
+      node: "cloud-1",
+      model: "describer",
+      count: 60,
+      median_error_ms: 22,
+      median_off_ms: 81,
+      p95_off_ms: 240,
+    },
+    { node: "edge-1", model: "edge_detector", ...figures },
+    { node: "edge-2", model: "edge_detector", ...figures },
+  ],
+  points,
+};
+const linePolicies = [
+  {
+    line: 1,
+    name: "Bare boards",
+    site: "Demo plant",
+    policy: "pct-lb",
+    may_change: true,
+    available: [
+      {
+        name: "pct-lb",
+        about: "Predicted completion, late binding, admission: the policy this project recommends.",
+      },
+      { name: "round-robin", about: "Round robin: each Node in turn." },
+    ],
+    changes: [
+      {
+        before: "round-robin",
+        after: "pct-lb",
+        by: "alice",
+        at: new Date(Date.now() - 720_000).toISOString(),
+      },
+    ],
+  },
+];
 const health: Health = aHealth(
   nodes.map(({ kind, health: status, name, last_ready_at }) => ({ kind, status, name, last_ready_at })),
   state === "degraded" ? 37 : 0,
@@ -209,6 +270,14 @@ function answer(path: string): unknown {
   if (path.includes("/reviews")) return {};
   if (path.includes("/frames?")) return { frames, next_before: null };
   if (path.includes("/frames/")) return frames.find(({ id }) => path.includes(id)) ?? frames[2];
+  if (path.includes("/accuracy"))
+    return state === "empty"
+      ? { ...accuracy, all: { ...accuracy.all, count: 0 }, by_node: [], points: [] }
+      : accuracy;
+  if (path.includes("/line-policies")) return linePolicies;
+  if (path.includes("/policy")) return { ...linePolicies[0], policy: "round-robin" };
+  if (path.includes("/drain")) return { ...nodes[1], draining: true };
+  if (path.includes("/undrain")) return { ...nodes[1], draining: false };
   if (path.includes("/nodes")) return state === "empty" ? [] : nodes;
   if (path.includes("/dispatches")) return state === "empty" ? [] : dispatches;
   return {};

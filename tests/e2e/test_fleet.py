@@ -1,4 +1,7 @@
-"""Fleet: nodes and decisions, live; an engineer takes a node out and back in."""
+"""Fleet: nodes and decisions, live; an admin takes a node out and back in, and lets a line choose another way."""
+
+import re
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +21,11 @@ def send_board(api: httpx.Client, seed: int) -> str:
     return str(sent.raise_for_status().json()["frames"][0]["id"])
 
 
+def node_of(api: httpx.Client, name: str) -> dict[str, Any]:
+    nodes = api.get("/api/v1/nodes").raise_for_status().json()
+    return dict(next(node for node in nodes if node["name"] == name))
+
+
 def test_a_decision_appears_with_its_reason_and_what_else_was_possible(
     page: Page, api: httpx.Client, stack: RunningStack
 ) -> None:
@@ -31,15 +39,99 @@ def test_a_decision_appears_with_its_reason_and_what_else_was_possible(
     expect(row.locator(".why")).not_to_be_empty()
     expect(row.locator(".alternatives")).to_contain_text("not ")
     expect(row.locator(".chip")).to_have_text("Done", timeout=60_000)
+    expect(row.locator("td").nth(5)).to_contain_text(" s")  # how long there was to the deadline
+
+
+def test_an_admin_drains_a_node_by_keyboard_and_takes_it_back(
+    page: Page, api: httpx.Client, stack: RunningStack
+) -> None:
+    page.goto(f"{stack.base_url}/fleet/")
+    edge = page.locator(".node[data-node='edge-2']")
+    edge.get_by_role("button", name="Drain edge-2").press("Enter")
+    asked = page.get_by_role("dialog", name="Drain edge-2?")
+    expect(asked).to_contain_text("gets no new work")
+    page.keyboard.press("Escape")
+    expect(asked).to_have_count(0)
+    assert not node_of(api, "edge-2")["draining"]
+
+    edge.get_by_role("button", name="Drain edge-2").press("Enter")
+    asked.get_by_role("button", name="Drain edge-2").press("Enter")
+    try:
+        expect(edge.locator("header .chip")).to_have_text("Drained")
+        expect(edge.locator(".facts")).to_contain_text(f"by {stack.username}")
+        assert node_of(api, "edge-2")["draining"]
+        page.get_by_role("button", name="Undo").press("Enter")
+        expect(edge.locator("header .chip")).not_to_have_text("Drained")
+    finally:
+        api.post("/api/v1/nodes/edge-2/undrain").raise_for_status()
+
+
+def test_draining_the_last_node_of_its_kind_says_what_that_means(page: Page, stack: RunningStack) -> None:
+    page.goto(f"{stack.base_url}/fleet/")
+    cloud = page.locator(".node[data-node='cloud-1']")
+    expect(cloud.locator("header .chip")).to_have_text("Ready", timeout=60_000)
+    cloud.get_by_role("button", name="Drain cloud-1").click()
+    asked = page.get_by_role("dialog")
+    expect(asked).to_contain_text("no other node in rotation describes")
+    asked.get_by_role("button", name="Cancel").click()
+    expect(asked).to_have_count(0)
+
+
+def test_a_refused_drain_is_taken_back_and_explained(page: Page, stack: RunningStack) -> None:
+    refusal = {"code": "unavailable", "detail": "The database is not reachable.", "hint": "Try again in a moment."}
+    page.route("**/api/v1/nodes/edge-1/drain", lambda route: route.fulfill(status=503, json=refusal))
+    page.goto(f"{stack.base_url}/fleet/")
+    edge = page.locator(".node[data-node='edge-1']")
+    edge.get_by_role("button", name="Drain edge-1").click()
+    page.get_by_role("dialog").get_by_role("button", name="Drain edge-1").click()
+    expect(page.locator(".toast.error")).to_contain_text("The database is not reachable.")
+    expect(edge.locator("header .chip")).not_to_have_text("Drained")
+    expect(edge.get_by_role("button", name="Drain edge-1")).to_be_enabled()
+
+
+def test_a_line_gets_another_policy_and_the_page_says_who_chose_it(
+    page: Page, api: httpx.Client, stack: RunningStack
+) -> None:
+    page.goto(f"{stack.base_url}/fleet/")
+    row = page.locator(".policy").first
+    row.get_by_role("combobox").select_option("round-robin")
+    expect(row).to_contain_text("Round robin")
+    row.get_by_role("button", name="Use it").click()
+    try:
+        expect(row.locator(".changes summary")).to_contain_text(f"{stack.username} changed it from pct-lb")
+        frame_id = send_board(api, 911)
+        sent = page.locator(".dispatches tr", has=page.locator(f"a[href='/frames/{frame_id}/']")).last
+        expect(sent).to_contain_text("by round-robin", timeout=60_000)
+        page.get_by_role("button", name="Undo").first.click()
+        expect(row.get_by_role("combobox")).to_have_value("pct-lb")
+    finally:
+        line = api.get("/api/v1/lines").raise_for_status().json()[0]["id"]
+        api.put(f"/api/v1/lines/{line}/policy", json={"policy": "pct-lb"}).raise_for_status()
+
+
+def test_the_page_shows_how_far_predictions_were_off(page: Page, api: httpx.Client, stack: RunningStack) -> None:
+    for seed in range(912, 918):
+        send_board(api, seed)
+    page.goto(f"{stack.base_url}/fleet/")
+    expect(page.locator(".scatter [role=img] .dot").nth(5)).to_be_attached(timeout=60_000)
+    expect(page.locator(".scatter [role=img]")).to_have_attribute("aria-label", re.compile("half of them within .* ms"))
+    expect(page.locator(".figures-table tr").last).to_contain_text("All")
     picture_of(page, "fleet")
 
 
-def test_an_engineer_drains_a_node_and_takes_it_back(page: Page, api: httpx.Client, stack: RunningStack) -> None:
+def test_the_page_fits_a_tablet_and_a_panel(page: Page, stack: RunningStack) -> None:
     page.goto(f"{stack.base_url}/fleet/")
-    edge = page.locator(".node[data-node='edge-2']")
-    edge.get_by_role("button", name="Drain").click()
-    try:
-        expect(edge.locator("header .chip")).to_have_text("Drained")
-    finally:
-        edge.get_by_role("button", name="Undrain").click()
-    expect(edge.locator("header .chip")).not_to_have_text("Drained")
+    expect(page.locator(".node")).to_have_count(3)
+    for width in (820, 1366):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+
+
+def test_a_lost_connection_is_said_and_the_page_comes_back(page: Page, stack: RunningStack) -> None:
+    page.route_web_socket("**/ws/v1/fleet", lambda socket: socket.close(code=1011))
+    page.goto(f"{stack.base_url}/fleet/")
+    expect(page.locator(".connection[data-state=waiting]")).to_contain_text("Connection lost")
+    expect(page.locator(".node")).to_have_count(3)  # REST still tells how things are
+    page.unroute_all()
+    page.reload()
+    expect(page.locator(".connection[data-state=open]")).to_be_visible()

@@ -1,5 +1,6 @@
 /** Talk to /api/v1 as the signed-in person. Every call has a deadline; every failure becomes an ApiError in words. */
 import type {
+  Accuracy,
   DefectClass,
   DemoState,
   Dispatch,
@@ -7,6 +8,7 @@ import type {
   Frame,
   Health,
   IngestAnswer,
+  LinePolicy,
   MarkChange,
   Me,
   Review,
@@ -87,6 +89,7 @@ const get = <T>(path: string, signal?: AbortSignal, query: Query = {}): Promise<
   const search = new URLSearchParams(pairs).toString();
   return request<T>("GET", search === "" ? path : `${path}?${search}`, undefined, signal);
 };
+const put = <T>(path: string, body: unknown): Promise<T> => request<T>("PUT", path, body);
 const post = <T>(path: string, body: unknown): Promise<T> => request<T>("POST", path, body);
 
 export interface FrameFilter extends Query {
@@ -111,6 +114,10 @@ export const api = {
   nodes: (signal?: AbortSignal) => get<FleetNode[]>("/api/v1/nodes", signal),
   dispatches: (limit: number, signal?: AbortSignal) =>
     get<Dispatch[]>("/api/v1/dispatches", signal, { limit }),
+  accuracy: (minutes: number, signal?: AbortSignal) =>
+    get<Accuracy>("/api/v1/dispatches/accuracy", signal, { minutes }),
+  linePolicies: (signal?: AbortSignal) => get<LinePolicy[]>("/api/v1/line-policies", signal),
+  setPolicy: (line: number, policy: string) => put<LinePolicy>(`/api/v1/lines/${line}/policy`, { policy }),
   drain: (name: string, action: "drain" | "undrain") =>
     post<FleetNode>(`/api/v1/nodes/${encodeURIComponent(name)}/${action}`, {}),
   demo: (station: number, signal?: AbortSignal) => get<DemoState>(`/api/v1/stations/${station}/demo`, signal),

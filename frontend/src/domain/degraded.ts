@@ -32,7 +32,7 @@ export function troubles({ parts, backlog }: Health, nowMs: number): Trouble[] {
     const frames = plural(waiting.waiting_to_describe, "frame");
     found.push({
       level: "warning",
-      sentence: `Cloud unreachable${since(clouds, nowMs)}: descriptions of ${frames} pending. Decisions go on.`,
+      sentence: `Edge-only: ${cloudIs(clouds, nowMs)}, descriptions of ${frames} pending. Decisions go on.`,
     });
   }
   if (parts.redis !== "ok") {
@@ -42,6 +42,19 @@ export function troubles({ parts, backlog }: Health, nowMs: number): Trouble[] {
     });
   }
   return found;
+}
+
+/** Why nothing is described now, as the page says it of all cloud nodes together. */
+function cloudIs(clouds: readonly NodeHealth[], nowMs: number): string {
+  if (clouds.every(({ status }) => status === "draining")) return "every cloud node is drained";
+  return `cloud unreachable${since(clouds, nowMs)}`;
+}
+
+/** Why a description waits, for the frame's own place; null when nothing is in its way. */
+export function descriptionsWaitFor(health: Health): string | null {
+  const clouds = health.parts.nodes.filter(({ kind }) => kind === "cloud");
+  if (!noneOf(clouds)) return null;
+  return clouds.every(({ status }) => status === "draining") ? "cloud drained" : "cloud unreachable";
 }
 
 function noneOf(nodes: readonly NodeHealth[]): boolean {

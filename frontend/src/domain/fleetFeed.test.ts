@@ -46,6 +46,21 @@ test("while I read, new decisions wait behind a count and known ones still chang
   expect(feed.snapshot().held).toBe(0);
 });
 
+test("a drain shows at once, holds against late hints, and is taken back when it is refused", () => {
+  feed.replace([aNode({ name: "edge-1" })], []);
+  feed.ask("edge-1", true);
+  feed.node(aNode({ name: "edge-1", draining: false }));
+  expect(feed.snapshot().asked.get("edge-1")).toBe(true);
+  feed.settle("edge-1", null);
+  expect(feed.snapshot().asked.size).toBe(0);
+  expect(feed.snapshot().nodes[0]?.draining).toBe(false);
+
+  feed.ask("edge-1", true);
+  feed.settle("edge-1", aNode({ name: "edge-1", draining: true }));
+  expect(feed.snapshot().asked.size).toBe(0);
+  expect(feed.snapshot().nodes[0]?.draining).toBe(true);
+});
+
 test("the list stays short", () => {
   for (let id = 1; id <= 200; id++) feed.dispatch(aDispatch({ id }));
   expect(ids()).toHaveLength(60);

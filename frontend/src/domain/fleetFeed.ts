@@ -3,6 +3,8 @@ import type { Dispatch, FleetNode } from "../api/types";
 
 export interface FleetState {
   nodes: readonly FleetNode[];
+  /** Drains (true) and undrains (false) that were asked for and are not answered yet, by node. */
+  asked: ReadonlyMap<string, boolean>;
   /** Newest first. */
   dispatches: readonly Dispatch[];
   /** Decisions that arrived while the list was held. */
@@ -13,7 +15,13 @@ export interface FleetState {
 const MOST = 60;
 
 export class FleetFeed {
-  private state: FleetState = { nodes: [], dispatches: [], held: 0, loaded: false };
+  private state: FleetState = {
+    nodes: [],
+    asked: new Map(),
+    dispatches: [],
+    held: 0,
+    loaded: false,
+  };
   private waiting: readonly Dispatch[] = [];
   private holding = false;
   private readonly listeners = new Set<() => void>();
@@ -34,6 +42,19 @@ export class FleetFeed {
   node(node: FleetNode): void {
     const others = this.state.nodes.filter(({ name }) => name !== node.name);
     this.change({ nodes: sorted([...others, node]) });
+  }
+
+  /** Somebody here pressed drain or undrain: it shows at once, whatever hints still say of the node. */
+  ask(name: string, draining: boolean): void {
+    this.change({ asked: new Map(this.state.asked).set(name, draining) });
+  }
+
+  /** The server's answer, or null when it refused: then the node is shown as it was. */
+  settle(name: string, answer: FleetNode | null): void {
+    const asked = new Map(this.state.asked);
+    asked.delete(name);
+    if (answer !== null) this.node(answer);
+    this.change({ asked });
   }
 
   /** A decision is told when it is made and again when its outcome is known. */

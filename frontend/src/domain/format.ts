@@ -8,6 +8,7 @@ const RELATIVE_STEPS: readonly [seconds: number, unit: string][] = [
 
 export function formatMs(ms: number | null | undefined): string {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return "not measured";
+  if (ms === 0) return "0 ms";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${(ms / 1000).toFixed(2)} s`;
@@ -19,6 +20,19 @@ export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(0)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+/** A rate of a link, in the unit that links are sold in. */
+export function formatRate(bytesPerS: number): string {
+  const megabits = (bytesPerS * 8) / 1e6;
+  if (megabits < 1) return `${Math.round(megabits * 1000)} kbit/s`;
+  return `${megabits < 10 ? megabits.toFixed(1) : Math.round(megabits)} Mbit/s`;
+}
+
+/** How far a measurement lies from what was foreseen: +12 ms is slower than foreseen. */
+export function formatError(ms: number): string {
+  const size = formatMs(Math.abs(ms));
+  return Math.abs(ms) < 0.05 ? "±0 ms" : `${ms > 0 ? "+" : "−"}${size}`;
 }
 
 export function formatScore(score: number): string {

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 
 import { aHealth, aRegion } from "../testing";
-import { troubles } from "./degraded";
-import { ago, formatBytes, formatMs, formatScore, plural } from "./format";
+import { descriptionsWaitFor, troubles } from "./degraded";
+import { ago, formatBytes, formatError, formatMs, formatRate, formatScore, plural } from "./format";
 import { boxInWords, drawable, smallestAt, surroundings } from "./region";
 import { Throughput, median } from "./throughput";
 
@@ -46,6 +46,7 @@ describe("geometry", () => {
 
 describe("numbers carry units", () => {
   test.each([
+    [0, "0 ms"],
     [4.23, "4.2 ms"],
     [41.7, "42 ms"],
     [1234, "1.23 s"],
@@ -75,6 +76,22 @@ describe("numbers carry units", () => {
   ])("%d seconds ago reads %s", (seconds, expected) => {
     const now = Date.parse("2026-03-02T10:00:00Z");
     expect(ago(new Date(now - seconds * 1000).toISOString(), now)).toBe(expected);
+  });
+
+  test.each([
+    [12_500, "100 kbit/s"],
+    [1_000_000, "8.0 Mbit/s"],
+    [12_500_000, "100 Mbit/s"],
+  ])("%d bytes a second is %s", (rate, expected) => {
+    expect(formatRate(rate)).toBe(expected);
+  });
+
+  test.each([
+    [12.4, "+12 ms"],
+    [-3.21, "−3.2 ms"],
+    [0.01, "±0 ms"],
+  ])("%d ms off reads %s", (error, expected) => {
+    expect(formatError(error)).toBe(expected);
   });
 
   test("scores and counts", () => {
@@ -108,7 +125,9 @@ describe("trouble in words", () => {
   const down = { status: "unreachable" };
   const now = Date.parse("2026-03-02T11:00:00Z");
   const at = new Date(lastReady).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-  const away = `Cloud unreachable since ${at}: descriptions of 37 frames pending. Decisions go on.`;
+  const away = `Edge-only: cloud unreachable since ${at}, descriptions of 37 frames pending. Decisions go on.`;
+  const drained =
+    "Edge-only: every cloud node is drained, descriptions of 37 frames pending. Decisions go on.";
 
   test.each([
     ["all is well", [edge, cloud], []],
@@ -119,10 +138,19 @@ describe("trouble in words", () => {
       [{ ...edge, ...down }, cloud],
       [`No edge node in reach since ${at}: 0 frames waiting.`],
     ],
-    ["a drained cloud takes no work either", [edge, { ...cloud, status: "draining" }], [away]],
+    ["a drained cloud takes no work either", [edge, { ...cloud, status: "draining" }], [drained]],
     ["there are no nodes yet", [], []],
   ])("%s", (_name, nodes, expected) => {
     expect(troubles(aHealth(nodes, 37), now).map(({ sentence }) => sentence)).toEqual(expected);
+  });
+
+  test.each([
+    ["all is well", [edge, cloud], null],
+    ["the cloud is away", [edge, { ...cloud, ...down }], "cloud unreachable"],
+    ["the cloud is drained", [edge, { ...cloud, status: "draining" }], "cloud drained"],
+    ["one cloud of two is left", [{ ...cloud, ...down }, cloud], null],
+  ])("why a description waits when %s", (_name, nodes, expected) => {
+    expect(descriptionsWaitFor(aHealth(nodes))).toBe(expected);
   });
 
   test.each([

@@ -1,7 +1,8 @@
 /** The scheduler's decisions as they are made: which node, why, what else was possible, and how it came out. */
 import type { Dispatch } from "../../api/types";
-import { ago, exactTime, formatMs } from "../../domain/format";
+import { ago, exactTime, formatError, formatMs } from "../../domain/format";
 import { Icon, type IconName } from "../../ui/icons";
+import { MODEL_STEPS } from "./words";
 
 const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: IconName; tone: string }>> = {
   running: { words: "Under way", icon: "wait", tone: "" },
@@ -9,7 +10,6 @@ const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: Icon
   failed: { words: "Failed", icon: "fail", tone: "tone-fail" },
   late: { words: "Too late", icon: "hold", tone: "tone-hold" },
 };
-const MODEL_WORDS: Readonly<Record<string, string>> = { edge_detector: "detect", describer: "describe" };
 
 export function DispatchList({ dispatches, now }: { dispatches: readonly Dispatch[]; now: number }) {
   return (
@@ -23,6 +23,9 @@ export function DispatchList({ dispatches, now }: { dispatches: readonly Dispatc
             <th scope="col">Why</th>
             <th scope="col" className="number">
               Predicted
+            </th>
+            <th scope="col" className="number" title="Time left to the deadline when it was sent">
+              Deadline in
             </th>
             <th scope="col" className="number">
               Measured
@@ -50,7 +53,7 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         </time>
       </td>
       <td>
-        <a href={`/frames/${dispatch.subject}/`}>{MODEL_WORDS[dispatch.model] ?? dispatch.model}</a>
+        <a href={`/frames/${dispatch.subject}/`}>{MODEL_STEPS[dispatch.model] ?? dispatch.model}</a>
         {dispatch.attempt > 1 && <span className="hint"> attempt {dispatch.attempt}</span>}
       </td>
       <td>
@@ -61,7 +64,8 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         <Alternatives dispatch={dispatch} />
       </td>
       <td className="number">{formatMs(dispatch.predicted_ms)}</td>
-      <td className="number">{dispatch.measured_ms === null ? "" : formatMs(dispatch.measured_ms)}</td>
+      <Slack dispatch={dispatch} />
+      <Measured dispatch={dispatch} />
       <td>
         <span className={`chip plain small ${tone}`} title={dispatch.error_detail}>
           <Icon name={icon} />
@@ -69,6 +73,27 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         </span>
       </td>
     </tr>
+  );
+}
+
+function Slack({ dispatch: { slack_ms, predicted_ms } }: { dispatch: Dispatch }) {
+  if (slack_ms === null) return <td className="number hint">not known</td>;
+  const missed = slack_ms < (predicted_ms ?? 0);
+  return (
+    <td className={`number${missed ? " too-late" : ""}`}>
+      {slack_ms > 0 ? formatMs(slack_ms) : "passed"}
+      {missed && <small>not in time</small>}
+    </td>
+  );
+}
+
+function Measured({ dispatch: { measured_ms, predicted_ms } }: { dispatch: Dispatch }) {
+  if (measured_ms === null) return <td className="number" />;
+  return (
+    <td className="number">
+      {formatMs(measured_ms)}
+      {predicted_ms !== null && <small>{formatError(measured_ms - predicted_ms)}</small>}
+    </td>
   );
 }
 

@@ -1,23 +1,30 @@
 /** Fleet: which nodes there are, how they stand, and how the scheduler chooses among them. */
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
 
 import type { Boot } from "../../api/boot";
-import { sentenceOf } from "../../api/client";
+import { api, sentenceOf } from "../../api/client";
+import type { Dispatch, FleetNode } from "../../api/types";
+import { edgeOnly } from "../../domain/fleetMode";
 import { plural } from "../../domain/format";
-import { useNow } from "../../ui/hooks";
+import { useNow, useResource } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Connection, Empty, Notice } from "../../ui/parts";
+import { AccuracySection } from "./Accuracy";
 import { DispatchList } from "./DispatchList";
 import { FleetStore } from "./fleetStore";
+import { LinePolicies } from "./LinePolicies";
 import { NodeCard } from "./NodeCard";
+
+const HEALTH_EVERY_MS = 5000;
 
 export function FleetPage({ boot }: { boot: Boot }) {
   const store = useMemo(() => new FleetStore(), []);
   useEffect(() => store.start(), [store]);
   const status = useSyncExternalStore(store.subscribe, store.snapshot);
-  const { nodes, dispatches, held, loaded } = useSyncExternalStore(store.feed.subscribe, store.feed.snapshot);
-  const [paused, setPaused] = useState(false);
-  useEffect(() => store.feed.setHolding(paused), [store, paused]);
+  const { nodes, asked, dispatches, held, loaded } = useSyncExternalStore(
+    store.feed.subscribe,
+    store.feed.snapshot,
+  );
   const now = useNow(1000);
 
   return (
@@ -28,58 +35,115 @@ export function FleetPage({ boot }: { boot: Boot }) {
           <Connection state={status.connection} onRetry={() => store.retryNow()} />
         </div>
       </header>
-      {status.error !== null && (
-        <Notice level="stopped">
-          <p>{sentenceOf(status.error).detail}</p>
-          <p>{sentenceOf(status.error).hint}</p>
-        </Notice>
-      )}
-      {loaded && nodes.length === 0 ? (
-        <Empty icon="node" title="No nodes yet">
-          <p>
-            A node is a machine that runs Triton. The launcher starts three; an admin can name others with
-            AIVD_NODES or in the admin.
-          </p>
-        </Empty>
-      ) : (
-        <ul className="nodes" aria-label="Nodes">
-          {nodes.map((node) => (
-            <NodeCard
-              key={node.name}
-              node={node}
-              now={now}
-              mayManage={boot.may_manage_fleet}
-              onChanged={(changed) => store.feed.node(changed)}
-            />
-          ))}
-        </ul>
-      )}
-      <section className="decisions">
-        <header>
-          <h2>Last decisions</h2>
-          {held > 0 && (
-            <button type="button" className="button primary" onClick={() => store.feed.release()}>
-              {plural(held, "new decision")}
-            </button>
-          )}
-          <button type="button" className="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
-            <Icon name={paused ? "play" : "pause"} />
-            {paused ? "Resume" : "Pause"}
-          </button>
-        </header>
-        {loaded && dispatches.length === 0 ? (
-          <div className="panel">
-            <Empty icon="tray" title="No decisions yet">
-              <p>
-                Each time a frame is sent to a node, the choice appears here with its reason. Send a frame
-                from Live.
-              </p>
-            </Empty>
-          </div>
-        ) : (
-          <DispatchList dispatches={dispatches} now={now} />
+      <div className="notices">
+        {status.error !== null && (
+          <Notice level="stopped">
+            <p>{sentenceOf(status.error).detail}</p>
+            <p>{sentenceOf(status.error).hint}</p>
+          </Notice>
         )}
-      </section>
+        <EdgeOnly nodes={nodes} />
+      </div>
+      <Nodes loaded={loaded} failed={status.error !== null} nodes={nodes}>
+        {nodes.map((node) => (
+          <NodeCard
+            key={node.name}
+            node={node}
+            nodes={nodes}
+            asked={asked.get(node.name)}
+            now={now}
+            mayManage={boot.may_manage_fleet}
+            store={store}
+          />
+        ))}
+      </Nodes>
+      <div className="two-columns">
+        <AccuracySection />
+        <LinePolicies version={status.policiesVersion} now={now} />
+      </div>
+      <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
     </div>
+  );
+}
+
+/** The mode that frames are in while no cloud node takes work, and what waits because of it. */
+function EdgeOnly({ nodes }: { nodes: readonly FleetNode[] }) {
+  const because = edgeOnly(nodes);
+  const health = useResource(api.health, HEALTH_EVERY_MS);
+  if (because === null) return null;
+  const waiting = health.value?.backlog?.waiting_to_describe ?? 0;
+  return (
+    <Notice>
+      <p>
+        <b>Edge-only:</b> {because.join(", ")}. Frames are decided; descriptions of {plural(waiting, "frame")}{" "}
+        wait and are filled in when a cloud node is back.
+      </p>
+    </Notice>
+  );
+}
+
+interface NodesProps {
+  loaded: boolean;
+  failed: boolean;
+  nodes: readonly FleetNode[];
+  children: ReactNode;
+}
+
+function Nodes({ loaded, failed, nodes, children }: NodesProps) {
+  if (!loaded) return failed ? null : <p className="hint padded">Asking for the nodes…</p>;
+  if (nodes.length === 0)
+    return (
+      <Empty icon="node" title="No nodes yet">
+        <p>
+          A node is a machine that runs Triton. The launcher starts three; an admin can name others with
+          AIVD_NODES or in the admin.
+        </p>
+      </Empty>
+    );
+  return (
+    <ul className="nodes" aria-label="Nodes">
+      {children}
+    </ul>
+  );
+}
+
+interface DecisionsProps {
+  store: FleetStore;
+  dispatches: readonly Dispatch[];
+  held: number;
+  loaded: boolean;
+  now: number;
+}
+
+function Decisions({ store, dispatches, held, loaded, now }: DecisionsProps) {
+  const [paused, setPaused] = useState(false);
+  useEffect(() => store.feed.setHolding(paused), [store, paused]);
+  return (
+    <section className="decisions" aria-labelledby="decisions-title">
+      <header>
+        <h2 id="decisions-title">Last decisions</h2>
+        {held > 0 && (
+          <button type="button" className="button primary" onClick={() => store.feed.release()}>
+            {plural(held, "new decision")}
+          </button>
+        )}
+        <button type="button" className="button" aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          <Icon name={paused ? "play" : "pause"} />
+          {paused ? "Resume" : "Pause"}
+        </button>
+      </header>
+      {loaded && dispatches.length === 0 ? (
+        <div className="panel">
+          <Empty icon="tray" title="No decisions yet">
+            <p>
+              Each time a frame is sent to a node, the choice appears here with its reason. Send a frame from
+              Live.
+            </p>
+          </Empty>
+        </div>
+      ) : (
+        <DispatchList dispatches={dispatches} now={now} />
+      )}
+    </section>
   );
 }

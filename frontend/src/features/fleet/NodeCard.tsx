@@ -1,11 +1,12 @@
 /** One node: whether it works, how busy it is, how far away, what it serves; drain for whoever may. */
-import { useState } from "react";
+import type { ReactNode } from "react";
 
-import { api } from "../../api/client";
 import type { FleetNode } from "../../api/types";
-import { ago, exactTime, formatMs } from "../../domain/format";
+import { ago, exactTime, formatMs, formatRate } from "../../domain/format";
 import { Icon, type IconName } from "../../ui/icons";
-import { complain } from "../../ui/toasts";
+import { DrainButton } from "./DrainButton";
+import type { FleetStore } from "./fleetStore";
+import { MODEL_TITLES } from "./words";
 
 interface Look {
   words: string;
@@ -13,10 +14,8 @@ interface Look {
   tone: string;
 }
 
-const MODEL_WORDS: Readonly<Record<string, string>> = { edge_detector: "Detector", describer: "Describer" };
-
 /** What a person set comes before what the heartbeat saw; a breaker before a probe that went well. */
-function lookOf({ health, draining, breaker }: FleetNode): Look {
+function lookOf({ health, breaker }: FleetNode, draining: boolean): Look {
   if (health === "unreachable") return { words: "Unreachable", icon: "fail", tone: "tone-fail" };
   if (health === "wrong_contract") return { words: "Wrong contract", icon: "fail", tone: "tone-fail" };
   if (draining) return { words: "Drained", icon: "pause", tone: "tone-hold" };
@@ -31,25 +30,26 @@ const BREAKER_WORDS = {
   open: "open: rests after failures",
 } as const;
 
-export function NodeCard({
-  node,
-  mayManage,
-  now,
-  onChanged,
-}: {
+interface Props {
   node: FleetNode;
+  nodes: readonly FleetNode[];
+  /** What somebody here asked for and the server has not answered yet: drain, undrain, or nothing. */
+  asked: boolean | undefined;
   mayManage: boolean;
   now: number;
-  onChanged: (node: FleetNode) => void;
-}) {
-  const look = lookOf(node);
+  store: FleetStore;
+}
+
+export function NodeCard({ node, nodes, asked, mayManage, now, store }: Props) {
+  const draining = asked ?? node.draining;
+  const look = lookOf(node, draining);
   return (
-    <li className="node panel" data-node={node.name}>
+    <li className="node panel" data-node={node.name} data-draining={draining}>
       <header>
         <Icon name={node.kind === "cloud" ? "cloud" : "node"} />
         <h3>{node.name}</h3>
         <span className="hint">{node.kind}</span>
-        <span className={`chip ${look.tone}`}>
+        <span className={`chip ${look.tone}`} aria-busy={asked !== undefined}>
           <Icon name={look.icon} />
           {look.words}
         </span>
@@ -57,38 +57,69 @@ export function NodeCard({
       {node.health_detail !== "" && <p className="hint detail">{node.health_detail}</p>}
       <Load node={node} />
       <dl className="facts">
-        <dt>Link</dt>
-        <dd>{node.link.rtt_ms === null ? "not measured" : `${formatMs(node.link.rtt_ms)} round trip`}</dd>
-        <dt>Breaker</dt>
-        <dd>{node.breaker === null ? "no worker has used it" : BREAKER_WORDS[node.breaker]}</dd>
+        <Fact name="Link">
+          {node.link.rtt_ms === null ? "not measured" : `${formatMs(node.link.rtt_ms)} round trip`}
+          {node.link.bandwidth_bytes_s !== null && `, ${formatRate(node.link.bandwidth_bytes_s)}`}
+        </Fact>
+        <Fact name="Breaker">
+          {node.breaker === null ? "no worker has used it" : BREAKER_WORDS[node.breaker]}
+        </Fact>
         <Models node={node} />
-        <dt>Last ready</dt>
-        <dd>
-          {node.last_ready_at === null ? (
-            "never"
-          ) : (
-            <time dateTime={node.last_ready_at} title={exactTime(node.last_ready_at)}>
-              {ago(node.last_ready_at, now)}
-            </time>
-          )}
-        </dd>
+        <Fact name="Last ready">
+          <Moment iso={node.last_ready_at} now={now} otherwise="never" />
+        </Fact>
+        {node.last_act !== null && (
+          <Fact name={node.last_act.act === "drain" ? "Drained" : "Undrained"}>
+            by {node.last_act.by}, <Moment iso={node.last_act.at} now={now} otherwise="" />
+          </Fact>
+        )}
       </dl>
-      {mayManage && <Drain node={node} onChanged={onChanged} />}
+      {mayManage && <DrainButton node={node} nodes={nodes} asked={asked} store={store} />}
     </li>
   );
 }
 
-function Load({ node: { load, capacity } }: { node: FleetNode }) {
+function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div className="contents">
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+interface MomentProps {
+  iso: string | null;
+  now: number;
+  otherwise: string;
+}
+
+function Moment({ iso, now, otherwise }: MomentProps) {
+  if (iso === null) return otherwise;
+  return (
+    <time dateTime={iso} title={exactTime(iso)}>
+      {ago(iso, now)}
+    </time>
+  );
+}
+
+function Load({ node: { load, credits, capacity } }: { node: FleetNode }) {
   return (
     <div className="load">
-      <div className="load-line">
-        <span>
-          <b>{load.outstanding}</b> of {capacity} under way
-        </span>
-        <span className="hint">
-          {load.waiting_ms !== null && load.waiting_ms > 0 && `queue ${formatMs(load.waiting_ms)}`}
-        </span>
-      </div>
+      <dl className="load-figures">
+        <Figure name="Under way" title="Requests sent and not answered, out of those it works on at once">
+          {load.outstanding} <small>of {capacity}</small>
+        </Figure>
+        <Figure name="Queue" title="Until it would begin one more request">
+          {load.waiting_ms === null ? "–" : formatMs(load.waiting_ms)}
+        </Figure>
+        <Figure name="Credits left" title="Requests that may still be sent there, out of those it may hold">
+          {credits.left ?? "–"} {credits.limit !== null && <small>of {credits.limit}</small>}
+        </Figure>
+        <Figure name="Placed" title="Requests sent there in the last 60 s">
+          {load.placed_last_minute} <small>/ min</small>
+        </Figure>
+      </dl>
       <meter
         min={0}
         max={Math.max(1, capacity)}
@@ -99,42 +130,22 @@ function Load({ node: { load, capacity } }: { node: FleetNode }) {
   );
 }
 
-function Models({ node }: { node: FleetNode }) {
-  return node.models.map(({ model, served_model }) => (
-    <div key={model} className="contents">
-      <dt>{MODEL_WORDS[model] ?? model}</dt>
-      <dd>
-        {served_model ?? "has not answered yet"}
-        {served_model !== null && node.load.service_ms[model] !== undefined && (
-          <span className="hint">, {formatMs(node.load.service_ms[model])} each</span>
-        )}
-      </dd>
+function Figure({ name, title, children }: { name: string; title: string; children: ReactNode }) {
+  return (
+    <div title={title}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
     </div>
-  ));
+  );
 }
 
-function Drain({ node, onChanged }: { node: FleetNode; onChanged: (node: FleetNode) => void }) {
-  const [busy, setBusy] = useState(false);
-  const toggle = async () => {
-    setBusy(true);
-    try {
-      onChanged(await api.drain(node.name, node.draining ? "undrain" : "drain"));
-    } catch (error) {
-      complain(error);
-    }
-    setBusy(false);
-  };
-  return (
-    <button
-      type="button"
-      className="button"
-      disabled={busy}
-      title={node.draining ? "Give it work again" : "Give it no new work; what runs there finishes"}
-      onClick={() => void toggle()}
-    >
-      <Icon name={node.draining ? "play" : "pause"} />
-      {node.draining ? "Undrain" : "Drain"}
-      <span className="visually-hidden"> {node.name}</span>
-    </button>
-  );
+function Models({ node }: { node: FleetNode }) {
+  return node.models.map(({ model, served_model }) => (
+    <Fact key={model} name={MODEL_TITLES[model] ?? model}>
+      {served_model ?? "has not answered yet"}
+      {served_model !== null && node.load.service_ms[model] !== undefined && (
+        <span className="hint">, {formatMs(node.load.service_ms[model])} each</span>
+      )}
+    </Fact>
+  ));
 }

@@ -3,6 +3,7 @@ import { api } from "../../api/client";
 import type { Dispatch, FleetNode } from "../../api/types";
 import { FleetFeed } from "../../domain/fleetFeed";
 import { ReconnectingSocket, socketUrl, type ConnectionState } from "../../live/socket";
+import { complain } from "../../ui/toasts";
 
 const DISPATCHES = 40;
 /** Hints may vanish and a busy fleet shows a sample of them, so the list is asked for again. */
@@ -12,11 +13,13 @@ const SILENCE_MS = 10_000;
 export interface FleetStatus {
   connection: ConnectionState;
   error: unknown;
+  /** Grows each time a hint says that a line chooses its nodes by another policy. */
+  policiesVersion: number;
 }
 
 export class FleetStore {
   readonly feed = new FleetFeed();
-  private status: FleetStatus = { connection: "connecting", error: null };
+  private status: FleetStatus = { connection: "connecting", error: null, policiesVersion: 0 };
   private readonly listeners = new Set<() => void>();
   private readonly socket = new ReconnectingSocket({
     url: () => socketUrl("/ws/v1/fleet", location),
@@ -60,9 +63,23 @@ export class FleetStore {
     );
   }
 
+  /** Drain or undrain; it shows at once. Says whether the server agreed; if not, the person has been told why. */
+  async drain(name: string, draining: boolean): Promise<boolean> {
+    this.feed.ask(name, draining);
+    try {
+      this.feed.settle(name, await api.drain(name, draining ? "drain" : "undrain"));
+      return true;
+    } catch (error) {
+      this.feed.settle(name, null);
+      complain(error);
+      return false;
+    }
+  }
+
   private take(message: Record<string, unknown>): void {
     if (message["type"] === "node") this.feed.node(message as unknown as FleetNode);
     else if (message["type"] === "dispatch") this.feed.dispatch(message as unknown as Dispatch);
+    else if (message["type"] === "policies") this.set({ policiesVersion: this.status.policiesVersion + 1 });
   }
 
   private set(part: Partial<FleetStatus>): void {

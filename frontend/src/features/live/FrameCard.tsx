@@ -13,10 +13,11 @@ const REGIONS_SHOWN = 2;
 interface Props {
   frame: Frame;
   typing: ReadonlyMap<string, Typing>;
+  waitFor: string | null;
   now: number;
 }
 
-export const FrameCard = memo(function FrameCard({ frame, typing, now }: Props) {
+export const FrameCard = memo(function FrameCard({ frame, typing, waitFor, now }: Props) {
   const verdict = frame.reviews[0]?.verdict;
   return (
     <li className="frame-card panel" data-frame={frame.id} data-state={frame.state}>
@@ -36,7 +37,7 @@ export const FrameCard = memo(function FrameCard({ frame, typing, now }: Props) 
           <a href={`/frames/${frame.id}/`}>{nameOf(frame)}</a>{" "}
           <span className="hint">{frame.station.name}</span>
         </p>
-        <Findings frame={frame} typing={typing} />
+        <Findings frame={frame} typing={typing} waitFor={waitFor} />
         <Facts frame={frame} />
       </div>
     </li>
@@ -47,7 +48,7 @@ function nameOf(frame: Frame): string {
   return [frame.part_id, frame.name].find((name) => name !== null && name !== "") ?? frame.id.slice(-8);
 }
 
-function Findings({ frame, typing }: { frame: Frame; typing: ReadonlyMap<string, Typing> }) {
+function Findings({ frame, typing, waitFor }: Omit<Props, "now">) {
   if (frame.regions.length === 0) {
     return <p className="findings hint">{frame.decision?.reason ?? waitingFor(frame)}</p>;
   }
@@ -58,7 +59,7 @@ function Findings({ frame, typing }: { frame: Frame; typing: ReadonlyMap<string,
       {shown.map((region) => (
         <li key={region.id} data-region={region.id}>
           <ClassName of={region.defect_class} score={region.score} />
-          <Words region={region} typing={typing.get(region.id)} />
+          <Words region={region} typing={typing.get(region.id)} waitFor={waitFor} />
         </li>
       ))}
       {more > 0 && <li className="hint">and {plural(more, "more region")}</li>}
@@ -71,7 +72,13 @@ function waitingFor(frame: Frame): string {
 }
 
 /** What the model wrote, or is writing. Always text nodes, whatever it wrote. */
-function Words({ region, typing }: { region: Region; typing: Typing | undefined }) {
+interface WordsProps {
+  region: Region;
+  typing: Typing | undefined;
+  waitFor: string | null;
+}
+
+function Words({ region, typing, waitFor }: WordsProps) {
   const { description } = region;
   if (typing !== undefined && isWriting(region)) {
     return (
@@ -91,7 +98,7 @@ function Words({ region, typing }: { region: Region; typing: Typing | undefined 
     );
   if (description.state === "invalid")
     return <p className="words hint">The model's answer could not be used.</p>;
-  return <p className="words hint">Description pending</p>;
+  return <p className="words hint">Description pending{waitFor !== null && `: ${waitFor}`}</p>;
 }
 
 /** Lists carry no dispatches, but steps and descriptions know their node and their time. */

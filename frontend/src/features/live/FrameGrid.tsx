@@ -10,7 +10,14 @@ import { FrameCard } from "./FrameCard";
 /** Scrolled further than this, the person is reading. */
 const READING_FROM_PX = 120;
 
-export function FrameGrid({ feed, paused }: { feed: FrameFeed; paused: boolean }) {
+interface Props {
+  feed: FrameFeed;
+  paused: boolean;
+  /** Why descriptions wait at present; null when nothing is in their way. */
+  waitFor: string | null;
+}
+
+export function FrameGrid({ feed, paused, waitFor }: Props) {
   const { shown, held, typing } = useSyncExternalStore(feed.subscribe, feed.snapshot);
   const now = useNow(1000);
   const [scrolled, setScrolled] = useState(false);
@@ -37,7 +44,7 @@ export function FrameGrid({ feed, paused }: { feed: FrameFeed; paused: boolean }
         onBlur={() => setFocused(false)}
       >
         {shown.map((frame) => (
-          <FrameCard key={frame.id} frame={frame} typing={typing} now={now} />
+          <FrameCard key={frame.id} frame={frame} typing={typing} waitFor={waitFor} now={now} />
         ))}
       </ul>
     </section>

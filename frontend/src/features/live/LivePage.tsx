@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 
 import { api, sentenceOf } from "../../api/client";
 import type { Boot } from "../../api/boot";
 import type { Frame, Line, Me, Station } from "../../api/types";
-import { troubles } from "../../domain/degraded";
+import { descriptionsWaitFor, troubles } from "../../domain/degraded";
 import { formatMs, plural } from "../../domain/format";
 import { median } from "../../domain/throughput";
 import { useNow, useResource } from "../../ui/hooks";
@@ -79,7 +79,11 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
         {status.loaded && shown.length === 0 ? (
           <NothingYet />
         ) : (
-          <FrameGrid feed={store.feed} paused={paused} />
+          <FrameGrid
+            feed={store.feed}
+            paused={paused}
+            waitFor={health.value === null ? null : descriptionsWaitFor(health.value)}
+          />
         )}
       </div>
       <Sources line={line} me={me} />
