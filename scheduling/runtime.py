@@ -17,10 +17,11 @@ from django.db import DatabaseError
 
 from aivd_web.kernel.publish import publish
 from scheduling.models import Dispatch, Node, Placement, ServedModel
-from scheduling.policy import get_policy
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
-from scheduling.policy.types import Item, Placed, Policy
+from scheduling.policy.types import Item, Placed
+from scheduling.records import DecisionRecord, RecordedPolicy, record
+from scheduling.services import decisions
 from scheduling.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
 
 MAX_ATTEMPTS = 3
@@ -63,13 +64,16 @@ class Request:
 
 @dataclass
 class Sending:
-    """A request that has a Node and its credit. `dispatch` is the attempt's row once it was begun."""
+    """A request that has a Node and its credit. `dispatch` is the attempt's row once it was begun; `record` is the
+    decision that chose the Node, where it is among those that are kept.
+    """
 
     request: Request
     placed: Placed
     node: str
     request_id: str
     attempt: int = 1
+    record: DecisionRecord | None = None
     dispatch: Dispatch | None = None
 
 
@@ -114,7 +118,8 @@ class FleetRuntime:
         self._lock = threading.RLock()
         self._rows: dict[str, Node] = {}
         self._models: dict[tuple[str, ...], int] = {}
-        self._policies: dict[str, Policy] = {}
+        self._policies: dict[str, RecordedPolicy] = {}
+        self._records = _Rate(decisions.RECORDS_A_SECOND)
         self._hints = _Rate(DISPATCH_HINTS_A_SECOND)
 
     # --- the nodes -------------------------------------------------------------------------------------
@@ -191,22 +196,22 @@ class FleetRuntime:
     def place(self, requests: Sequence[Request], *, limit: int) -> tuple[list[Sending], list[Placed]]:
         """Ask each line's policy; return at most `limit` requests with a credited Node, and all decisions."""
         sendings: list[Sending] = []
-        decisions: list[Placed] = []
+        said: list[Placed] = []
         with self._lock:
             for policy, group in _by_policy(requests).items():
                 now = self.clock()
                 by_id = {request.item.id: request for request in group}
-                placed = self._policy(policy).place([request.item for request in group], self.state, now)
-                decisions += placed
+                placed, record = self._decide(policy, [request.item for request in group], now)
+                said += placed
                 for one in placed:
                     if one.node is not None and len(sendings) < limit:
-                        sending = self._credited(by_id[one.item_id], one, attempt=1)
+                        sending = self._credited(by_id[one.item_id], one, attempt=1, record=record)
                         sendings += [sending] if sending else []
-        return sendings, decisions
+        return sendings, said
 
     def begin(self, sendings: Sequence[Sending]) -> None:
         """Write the Dispatch rows of these attempts, in the caller's transaction."""
-        rows = [self._dispatch_row(sending) for sending in sendings]
+        rows = self._dispatch_rows(sendings)
         for sending, row in zip(sendings, Dispatch.objects.bulk_create(rows), strict=True):
             sending.dispatch = row
 
@@ -293,14 +298,25 @@ class FleetRuntime:
         again = replace(item, excluded=item.excluded | {sending.node})
         request = replace(sending.request, item=again)
         with self._lock:
-            placed = self._policy(request.policy).place([again], self.state, self.clock())
+            placed, record = self._decide(request.policy, [again], self.clock())
             if not placed or placed[0].node is None:
                 return None
-            return self._credited(request, placed[0], attempt=sending.attempt + 1)
+            return self._credited(request, placed[0], attempt=sending.attempt + 1, record=record)
 
     # --- inside ----------------------------------------------------------------------------------------
 
-    def _credited(self, request: Request, placed: Placed, *, attempt: int) -> Sending | None:
+    def _decide(self, policy: str, items: Sequence[Item], now: float) -> tuple[list[Placed], DecisionRecord | None]:
+        """Ask the policy; where something is to be sent and the sample has room, also note what it saw."""
+        if policy not in self._policies:
+            self._policies[policy] = RecordedPolicy(policy)
+        placed, taken = self._policies[policy].place(items, self.state, now)
+        if not any(one.sends for one in placed) or not self._records.allows(now):
+            return placed, None
+        return placed, record(policy, items, self.state, placed, at=time.time(), taken=taken)
+
+    def _credited(
+        self, request: Request, placed: Placed, *, attempt: int, record: DecisionRecord | None
+    ) -> Sending | None:
         name, item = str(placed.node), request.item
         state = self.state.nodes[name]
         request_id = uuid.uuid4().hex
@@ -308,7 +324,7 @@ class FleetRuntime:
         if not self.credits.take(name, request_id, limit=limit, ttl_s=CREDIT_TTL_S):
             return None
         state.sent(request_id, self.clock(), item.bytes, item.model, item.units)
-        return Sending(request, placed, name, request_id, attempt)
+        return Sending(request, placed, name, request_id, attempt, record)
 
     def _ended(self, sending: Sending, *, code: str) -> None:
         with self._lock:
@@ -317,7 +333,13 @@ class FleetRuntime:
                 state.failed(sending.request_id, self.clock(), code)
         self.credits.give(sending.node, sending.request_id)
 
-    def _dispatch_row(self, sending: Sending) -> Dispatch:
+    def _dispatch_rows(self, sendings: Sequence[Sending]) -> list[Dispatch]:
+        """A row for each, pointing to the record of the decision that sent it."""
+        records = {id(sending.record): sending.record for sending in sendings if sending.record is not None}
+        keys = dict(zip(records, decisions.store(list(records.values())), strict=True))
+        return [self._dispatch_row(sending, keys.get(id(sending.record))) for sending in sendings]
+
+    def _dispatch_row(self, sending: Sending, record_id: int | None) -> Dispatch:
         said = sending.placed.to_json()
         return Dispatch(
             subject=sending.request.subject,
@@ -332,6 +354,8 @@ class FleetRuntime:
             slack_ms=1000 * (sending.request.item.due_at - self.clock()),
             payload_bytes=int(sending.request.item.bytes),
             sent_at=datetime.now(UTC),
+            record_id=record_id,
+            request_id=sending.request_id,
         )
 
     def _served_model(self, sending: Sending, reported: Reported) -> int:
@@ -351,11 +375,6 @@ class FleetRuntime:
             Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
             self._models[key] = row.pk
         return self._models[key]
-
-    def _policy(self, name: str) -> Policy:
-        if name not in self._policies:
-            self._policies[name] = get_policy(name)
-        return self._policies[name]
 
     def _tell(self, row: Dispatch) -> None:
         """Show the decision live; a hint, so a busy fleet shows a sample of them."""
@@ -411,7 +430,7 @@ def _view(state: NodeState, now: float) -> dict[str, Any]:
         "queue_ms": round(max(0.0, busy_until - now) * 1000, 1),
         "service_ms": {model: round(state.seconds(model) * 1000, 1) for model in sorted(models)},
         "rtt_ms": round(state.link.rtt_s * 1000, 1),
-        "bandwidth_bytes_s": round(state.link.rate(now)),
+        "bandwidth_bytes_s": round(state.link.rate(now)) if state.link.uploads else None,
         "breaker": state.breaker.state,
         "credit_limit": state.credit_limit(),
         "credits_left": state.credit(),

@@ -5,6 +5,7 @@ from django.db import models
 from scheduling.querysets import DispatchQuerySet
 
 from .node import Node, ServedModel
+from .record import RecordedDecision
 
 
 class Dispatch(models.Model):
@@ -36,6 +37,15 @@ class Dispatch(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
 
+    record = models.ForeignKey(
+        RecordedDecision,
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="dispatches",
+        help_text="What the policy saw; a busy worker keeps a sample",
+    )
+    request_id = models.CharField(max_length=32, blank=True, help_text="Its name in the workers' shared ledger")
+
     objects = DispatchQuerySet.as_manager()
 
     class Meta:
@@ -44,6 +54,8 @@ class Dispatch(models.Model):
         indexes = [
             # Dispatch.objects.about(subject): the dispatches of one Frame on its page
             models.Index(fields=["subject", "id"], name="dispatch_subject"),
+            # what is on the Nodes now, for a ledger made anew and for the sweep of what nobody waits for
+            models.Index(fields=["sent_at"], condition=models.Q(outcome="running"), name="dispatch_running"),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ second gives, and every request of that second goes the same way.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scheduling.policy.baselines.base import Baseline, seconds
 from scheduling.policy.fleet import FleetState
@@ -35,6 +36,11 @@ class HeartbeatScore(Baseline):
         if now - self.read_at >= self.age_s:
             self.readings = {name: self.read(node, now) for name, node in state.nodes.items()}
             self.read_at = now
+
+    def restore_memory(self, memory: dict[str, Any]) -> None:
+        """Take up the readings of a recorded decision, as JSON gives them back."""
+        self.read_at = float("-inf") if memory["read_at"] is None else memory["read_at"]
+        self.readings = {name: Reading(**reading) for name, reading in memory["readings"].items()}
 
     def read(self, node: NodeState, now: float) -> Reading:
         load = len(node.ledger)
