@@ -13,11 +13,14 @@ from finetune.boards.render import another_shot, random_optics, take_picture
 from finetune.boards.terrain import Terrain
 
 
-def generate_board(seed: int, *, style: str | None = None, defects: int | None = None, size_px: int = 640) -> Board:
+def generate_board(
+    seed: int, *, style: str | None = None, defects: int | None = None, size_px: int = 640, facts: bool = True
+) -> Board:
     """A synthetic bare board of `size_px` square at about 48 px/mm, the same for the same arguments.
 
     `style` is one of STYLES, drawn when None. `defects` is how many to place (fewer where the board has no
-    room; 0 makes a good board); None draws 1 to 12. Raises ValueError for an unknown style or a size under 160.
+    room; 0 makes a good board); None draws 1 to 12. Without `facts`, which take time to measure, each defect's are
+    empty. Raises ValueError for an unknown style or a size under 160.
     """
     if style is not None and style not in STYLES:
         raise ValueError(f"unknown style {style!r}: use one of {', '.join(STYLES)}")
@@ -41,7 +44,8 @@ def generate_board(seed: int, *, style: str | None = None, defects: int | None =
         design_copper=_mask(design),
         copper=_mask(copper),
         defects=tuple(
-            Defect(mark.defect_class, _floats(box_of(mark, size_px)), measure_facts(terrain, mark)) for mark in marks
+            Defect(mark.defect_class, _floats(box_of(mark, size_px)), measure_facts(terrain, mark) if facts else {})
+            for mark in marks
         ),
         style=style,
         seed=seed,

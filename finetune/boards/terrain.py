@@ -82,11 +82,12 @@ class Terrain:
     def random_inside(self, rng: Rng, *, copper: bool, room_px: float) -> tuple[Points, float] | None:
         """A pixel with at least `room_px` of the same kind around it, and the room it has."""
         depth = self.depth if copper else self.clearing
-        for _ in range(60):
-            x, y = (int(v) for v in rng.integers(10, self.canvas.size_px - 10, 2))
-            if depth[y, x] >= room_px:
-                return np.array([x, y], float), float(depth[y, x])
-        return None
+        xs, ys = rng.integers(10, self.canvas.size_px - 10, (2, 60))
+        rooms = depth[ys, xs]
+        first = int(np.argmax(rooms >= room_px))
+        if rooms[first] < room_px:
+            return None
+        return np.array([xs[first], ys[first]], float), float(rooms[first])
 
     def _run(self, start: Points, step: Points, *, copper: bool) -> float | None:
         """How far copper (or bare board) goes on from `start` along `step`."""

@@ -39,7 +39,7 @@ def tiles_of_step(*, seed: int, step: int, count: int, side_px: int) -> list[Til
 
 def _tiles_of_board(key: tuple[int, int], side_px: int) -> list[Tile]:
     rng = np.random.default_rng(key)
-    board = generate_board(int(rng.integers(1 << 62)), defects=int(rng.integers(*DEFECTS_A_BOARD)))
+    board = generate_board(int(rng.integers(1 << 62)), defects=int(rng.integers(*DEFECTS_A_BOARD)), facts=False)
     tiles = []
     for _ in range(TILES_A_BOARD):
         x, y = _corner(rng, board, side_px)
