@@ -151,6 +151,7 @@ def sender(who: Principal) -> str:
     return f"token:{who.token.prefix}" if isinstance(who, TokenPrincipal) else f"user:{who.pk}"
 
 
-# The fleet belongs to no line, and scheduling knows nothing of lines: it asks for these two by name.
+# The fleet belongs to no line, and scheduling knows nothing of lines: it asks for these by name.
 rules.add_perm("scheduling.see_fleet", rules.Predicate(lambda who: may_somewhere(who, Action.SEE)))
 rules.add_perm("scheduling.manage_fleet", rules.Predicate(lambda who: may_somewhere(who, Action.MANAGE_FLEET)))
+rules.add_perm("scheduling.replay", rules.Predicate(lambda who: may_somewhere(who, Action.CONFIGURE)))

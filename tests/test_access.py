@@ -1,12 +1,15 @@
 """Every address of the API against every kind of caller. An address without a row here fails the suite."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from scheduling.models import ReplayRun
 from tests.cast import Cast, add_frame, add_node, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -44,6 +47,10 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("get", "nodes"): FLEET,
     ("get", "dispatches"): FLEET,
     ("get", "dispatches/accuracy"): FLEET,
+    ("get", "replays"): (200, 200, 403, 403, 200, 404, 403, 404, 401),
+    ("post", "replays"): (400, 400, 403, 403, 400, 404, 403, 404, 401),
+    ("get", "replays/<int:replay_id>"): (404, 200, 403, 403, 404, 404, 403, 404, 401),
+    ("post", "replays/<int:replay_id>/cancel"): (404, 200, 403, 403, 404, 404, 403, 404, 401),
     ("post", "nodes/<slug:name>/drain"): MANAGES,
     ("post", "nodes/<slug:name>/undrain"): MANAGES,
 }
@@ -76,7 +83,10 @@ def test_every_operation_has_its_row():
 def call(cast: Cast) -> Callable[[str, str, str], int]:
     frame = add_frame(cast.station)
     add_node("node-edge-1")
+    now = timezone.now()
+    replay = ReplayRun.objects.create(policy="random", since=now - timedelta(minutes=5), until=now, by="alice")
     values = {
+        "<int:replay_id>": replay.pk,
         "<int:line_id>": cast.line.pk,
         "<int:station_id>": cast.station.pk,
         "<uuid:frame_id>": frame.pk,

@@ -3,7 +3,7 @@
 from django.urls import path
 from drf_spectacular.utils import extend_schema, extend_schema_view
 
-from . import views
+from . import replays, views
 
 
 @extend_schema_view(post=extend_schema(operation_id="drain_node"))
@@ -22,4 +22,7 @@ urlpatterns = [
     path("nodes/<slug:name>/undrain", Undrain.as_view()),
     path("dispatches", views.DispatchesView.as_view()),
     path("dispatches/accuracy", views.AccuracyView.as_view()),
+    path("replays", replays.ReplaysView.as_view()),
+    path("replays/<int:replay_id>", replays.ReplayView.as_view()),
+    path("replays/<int:replay_id>/cancel", replays.ReplayCancelView.as_view()),
 ]

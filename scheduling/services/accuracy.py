@@ -1,6 +1,5 @@
 """How well answer times are foreseen: what was predicted for each answered Dispatch against what was measured."""
 
-import math
 from collections.abc import Sequence
 from datetime import timedelta
 from statistics import median
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 
 from scheduling.models import Dispatch
+from scheduling.percentiles import percentile
 
 MOST_POINTS = 600
 
@@ -55,8 +55,3 @@ def figures(points: Sequence[Point]) -> dict[str, float | int | None]:
         "median_off_ms": round(median(off), 2),
         "p95_off_ms": round(percentile(off, 0.95), 2),
     }
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest of `ordered` (ascending, not empty) that at least `share` of them do not exceed."""
-    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]

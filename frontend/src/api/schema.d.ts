@@ -300,6 +300,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/replays": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Policies to replay with, and your last replays */
+        get: operations["list_replays"];
+        put?: never;
+        /** Decide the last minutes again by another policy */
+        post: operations["start_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replays/{replay_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a replay of yours stands, or its result */
+        get: operations["get_replay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/replays/{replay_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop a replay of yours */
+        post: operations["cancel_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites": {
         parameters: {
             query?: never;
@@ -456,6 +508,12 @@ export interface components {
          * @enum {string}
          */
         BreakerEnum: "closed" | "half-open" | "open";
+        Choice: {
+            action: string;
+            node: string | null;
+            /** Format: double */
+            predicted_ms: number | null;
+        };
         /**
          * @description * `clean` - no region reached its threshold
          *     * `defect` - a region reached its threshold
@@ -854,6 +912,10 @@ export interface components {
         PolicyChoiceRequest: {
             policy: string;
         };
+        PolicyName: {
+            name: string;
+            about: string;
+        };
         PolicyOption: {
             name: string;
             /** @description One sentence */
@@ -887,6 +949,114 @@ export interface components {
             detail: string;
             hint: string;
             retry_after_s?: number;
+        };
+        Replay: {
+            readonly id: number;
+            policy: string;
+            /**
+             * Format: date-time
+             * @description Decisions from here
+             */
+            since: string;
+            /**
+             * Format: date-time
+             * @description to here
+             */
+            until: string;
+            state: components["schemas"]["ReplayStateEnum"];
+            active: boolean;
+            done?: number;
+            /** @description Decisions in the stretch */
+            total?: number;
+            error?: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            result: components["schemas"]["ReplayResult"] | null;
+        };
+        /** @description One request that the two policies would have sent to different nodes. */
+        ReplayExample: {
+            /**
+             * Format: double
+             * @description Unix seconds
+             */
+            at: number;
+            item: string;
+            model: string;
+            /**
+             * Format: double
+             * @description Time left to its deadline
+             */
+            slack_ms: number;
+            was: components["schemas"]["Choice"];
+            would: components["schemas"]["Choice"];
+            /**
+             * Format: double
+             * @description Predicted, the other less the recorded choice
+             */
+            change_ms: number | null;
+        };
+        /** @description `scheduling.comparison.Comparison.result()`. */
+        ReplayResult: {
+            /** @description Recorded looks at the queue */
+            looks: number;
+            /** @description Requests sent in these */
+            decisions: number;
+            same_node: number;
+            /** @description Decisions by recorded policy */
+            recorded_by: {
+                [key: string]: number;
+            };
+            was: components["schemas"]["ReplaySide"];
+            would: components["schemas"]["ReplaySide"];
+            /**
+             * Format: double
+             * @description Of the requests sent to another node
+             */
+            median_change_ms: number | null;
+            /** @description Records that today's policies cannot read */
+            unreadable: number;
+            /** @description Records that the time limit left out */
+            left_out: number;
+            /** @description What differs most */
+            examples: components["schemas"]["ReplayExample"][];
+        };
+        ReplaySide: {
+            sent: number;
+            /** @description By what was done instead */
+            not_sent: {
+                [key: string]: number;
+            };
+            /**
+             * Format: double
+             * @description Of those sent, predicted before their deadline
+             */
+            in_time_share: number | null;
+            /** Format: double */
+            p50_predicted_ms: number | null;
+            /** Format: double */
+            p95_predicted_ms: number | null;
+            by_node: {
+                [key: string]: number;
+            };
+        };
+        ReplayStartRequest: {
+            policy: string;
+            /** Format: double */
+            minutes: number;
+        };
+        /**
+         * @description * `queued` - Queued
+         *     * `running` - Running
+         *     * `succeeded` - Succeeded
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        ReplayStateEnum: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        Replays: {
+            available: components["schemas"]["PolicyName"][];
+            /** @description Your last ones, newest first */
+            runs: components["schemas"]["Replay"][];
         };
         Review: {
             readonly id: number;
@@ -1832,6 +2002,225 @@ export interface operations {
             };
         };
     };
+    list_replays: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replays"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    start_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplayStartRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                replay_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    cancel_replay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                replay_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replay"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_sites: {
         parameters: {
             query?: never;
@@ -2131,7 +2520,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A retry with the same key and picture gives the stored answer. With many pictures the n-th has the key `<key>/<n>`. */
+                /** @description A retry with the same key and picture within 48 hours gives the stored answer. With many pictures the n-th has the key `<key>/<n>`. */
                 "Idempotency-Key"?: string;
                 /** @description ISO 8601, with its offset */
                 "X-Captured-At"?: string;

@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from scheduling.services.accuracy import Point, figures, percentile
+from scheduling.percentiles import percentile
+from scheduling.services.accuracy import Point, figures
 from tests.cast import add_dispatch, add_node, frame_row
 
 

@@ -1,0 +1,142 @@
+"""Run a recorded stretch through another policy in the background, for a person who watches and may stop it.
+
+The row is the truth. A run is short (a few thousand looks at most, two minutes at most), so one whose worker went away
+is not taken up again: it has failed, and says so.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
+from scheduling.comparison import Comparison
+from scheduling.models import RecordedDecision, ReplayRun
+from scheduling.policy import POLICIES
+from scheduling.services import decisions
+
+BEAT_S = 0.3
+SILENT_S = 15
+LIMIT_S = 120.0
+MOST_MINUTES = 24 * 60
+UNREADABLE = (ValueError, KeyError, TypeError)
+
+
+def start(*, policy: str, minutes: float, by: str) -> ReplayRun:
+    """Begin to decide the last `minutes` again by `policy`.
+
+    Raises Unprocessable where there is no such policy or nothing was recorded, Conflict while another run of this
+    person is under way.
+    """
+    if policy not in POLICIES:
+        raise Unprocessable(
+            f"There is no policy '{policy[:40]}'.", hint=f"Choose one of {', '.join(sorted(POLICIES))}."
+        )
+    until = timezone.now()
+    since = until - timedelta(minutes=minutes)
+    total = _recorded(since, until).count()
+    if not total:
+        raise Unprocessable(
+            f"No decision was recorded in the last {minutes:g} minutes.",
+            hint="Choose a longer stretch, or send frames from Live.",
+        )
+    fail_silent_ones()
+    try:
+        with transaction.atomic():
+            run = ReplayRun.objects.create(policy=policy, since=since, until=until, total=total, by=by)
+    except IntegrityError:
+        raise Conflict("A replay of yours is under way.", hint="Wait for it, or cancel it first.") from None
+    transaction.on_commit(lambda: _send(run.pk), robust=True)
+    return run
+
+
+def cancel(*, run: ReplayRun) -> ReplayRun:
+    """Stop it; one that has ended stays as it ended."""
+    ReplayRun.objects.filter(pk=run.pk, state__in=ReplayRun.ACTIVE).update(
+        state=ReplayRun.State.CANCELLED, finished_at=timezone.now()
+    )
+    run.refresh_from_db()
+    return run
+
+
+def get(*, pk: int, by: str) -> ReplayRun:
+    """The person's own run. Raises NotFound."""
+    fail_silent_ones()
+    run = ReplayRun.objects.filter(pk=pk, by=by).first()
+    if run is None:
+        raise NotFound("There is no such replay of yours.")
+    return run
+
+
+def fail_silent_ones() -> None:
+    """End the runs that nobody works on any more: their worker died, or their message was lost."""
+    before = timezone.now() - timedelta(seconds=SILENT_S)
+    silent = Q(beat_at__lt=before) | Q(beat_at__isnull=True, created_at__lt=before)
+    ReplayRun.objects.filter(silent, state__in=ReplayRun.ACTIVE).update(
+        state=ReplayRun.State.FAILED,
+        finished_at=timezone.now(),
+        error="The worker that ran it went away. Start it again.",
+    )
+
+
+def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
+    """Claim the run and carry it out; a second call finds it claimed and leaves it alone."""
+    mine = ReplayRun.objects.filter(pk=run_id, state=ReplayRun.State.QUEUED)
+    if not mine.update(state=ReplayRun.State.RUNNING, beat_at=timezone.now()):
+        return "claimed by another, or ended"
+    row = ReplayRun.objects.get(pk=run_id)
+    try:
+        result = _compare(row, clock)
+    except Exception as error:
+        _end(row, ReplayRun.State.FAILED, error=f"{type(error).__name__}: {error}"[:500])
+        raise
+    if result is None:
+        return "cancelled"
+    _end(row, ReplayRun.State.SUCCEEDED, result=result)
+    return "succeeded"
+
+
+def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | None:
+    """The comparison of the whole stretch; None once somebody has cancelled it."""
+    comparison = Comparison(row.policy)
+    unreadable = done = 0
+    began = told = clock()
+    for record in _recorded(row.since, row.until).order_by("id").iterator(chunk_size=50):
+        if clock() - began > LIMIT_S:
+            break
+        try:
+            comparison.add(decisions.load(record))
+        except UNREADABLE:
+            unreadable += 1
+        done += 1
+        if clock() - told >= BEAT_S:
+            told = clock()
+            if not _beat(row, done):
+                return None
+    if not _beat(row, done):
+        return None
+    return {**comparison.result(), "unreadable": unreadable, "left_out": max(0, row.total - done)}
+
+
+def _recorded(since: datetime, until: datetime) -> "QuerySet[RecordedDecision]":
+    return RecordedDecision.objects.filter(at__gte=since, at__lt=until)
+
+
+def _beat(row: ReplayRun, done: int) -> bool:
+    """Note how far it is; false once it is no longer wanted."""
+    mine = ReplayRun.objects.filter(pk=row.pk, state=ReplayRun.State.RUNNING)
+    return bool(mine.update(done=done, beat_at=timezone.now()))
+
+
+def _end(row: ReplayRun, state: str, **more: object) -> None:
+    mine = ReplayRun.objects.filter(pk=row.pk, state=ReplayRun.State.RUNNING)
+    mine.update(state=state, finished_at=timezone.now(), **more)
+
+
+def _send(run_id: int) -> None:
+    from scheduling.tasks import replay
+
+    replay.apply_async((run_id,), retry=False)
