@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from finetune.boards import CLASSES
 from finetune.training.detector_network import build_network, loss_of, set_loss_stage
+from finetune.training.detector_optimiser import optimisers_of
 from finetune.training.detector_tiles import Tile, tiles_of_step
 from scheduling.serving.preprocess import to_tensor
 
@@ -29,14 +30,15 @@ class DetectorRecipe:
     """Everything that decides what a run becomes, beside the versions of the packages."""
 
     seed: int = 26
-    steps: int = 3000
+    steps: int = 4600
     tiles_a_step: int = 16
     tile_px: int = 320
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 0.02
+    adam_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
-    cooldown_steps: int = 600
-    handover_steps: int = 1500
+    cooldown_steps: int = 1800
+    handover_steps: int = 2300
     average_decay: float = 0.998
     gradient_limit: float = 10.0
     checkpoint_every: int = 200
@@ -46,24 +48,20 @@ class DetectorRecipe:
         if self.tiles_a_step % 4 or self.tile_px % 16:
             raise ValueError("tiles_a_step must be a multiple of 4 and tile_px one of 16")
 
-    def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, a plateau, and a linear cool-down at the end.
-
-        Up to the cool-down nothing depends on `steps`, so a run can be made longer or shorter while it runs and
-        is still the run that its final recipe describes.
-        """
+    def pace_at(self, step: int) -> float:
+        """The share of the learning rates: linear warm-up, a plateau, and a linear cool-down at the end."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
         cool = min(1.0, (self.steps - step) / self.cooldown_steps)
-        return self.learning_rate * warm * cool
+        return warm * cool
 
 
 @dataclass
 class Training:
-    """What a checkpoint holds: the network, its running average, the optimiser and the next step."""
+    """What a checkpoint holds: the network, its running average, the optimisers' states and the next step."""
 
     network: Any
     average: dict[str, torch.Tensor]
-    optimiser: torch.optim.AdamW
+    optimisers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
 
 
@@ -89,7 +87,7 @@ def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -
                 event = {
                     "step": training.step,
                     "loss": round(float(np.mean(losses)), 4),
-                    "learning_rate": round(recipe.learning_rate_at(training.step), 7),
+                    "learning_rate": round(recipe.learning_rate * recipe.pace_at(training.step), 7),
                     "s_a_step": round((time.perf_counter() - started) / len(losses), 3),
                 }
                 events.write(json.dumps(event) + "\n")
@@ -104,10 +102,10 @@ def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -
 def _start(recipe: DetectorRecipe) -> Training:
     network = build_network(len(CLASSES)).to(memory_format=torch.channels_last).train()
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    kept = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return Training(network, average, torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99)))
+    optimisers = optimisers_of(
+        network, muon_rate=recipe.learning_rate, adam_rate=recipe.adam_rate, weight_decay=recipe.weight_decay
+    )
+    return Training(network, average, optimisers)
 
 
 def _one_step(training: Training, recipe: DetectorRecipe) -> float:
@@ -115,13 +113,14 @@ def _one_step(training: Training, recipe: DetectorRecipe) -> float:
     tiles = tiles_of_step(seed=recipe.seed, step=training.step, count=recipe.tiles_a_step, side_px=recipe.tile_px)
     pictures, targets = _batch(tiles)
     set_loss_stage(training.network, min(1.0, training.step / recipe.handover_steps))
-    for group in training.optimiser.param_groups:
-        group["lr"] = recipe.learning_rate_at(training.step)
     loss = loss_of(training.network, pictures, targets)
-    training.optimiser.zero_grad(set_to_none=True)
+    training.network.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_limit)
-    training.optimiser.step()
+    for optimiser in training.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = optimiser.defaults["lr"] * recipe.pace_at(training.step)
+        optimiser.step()
     training.step += 1
     _follow(training, min(recipe.average_decay, training.step / (training.step + 20)))
     return float(loss.detach())
@@ -147,7 +146,7 @@ def _follow(training: Training, decay: float) -> None:
 def _save_checkpoint(training: Training, path: Path) -> None:
     tensors = {f"network.{name}": value for name, value in training.network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in training.average.items()}
-    tensors |= {f"optimiser.{name}": value for name, value in _optimiser_tensors(training.optimiser)}
+    tensors |= {f"optimiser.{name}": value for name, value in _optimiser_tensors(training.optimisers)}
     _save_atomically(tensors, path, {"step": str(training.step)})
 
 
@@ -161,19 +160,21 @@ def _load_checkpoint(training: Training, path: Path) -> None:
         parts[part][key] = value
     training.network.load_state_dict(parts["network"])
     training.average = parts["average"]
-    state = training.optimiser.state_dict()
+    states = [optimiser.state_dict() for optimiser in training.optimisers]
     for key, value in parts["optimiser"].items():
-        index, field = key.split(".")
-        state["state"].setdefault(int(index), {})[field] = value
-    training.optimiser.load_state_dict(state)
+        number, index, field = key.split(".")
+        states[int(number)]["state"].setdefault(int(index), {})[field] = value
+    for optimiser, state in zip(training.optimisers, states, strict=True):
+        optimiser.load_state_dict(state)
     with safe_open(path, "pt") as file:
         training.step = int(file.metadata()["step"])
 
 
-def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> Iterator[tuple[str, torch.Tensor]]:
-    for index, fields in optimiser.state_dict()["state"].items():
-        for field, value in fields.items():
-            yield f"{index}.{field}", value
+def _optimiser_tensors(optimisers: tuple[torch.optim.Optimizer, ...]) -> Iterator[tuple[str, torch.Tensor]]:
+    for number, optimiser in enumerate(optimisers):
+        for index, fields in optimiser.state_dict()["state"].items():
+            for field, value in fields.items():
+                yield f"{number}.{index}.{field}", value
 
 
 def _save_atomically(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:

@@ -95,7 +95,8 @@ def _ship_int8(boards: int) -> None:
 def _shipped_recipe() -> DetectorRecipe:
     path = SHIPPED_FOLDER / "recipe.json"
     given = json.loads(path.read_text()) if path.is_file() else {}
-    return DetectorRecipe(**{name: given[name] for name in asdict(DetectorRecipe()) if name in given})
+    names = asdict(DetectorRecipe()).keys()
+    return DetectorRecipe(**{name: given[name] for name in names}) if names <= given.keys() else DetectorRecipe()
 
 
 def _last_step(run: Path) -> int:

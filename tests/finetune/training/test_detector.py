@@ -13,6 +13,8 @@ from finetune.training import detector
 from finetune.training.detector import CHECKPOINT, DetectorRecipe, train_detector
 from finetune.training.detector_check import check_detector
 from finetune.training.detector_export import export_onnx, load_network
+from finetune.training.detector_network import build_network
+from finetune.training.detector_optimiser import Muon, optimisers_of
 from finetune.training.detector_tiles import tiles_of_step
 from scheduling.serving.contracts import DetectedRegion, Rgb
 from scheduling.serving.detectors import SHIPPED_WEIGHTS, load_detector
@@ -52,9 +54,29 @@ def test_a_run_leaves_recipe_checkpoint_and_no_half_files(tmp_path: Path) -> Non
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_muon_steps_the_weights_a_batch_norm_follows_and_adam_the_rest() -> None:
+    network = build_network(len(CLASSES))
+    muon, adam = optimisers_of(network, muon_rate=0.02, adam_rate=1e-3, weight_decay=0.0)
+    shared, own = ([p for group in o.param_groups for p in group["params"]] for o in (muon, adam))
+    assert len(shared) + len(own) == len(list(network.parameters()))
+    assert all(weight.ndim == 4 for weight in shared)
+    head_ends = [m.weight for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.bias is not None]
+    assert {id(weight) for weight in head_ends} <= {id(weight) for weight in own}
+
+
+def test_a_step_of_muon_moves_all_directions_alike() -> None:
+    weight = torch.nn.Parameter(torch.zeros(8, 8, 1, 1))
+    weight.grad = torch.diag(torch.logspace(-1, 1, 8)).reshape(8, 8, 1, 1)
+    Muon([weight], lr=0.1, weight_decay=0.0).step()
+    steps = torch.linalg.svdvals(weight.detach().reshape(8, 8))
+    assert steps.max() < 0.13
+    assert steps.min() > 0.05
+    assert torch.all(weight.detach().reshape(8, 8).diagonal() < 0)
+
+
 def test_the_learning_rate_warms_up_holds_and_cools_down() -> None:
-    recipe = DetectorRecipe(steps=100, warmup_steps=10, cooldown_steps=20, learning_rate=1.0)
-    rates = [recipe.learning_rate_at(step) for step in (0, 4, 9, 50, 80, 90, 99)]
+    recipe = DetectorRecipe(steps=100, warmup_steps=10, cooldown_steps=20)
+    rates = [recipe.pace_at(step) for step in (0, 4, 9, 50, 80, 90, 99)]
     assert rates == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.05])
 
 
