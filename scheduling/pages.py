@@ -14,6 +14,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
         raise Http404
     boot = {
         "may_manage_fleet": rules.has_perm("scheduling.manage_fleet", request.user),
+        "may_replay": rules.has_perm("scheduling.replay", request.user),
         "csrf": get_token(request),
     }
     context = {

@@ -3,7 +3,7 @@
  * server. Never part of a build. `?state=empty|error|degraded` shows the other faces of a page.
  */
 import type { Description, Frame, Health, Region } from "../src/api/types";
-import { aDescription, aDispatch, aFrame, aHealth, aNode, aRegion } from "../src/testing";
+import { aDescription, aDispatch, aFrame, aHealth, aNode, aRegion, aReplay } from "../src/testing";
 
 const state = new URLSearchParams(location.search).get("state") ?? "full";
 const CLASSES = ["open", "short", "mousebite", "spur", "copper", "pin-hole"].map((name, index) => ({
@@ -31,6 +31,7 @@ const boot = {
   newer: "frame-10",
   older: "frame-08",
   may_manage_fleet: true,
+  may_replay: true,
   csrf: "",
 };
 const bootElement = document.createElement("script");
@@ -247,6 +248,42 @@ const linePolicies = [
     ],
   },
 ];
+const replay = aReplay({
+  result: {
+    looks: 812,
+    decisions: 1204,
+    same_node: 511,
+    recorded_by: { "pct-lb": 1204 },
+    was: {
+      sent: 1204,
+      not_sent: {},
+      in_time_share: 0.993,
+      p50_predicted_ms: 44,
+      p95_predicted_ms: 812,
+      by_node: { "edge-1": 701, "edge-2": 201, "cloud-1": 302 },
+    },
+    would: {
+      sent: 1190,
+      not_sent: { wait: 14 },
+      in_time_share: 0.871,
+      p50_predicted_ms: 121,
+      p95_predicted_ms: 1240,
+      by_node: { "edge-1": 445, "edge-2": 443, "cloud-1": 302 },
+    },
+    median_change_ms: 77,
+    unreadable: 0,
+    left_out: 0,
+    examples: Array.from({ length: 14 }, (_, n) => ({
+      at: Date.now() / 1000 - n * 31,
+      item: String(n),
+      model: "edge_detector",
+      slack_ms: 14_800,
+      was: { action: "send", node: "edge-1", predicted_ms: 44 },
+      would: { action: "send", node: "edge-2", predicted_ms: 310 - n * 9 },
+      change_ms: 266 - n * 9,
+    })),
+  },
+});
 const health: Health = aHealth(
   nodes.map(({ kind, health: status, name, last_ready_at }) => ({ kind, status, name, last_ready_at })),
   state === "degraded" ? 37 : 0,
@@ -274,6 +311,11 @@ function answer(path: string): unknown {
     return state === "empty"
       ? { ...accuracy, all: { ...accuracy.all, count: 0 }, by_node: [], points: [] }
       : accuracy;
+  if (path.endsWith("/replays"))
+    return state === "empty"
+      ? { available: linePolicies[0]?.available, runs: [] }
+      : { available: linePolicies[0]?.available, runs: [replay] };
+  if (path.includes("/replays/")) return replay;
   if (path.includes("/line-policies")) return linePolicies;
   if (path.includes("/policy")) return { ...linePolicies[0], policy: "round-robin" };
   if (path.includes("/drain")) return { ...nodes[1], draining: true };

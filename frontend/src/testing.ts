@@ -1,5 +1,5 @@
 /** Values for tests: a frame and its parts with every field filled, and one place to vary them. */
-import type { Description, Dispatch, FleetNode, Frame, Health, Region } from "./api/types";
+import type { Description, Dispatch, FleetNode, Frame, Health, Region, Replay } from "./api/types";
 
 export function aRegion(part: Partial<Region> = {}): Region {
   return {
@@ -95,6 +95,23 @@ export function aDispatch(part: Partial<Dispatch> = {}): Dispatch {
     outcome: "running",
     error_code: "",
     error_detail: "",
+    ...part,
+  };
+}
+
+export function aReplay(part: Partial<Replay> = {}): Replay {
+  return {
+    id: 1,
+    policy: "round-robin",
+    since: "2026-03-02T10:27:00Z",
+    until: "2026-03-02T10:42:00Z",
+    state: "succeeded",
+    active: false,
+    done: 100,
+    total: 100,
+    error: "",
+    created_at: "2026-03-02T10:42:00Z",
+    result: null,
     ...part,
   };
 }

@@ -1,6 +1,7 @@
 """Fleet: nodes and decisions, live; an admin takes a node out and back in, and lets a line choose another way."""
 
 import re
+import time
 from typing import Any
 
 import httpx
@@ -24,6 +25,13 @@ def send_board(api: httpx.Client, seed: int) -> str:
 def node_of(api: httpx.Client, name: str) -> dict[str, Any]:
     nodes = api.get("/api/v1/nodes").raise_for_status().json()
     return dict(next(node for node in nodes if node["name"] == name))
+
+
+def wait_until_described(api: httpx.Client, *, within_s: float = 60) -> None:
+    ends_at = time.monotonic() + within_s
+    while any(frame["state"] != "complete" for frame in api.get("/api/v1/frames?limit=20").json()["frames"]):
+        assert time.monotonic() < ends_at, "frames are still under way"
+        time.sleep(0.2)
 
 
 def test_a_decision_appears_with_its_reason_and_what_else_was_possible(
@@ -118,6 +126,28 @@ def test_the_page_shows_how_far_predictions_were_off(page: Page, api: httpx.Clie
     expect(page.locator(".figures-table tr").last).to_contain_text("All")
     page.set_viewport_size({"width": 1366, "height": 1180})
     picture_of(page, "fleet")
+
+
+def test_recorded_decisions_are_taken_again_by_another_policy(
+    page: Page, api: httpx.Client, stack: RunningStack
+) -> None:
+    for seed in range(920, 926):
+        send_board(api, seed)
+    wait_until_described(api)
+    page.goto(f"{stack.base_url}/fleet/")
+    replay = page.get_by_role("region", name="What would another policy have done?")
+    replay.get_by_label("decided again by").select_option("round-robin")
+    replay.get_by_role("button", name="Replay").press("Enter")
+    figures = replay.locator(".replay-figures")
+    expect(figures).to_be_visible(timeout=60_000)
+    expect(figures.locator("tr", has_text="Predicted in time")).to_contain_text("% of")
+    expect(figures.locator("tr", has_text="edge-2").get_by_role("meter")).to_have_count(2)
+    expect(replay).to_contain_text("are predictions, never measured")
+    (run, *_) = api.get("/api/v1/replays").raise_for_status().json()["runs"]
+    assert run["result"]["decisions"] > 0
+    assert run["result"]["would"]["by_node"].keys() >= {"edge-1", "edge-2"}  # in turn, whatever is predicted
+    replay.scroll_into_view_if_needed()
+    picture_of(page, "replay")
 
 
 def test_the_page_fits_a_tablet_and_a_panel(page: Page, stack: RunningStack) -> None:

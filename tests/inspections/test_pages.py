@@ -43,7 +43,9 @@ def test_charlie_cannot_open_the_line_of_others(client, cast):
 def test_a_page_offers_what_its_reader_may_do(client, cast, person, review, manage):
     client.force_login(getattr(cast, person))
     assert boot_of(client.get(f"/live/{cast.line.pk}/"))["me"]["can"]["review"] is review
-    assert boot_of(client.get("/fleet/"))["may_manage_fleet"] is manage
+    fleet = boot_of(client.get("/fleet/"))
+    assert fleet["may_manage_fleet"] is manage
+    assert fleet["may_replay"] is (person in ("alice", "ada"))
 
 
 def test_a_line_with_markup_in_its_name_stays_text(client, cast):

@@ -11,6 +11,7 @@ export interface Boot {
   newer: string | null;
   older: string | null;
   may_manage_fleet: boolean;
+  may_replay: boolean;
   csrf: string;
 }
 
@@ -25,6 +26,7 @@ export function readBoot(): Boot {
     newer: null,
     older: null,
     may_manage_fleet: false,
+    may_replay: false,
     csrf: "",
     ...boot,
   };

@@ -14,6 +14,7 @@ import { DispatchList } from "./DispatchList";
 import { FleetStore } from "./fleetStore";
 import { LinePolicies } from "./LinePolicies";
 import { NodeCard } from "./NodeCard";
+import { ReplaySection } from "./ReplaySection";
 
 const HEALTH_EVERY_MS = 5000;
 
@@ -62,6 +63,7 @@ export function FleetPage({ boot }: { boot: Boot }) {
         <LinePolicies version={status.policiesVersion} now={now} />
       </div>
       <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
+      {boot.may_replay && <ReplaySection />}
     </div>
   );
 }
@@ -132,7 +134,8 @@ function Decisions({ store, dispatches, held, loaded, now }: DecisionsProps) {
           {paused ? "Resume" : "Pause"}
         </button>
       </header>
-      {loaded && dispatches.length === 0 ? (
+      {!loaded && <p className="hint panel padded">Decisions appear here as they are made.</p>}
+      {loaded && dispatches.length === 0 && (
         <div className="panel">
           <Empty icon="tray" title="No decisions yet">
             <p>
@@ -141,9 +144,8 @@ function Decisions({ store, dispatches, held, loaded, now }: DecisionsProps) {
             </p>
           </Empty>
         </div>
-      ) : (
-        <DispatchList dispatches={dispatches} now={now} />
       )}
+      {dispatches.length > 0 && <DispatchList dispatches={dispatches} now={now} />}
     </section>
   );
 }
