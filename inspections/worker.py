@@ -55,7 +55,7 @@ def start() -> list[threading.Thread]:
         "poll": (POLL_S, worker.drain),
         "renew": (settings.LEASE_S / 3, worker.renew),
         "reap": (1.0, lambda: reap_alone(lambda: steps.reap(now=timezone.now()))),
-        "heartbeat": (1.0, Heartbeat(worker.fleet).beat),
+        "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
     }
     threads = [
         threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)

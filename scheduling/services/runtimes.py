@@ -3,13 +3,14 @@
 from functools import cache
 
 from scheduling import triton
-from scheduling.credits import Credits
-from scheduling.runtime import FleetRuntime
+from scheduling.ledger import SharedLedger
+from scheduling.runtime import FleetRuntime, running
 from scheduling.services import redis_client
 
 
 @cache
 def current() -> FleetRuntime:
-    runtime = FleetRuntime(credits=Credits(redis_client.get()), client_for=triton.client_for)
+    ledger = SharedLedger(redis_client.get(), running=running)
+    runtime = FleetRuntime(ledger=ledger, client_for=triton.client_for)
     runtime.refresh()
     return runtime

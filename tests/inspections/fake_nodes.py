@@ -1,10 +1,10 @@
 """Nodes for a Worker's tests at the seam of NodeClient: they answer at once, late, badly or when they are let go."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scheduling.ledger import LocalLedger
 from scheduling.node_answers import DescribeAnswer, DetectAnswer, NodeError
 from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet
@@ -18,29 +18,6 @@ from scheduling.serving.contracts import (
 )
 
 WHO = ("constant", "1", "c" * 64, "python")
-
-
-class LocalCredits:
-    """Room on the nodes for one process, as where Redis is away."""
-
-    def __init__(self) -> None:
-        self.own: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
-
-    def take(self, node: str, request_id: str, *, limit: int, ttl_s: float) -> bool:
-        with self._lock:
-            own = self.own.setdefault(node, set())
-            if len(own) >= limit:
-                return False
-            own.add(request_id)
-            return True
-
-    def give(self, node: str, request_id: str) -> None:
-        with self._lock:
-            self.own.get(node, set()).discard(request_id)
-
-    def renew(self, *, ttl_s: float) -> None:
-        """Nothing expires here."""
 
 
 class FakeNode:
@@ -99,6 +76,6 @@ def runtime_of(*nodes: FakeNode, cloud: Sequence[FakeNode] = ()) -> FleetRuntime
         for node in group:
             fleet.ensure_node(name=node.name, kind=kind, grpc_url="127.0.0.1:1", models=(model,), capacity=4)
     by_name = {node.name: node for node in (*nodes, *cloud)}
-    runtime = FleetRuntime(credits=LocalCredits(), client_for=lambda row: by_name[row.name])  # type: ignore[arg-type,return-value]
+    runtime = FleetRuntime(ledger=LocalLedger(), client_for=lambda row: by_name[row.name])  # type: ignore[arg-type,return-value]
     runtime.refresh()
     return runtime

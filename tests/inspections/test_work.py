@@ -240,7 +240,7 @@ def test_a_picture_that_is_gone_from_the_store_is_held(cast: Cast) -> None:
     node = FakeNode("edge-1")
     with working(node) as worker:
         worker.drain()
-        assert not worker.fleet.credits.own["edge-1"]  # type: ignore[attr-defined]
+        assert not worker.fleet.ledger.own["edge-1"]  # type: ignore[attr-defined]
     assert node.calls == 0
     assert (Decision.objects.get().outcome, Step.objects.get().error_code) == ("hold", "bad_media")
 
@@ -267,7 +267,7 @@ def test_credits_come_back_whatever_happens(cast: Cast) -> None:
     with working(FakeNode("edge-1", before=answer)) as worker, polled(worker):
         eventually(lambda: not errors)
         eventually(lambda: not Step.objects.filter(state="running").exists() and not worker._held)
-        eventually(lambda: not worker.fleet.credits.own["edge-1"])  # type: ignore[attr-defined]
+        eventually(lambda: not worker.fleet.ledger.own["edge-1"])  # type: ignore[attr-defined]
         eventually(lambda: not worker.fleet.state.nodes["edge-1"].ledger)
 
 
@@ -287,7 +287,7 @@ def test_a_database_error_before_the_node_was_asked_gives_its_credit_back(
             worker.drain()
         assert node.calls == 0
         assert not worker.fleet.state.nodes["edge-1"].ledger
-        assert not worker.fleet.credits.own["edge-1"]  # type: ignore[attr-defined]
+        assert not worker.fleet.ledger.own["edge-1"]  # type: ignore[attr-defined]
 
 
 def test_a_claim_that_fails_gives_its_credits_back(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

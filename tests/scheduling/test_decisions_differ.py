@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 
 from scheduling import triton
-from scheduling.credits import Credits
 from scheduling.faultproxy import FaultProxy, LinkSettings
+from scheduling.ledger import SharedLedger
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request
@@ -59,7 +59,7 @@ def inspect_one(runtime: FleetRuntime) -> str:
 def runtime_of(**addresses: str) -> FleetRuntime:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
-    runtime = FleetRuntime(credits=Credits(redis_client.get()), client_for=triton.client_for)
+    runtime = FleetRuntime(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
     Heartbeat(runtime).beat()
     return runtime
 

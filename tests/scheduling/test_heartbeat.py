@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from scheduling import triton
-from scheduling.credits import Credits
+from scheduling.ledger import SharedLedger
 from scheduling.models import Node
 from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet, redis_client
@@ -29,7 +29,7 @@ def _own_clients() -> Iterator[None]:
 def heartbeat_of(*nodes: RunningNode) -> Heartbeat:
     for node in nodes:
         fleet.ensure_node(name=node.name, kind="edge", grpc_url=node.grpc_url, models=("edge_detector",))
-    return Heartbeat(FleetRuntime(credits=Credits(redis_client.get()), client_for=triton.client_for))
+    return Heartbeat(FleetRuntime(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for))
 
 
 def beat_until(heart: Heartbeat, found: Callable[[], bool]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from scheduling.ledger import Ended
 from scheduling.models import Dispatch, RecordedDecision
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item, Quality
@@ -74,7 +75,7 @@ def work(runtime: FleetRuntime, policy: str, *, rounds: int = 60, seed: int = 1)
 
 def end(runtime: FleetRuntime, sending: Sending, rng: random.Random) -> None:
     state, now = runtime.state.nodes[sending.node], runtime.clock()
-    runtime.credits.give(sending.node, sending.request_id)
+    runtime.ledger.ended(Ended(sending.request_id, sending.node))
     if rng.random() < 0.05:
         state.failed(sending.request_id, now, "unavailable")
     else:

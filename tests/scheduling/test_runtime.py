@@ -33,8 +33,8 @@ def detect(client: Any, timeout_s: float) -> Any:
 
 
 def nothing_under_way(runtime: FleetRuntime) -> bool:
-    credits: Any = runtime.credits
-    return not any(state.ledger for state in runtime.state.nodes.values()) and not any(credits.own.values())
+    ledger: Any = runtime.ledger
+    return not any(state.ledger for state in runtime.state.nodes.values()) and not any(ledger.own.values())
 
 
 def test_an_answer_is_booked_with_what_was_predicted_and_measured() -> None:
@@ -70,9 +70,9 @@ def test_a_failed_node_is_followed_by_the_other_with_a_row_for_each() -> None:
 
 def _joined(runtime: FleetRuntime, node: FakeNode) -> FleetRuntime:
     """`node` comes to a fleet that is at work."""
-    before = runtime._client_for
+    before = runtime.client
     runtime_of(node)
-    runtime._client_for = lambda row: node if row.name == node.name else before(row)  # type: ignore[assignment,return-value]
+    runtime.client = lambda name: node if name == node.name else before(name)  # type: ignore[assignment,return-value]
     runtime.refresh()
     return runtime
 
@@ -229,7 +229,7 @@ def test_many_threads_leave_the_books_balanced() -> None:
 
 def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
     sending = placed(runtime_of(FakeNode("edge-1")))
-    assert sending.dispatch is not None
-    slack_ms = sending.dispatch.slack_ms
+    assert sending.row is not None
+    slack_ms = sending.row.slack_ms
     assert slack_ms is not None
     assert 0 < slack_ms <= 1000 * (sending.request.item.due_at - sending.request.item.arrived_at)

@@ -1,0 +1,442 @@
+"""One ledger of outstanding requests for all workers: credit is reserved and released in Redis, and all hear of it.
+
+For each Node Redis holds a sorted set of the requests there, scored by when their credit expires, and a hash with what
+each is; one stream tells what was sent, answered and failed. A worker that decides first applies what it has not yet
+heard, so every worker predicts from the same ledger and they do not all run to the Node that was idle a moment ago.
+Reserving is one atomic script for any number of requests: two workers cannot both take a Node's last credit.
+
+A worker renews what it holds, so what a dead one held is free again after `TTL_S`. Without Redis each worker counts
+its own requests only; when Redis is back, perhaps empty, each puts its own back, and the first also what the rows say
+is running. Redis is a hint here: who may work on a Step is decided in PostgreSQL. Knows no Django.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import redis
+
+from scheduling.policy import FleetState
+
+PREFIX = "aivd:ledger:"
+TTL_S = 5.0
+MOST_EVENTS = 5_000
+HOLDER_LOST = "holder_lost"
+log = logging.getLogger(__name__)
+
+# Redis' own clock decides what has expired, so workers whose clocks differ agree.
+CLOCK = """
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local stamp = clock[1] .. '.' .. string.format('%06d', clock[2])
+local function tell(event, most)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', most, '*', 't', stamp, 'e', event)
+end
+local function expire(held, entries, node, most)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now_ms)) do
+    redis.call('ZREM', held, id)
+    redis.call('HDEL', entries, id)
+    tell(cjson.encode({k = 'failed', n = node, r = id, c = 'holder_lost', h = ''}), most)
+  end
+end
+"""
+# KEYS: stream, then (set, hash) of each request. ARGV: ttl in ms, longest stream, then id, limit, node, entry of each.
+RESERVE = (
+    CLOCK
+    + """
+local granted = {}
+for i = 1, (#KEYS - 1) / 2 do
+  local held, entries = KEYS[2 * i], KEYS[2 * i + 1]
+  local id, limit, node, entry = ARGV[4 * i - 1], tonumber(ARGV[4 * i]), ARGV[4 * i + 1], ARGV[4 * i + 2]
+  expire(held, entries, node, ARGV[2])
+  granted[i] = 0
+  if redis.call('ZCARD', held) < limit then
+    granted[i] = 1
+    redis.call('ZADD', held, now_ms + tonumber(ARGV[1]), id)
+    redis.call('HSET', entries, id, stamp .. ' ' .. entry)
+    redis.call('PEXPIRE', held, ARGV[1])
+    redis.call('PEXPIRE', entries, ARGV[1])
+    tell(entry, ARGV[2])
+  end
+end
+return granted
+"""
+)
+# KEYS: stream, set, hash. ARGV: id, event, longest stream. A second release of the same request changes nothing.
+RELEASE = (
+    CLOCK
+    + """
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[3], ARGV[1])
+tell(ARGV[2], ARGV[3])
+return 1
+"""
+)
+# KEYS: stream, set, hash of one Node. ARGV: ttl in ms, longest stream, node, then (id, stamped entry) of what is held.
+# Returns all that is outstanding there.
+RENEW = (
+    CLOCK
+    + """
+for i = 4, #ARGV, 2 do
+  redis.call('ZADD', KEYS[2], now_ms + tonumber(ARGV[1]), ARGV[i])
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+end
+expire(KEYS[2], KEYS[3], ARGV[3], ARGV[2])
+if #ARGV > 3 then
+  redis.call('PEXPIRE', KEYS[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[3], ARGV[1])
+end
+return redis.call('HGETALL', KEYS[3])
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Credit wanted on `node`, if it holds fewer than `limit` requests of all workers together."""
+
+    request_id: str
+    node: str
+    limit: int
+    model: str
+    bytes: float
+    units: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a request ended: `code` empty means answered, with what the Node measured."""
+
+    request_id: str
+    node: str
+    code: str = ""
+    service_ms: float | None = None
+    queue_ms: float | None = None
+    batch: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A request that some worker's row says is on a Node. `sent_at` in seconds of the wall clock."""
+
+    request_id: str
+    node: str
+    model: str
+    bytes: float
+    sent_at: float
+
+
+class Ledger(Protocol):
+    """What is on the Nodes. `sync`, `reserve` and `renew` are called under the lock that guards the state."""
+
+    def sync(self, state: FleetState) -> None:
+        """Apply what other workers sent and were answered since the last call."""
+        ...
+
+    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]: ...
+    def ended(self, end: Ended) -> None: ...
+    def answers(self) -> bool:
+        """Whether it is worth renewing now; waits for Redis, so call it without that lock."""
+        ...
+
+    def renew(self, state: FleetState) -> None:
+        """Keep what is held; call it every second or so."""
+        ...
+
+
+class LocalLedger:
+    """The ledger of a worker that is alone. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, dict[str, Wanted]] = {}
+        self._lock = threading.Lock()
+
+    def sync(self, state: FleetState) -> None:
+        """There is nobody else."""
+
+    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
+        with self._lock:
+            return [self._take(one) for one in wanted]
+
+    def ended(self, end: Ended) -> None:
+        with self._lock:
+            self.own.get(end.node, {}).pop(end.request_id, None)
+
+    def answers(self) -> bool:
+        return True
+
+    def renew(self, state: FleetState) -> None:
+        """Nothing expires here."""
+
+    def _take(self, one: Wanted) -> bool:
+        own = self.own.setdefault(one.node, {})
+        if len(own) >= one.limit:
+            return False
+        own[one.request_id] = one
+        return True
+
+
+class SharedLedger:
+    """The fleet's ledger as one worker process uses it. No call raises: without Redis the answer is a local one.
+
+    client: redis-py with socket timeouts. running: what the rows say is on the Nodes, for a Redis that forgot it.
+    clock: the clock of the FleetState that is kept in step.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        running: Callable[[], Iterable[Running]] = tuple,
+        clock: Callable[[], float] = time.monotonic,
+        ttl_s: float = TTL_S,
+        prefix: str = PREFIX,
+    ) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self.away = False
+        self._client, self._running, self._clock, self._prefix = client, running, clock, prefix
+        self._ttl_ms = int(ttl_s * 1000)
+        self._reserve, self._release, self._renew = (client.register_script(s) for s in (RESERVE, RELEASE, RENEW))
+        self._lock = threading.RLock()
+        self._own: dict[str, tuple[Wanted, str]] = {}  # with the stamp of Redis' clock
+        self._others: dict[str, str] = {}
+        self._last_event, self._epoch = "0-0", ""
+        self._offset = _Offset()
+
+    # --- deciding --------------------------------------------------------------------------------------
+
+    def sync(self, state: FleetState) -> None:
+        with self._lock:
+            if self.away:
+                self._forget_others(state)
+                return
+            try:
+                if not self._epoch:
+                    self._join(state)
+                while self._hear(state) == MOST_EVENTS:
+                    pass
+            except redis.RedisError as error:
+                self._went_away(error)
+
+    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
+        with self._lock:
+            granted = self._granted(wanted)
+            stamp = f"{self._offset.to_redis(self._clock()):.6f}"
+            self._own |= {one.request_id: (one, stamp) for one, yes in zip(wanted, granted, strict=True) if yes}
+            return granted
+
+    def ended(self, end: Ended) -> None:
+        with self._lock:
+            if self._own.pop(end.request_id, None) is None or self.away:
+                return  # without Redis it expires there by itself
+            event = {"k": "failed" if end.code else "answered", "n": end.node, "r": end.request_id, "h": self.holder}
+            told = {"c": end.code} if end.code else {"s": end.service_ms, "q": end.queue_ms, "b": end.batch}
+            args: list[str | int] = [end.request_id, _json({**event, **told}), MOST_EVENTS]
+            try:
+                self._release(keys=[self._stream, *self._keys(end.node)], args=args)
+            except redis.RedisError as error:
+                self._went_away(error)
+
+    def answers(self) -> bool:
+        if not self.away:
+            return True
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+    def renew(self, state: FleetState) -> None:
+        with self._lock:
+            was_away, self.away = self.away, False
+            try:
+                self._join(state)
+            except redis.RedisError as error:
+                self.away = was_away
+                self._went_away(error)
+                self._forget_others(state)
+                return
+            if was_away:
+                log.warning("Redis is back: the workers count together again.")
+
+    # --- inside ----------------------------------------------------------------------------------------
+
+    @property
+    def _stream(self) -> str:
+        return f"{self._prefix}events"
+
+    def _keys(self, node: str) -> tuple[str, str]:
+        return f"{self._prefix}held:{node}", f"{self._prefix}what:{node}"
+
+    def _granted(self, wanted: Sequence[Wanted]) -> list[bool]:
+        if not wanted:
+            return []
+        keys = [self._stream]
+        args: list[str | int] = [self._ttl_ms, MOST_EVENTS]
+        for one in wanted:
+            keys += self._keys(one.node)
+            args += [one.request_id, one.limit, one.node, self._entry(one)]
+        if not self.away:
+            try:
+                return [bool(yes) for yes in self._reserve(keys=keys, args=args)]
+            except redis.RedisError as error:
+                self._went_away(error)
+        return self._granted_alone(wanted)
+
+    def _granted_alone(self, wanted: Sequence[Wanted]) -> list[bool]:
+        held: dict[str, int] = {}
+        for one, _ in self._own.values():
+            held[one.node] = held.get(one.node, 0) + 1
+        granted = []
+        for one in wanted:
+            granted.append(held.get(one.node, 0) < one.limit)
+            held[one.node] = held.get(one.node, 0) + granted[-1]
+        return granted
+
+    def _hear(self, state: FleetState) -> int:
+        """Apply the next events of the stream; returns how many there were."""
+        asked_at = self._clock()
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.get(f"{self._prefix}epoch")
+            pipe.xrange(self._stream, min=f"({self._last_event}", count=MOST_EVENTS)
+            (seconds, micros), epoch, events = pipe.execute()
+        self._offset.saw(asked_at, self._clock(), seconds + micros / 1e6)
+        if _text(epoch) != self._epoch:
+            self._join(state)  # Redis has forgotten everything
+            return 0
+        self._apply_all(state, events)
+        return len(events)
+
+    def _apply_all(self, state: FleetState, events: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+        for key, fields in events:
+            self._last_event = _text(key)
+            event = json.loads(fields[b"e"])
+            if event["h"] != self.holder:
+                self._apply(state, event, self._offset.to_local(float(fields[b"t"])))
+
+    def _apply(self, state: FleetState, event: dict[str, Any], at: float) -> None:
+        node, request_id = state.nodes.get(event["n"]), event["r"]
+        if node is None:
+            return
+        if event["k"] == "sent":
+            self._others[request_id] = node.name
+            if request_id not in node.ledger:
+                node.sent(request_id, at, event["z"], event["m"], event["u"])
+        elif self._others.pop(request_id, None) is None or request_id not in node.ledger:
+            return
+        elif event["k"] == "answered":
+            node.answered(request_id, at, event["s"], event["q"], event["b"])
+        else:
+            node.failed(request_id, at, event["c"])
+
+    def _join(self, state: FleetState) -> None:
+        """Put back what is ours, and take over what is there: after a start, after an outage, and every second."""
+        first = bool(self._client.set(f"{self._prefix}epoch", uuid.uuid4().hex, nx=True))
+        if first:
+            self._restore_rows()
+        nodes = list(state.nodes)
+        asked_at = self._clock()
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.get(f"{self._prefix}epoch")
+            pipe.xrevrange(self._stream, count=1)
+            pipe.xrange(self._stream, min=f"({self._last_event}", count=MOST_EVENTS)
+            for node in nodes:
+                self._renew(keys=[self._stream, *self._keys(node)], args=self._renewal(node), client=pipe)
+            (seconds, micros), epoch, newest, events, *held = pipe.execute()
+        self._offset.saw(asked_at, self._clock(), seconds + micros / 1e6)
+        if _text(epoch) == self._epoch:
+            self._apply_all(state, events)
+        self._epoch = _text(epoch)
+        self._last_event = _text(newest[0][0]) if newest else "0-0"
+        for node, entries in zip(nodes, held, strict=True):
+            self._reconcile(state, node, entries)
+
+    def _renewal(self, node: str) -> list[Any]:
+        args: list[Any] = [self._ttl_ms, MOST_EVENTS, node]
+        for request_id, (one, stamp) in self._own.items():
+            if one.node == node:
+                args += [request_id, f"{stamp} {self._entry(one)}"]
+        return args
+
+    def _restore_rows(self) -> None:
+        """Redis is new: count what the rows say until its holders, if they live, speak for themselves."""
+        for one in self._running():
+            if one.request_id not in self._own:
+                wanted = Wanted(one.request_id, one.node, 0, one.model, one.bytes)
+                entry = f"{one.sent_at:.6f} {self._entry(wanted, holder='')}"
+                args: list[str | int] = [self._ttl_ms, MOST_EVENTS, one.node, one.request_id, entry]
+                self._renew(keys=[self._stream, *self._keys(one.node)], args=args)
+
+    def _reconcile(self, state: FleetState, name: str, flat: Sequence[bytes]) -> None:
+        """Make the others' part of our ledger what Redis says it is."""
+        there = {_text(key): _text(value) for key, value in zip(flat[::2], flat[1::2], strict=True)}
+        node = state.nodes[name]
+        for request_id in [known for known, where in self._others.items() if where == name and known not in there]:
+            self._drop(state, request_id)
+        for request_id, text in there.items():
+            stamp, _, entry = text.partition(" ")
+            event = json.loads(entry)
+            if event["h"] == self.holder and request_id not in self._own:
+                self._give_back(event)  # it ended while Redis was away
+            elif request_id not in self._own and request_id not in node.ledger:
+                self._apply(state, event, self._offset.to_local(float(stamp)))
+
+    def _give_back(self, event: dict[str, Any]) -> None:
+        lost = _json({"k": "failed", "n": event["n"], "r": event["r"], "h": self.holder, "c": HOLDER_LOST})
+        self._release(keys=[self._stream, *self._keys(event["n"])], args=[event["r"], lost, MOST_EVENTS])
+
+    def _forget_others(self, state: FleetState) -> None:
+        for request_id in list(self._others):
+            self._drop(state, request_id)
+
+    def _drop(self, state: FleetState, request_id: str) -> None:
+        node = state.nodes.get(self._others.pop(request_id))
+        if node is not None and request_id in node.ledger:
+            node.failed(request_id, node.event_at, HOLDER_LOST)
+
+    def _entry(self, one: Wanted, holder: str | None = None) -> str:
+        who = self.holder if holder is None else holder
+        told = {"k": "sent", "n": one.node, "r": one.request_id, "h": who}
+        return _json({**told, "m": one.model, "z": one.bytes, "u": one.units})
+
+    def _went_away(self, error: Exception) -> None:
+        if not self.away:
+            log.warning("Redis is away (%s): each worker counts its own requests.", type(error).__name__)
+        self.away = True
+
+
+class _Offset:
+    """From Redis' clock to ours, by the quickest question lately: its answer tells the moment best."""
+
+    def __init__(self) -> None:
+        self._offset_s, self._took_s = 0.0, float("inf")
+
+    def saw(self, asked_at: float, answered_at: float, redis_s: float) -> None:
+        took_s = answered_at - asked_at
+        self._took_s *= 1.01  # clocks drift: an old reading gives way to one that is a little slower
+        if took_s <= self._took_s:
+            self._took_s, self._offset_s = max(took_s, 1e-6), (asked_at + answered_at) / 2 - redis_s
+
+    def to_local(self, redis_s: float) -> float:
+        return redis_s + self._offset_s
+
+    def to_redis(self, local_s: float) -> float:
+        return local_s - self._offset_s
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+def _json(value: dict[str, Any]) -> str:
+    """What no clock measured (NaN, infinity) travels as null."""
+    numbers = {k: None if isinstance(v, float) and not abs(v) < float("inf") else v for k, v in value.items()}
+    return json.dumps(numbers, separators=(",", ":"))
