@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def _ports() -> tuple[int, int]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The installation that most tests share, with the shipped models."""
+    with installation(tmp_path_factory) as running:
+        yield running
+
+
+@contextmanager
+def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> Iterator[RunningStack]:
+    """Bring one up in folders and on ports of its own, with these environment variables, and take it down again."""
     if not (ROOT / "frontend" / "dist" / "manifest.json").exists():
         pytest.skip("The front end is not built; `make test` builds it.")
     var = tmp_path_factory.mktemp("e2e") / "var"
@@ -84,6 +93,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         "DJANGO_SETTINGS_MODULE": "aivd_web.settings",
         "DATABASE_URL": "",
         "REDIS_URL": "",
+        **settings,
     }
     _manage("up", "--detach", environ=environ, within_s=UP_WITHIN_S)
     try:
