@@ -111,7 +111,9 @@ class FleetRuntime(Dispatcher):
         self._tell(row)
 
     def _dispatch_row(self, sending: Sending, record_id: int | None) -> Dispatch:
-        said = sending.placed.to_json()
+        said, parts = sending.placed.to_json(), sending.placed.breakdown
+        # A rule that predicts nothing is held to our prediction for the Node it chose, like every other policy.
+        foreseen_ms = said["predicted_ms"] if parts is None or said["predicted_ms"] is not None else parts.total_ms
         return Dispatch(
             subject=sending.request.subject,
             model=sending.request.item.model,
@@ -120,7 +122,7 @@ class FleetRuntime(Dispatcher):
             policy=sending.request.policy,
             reason=said["reason"],
             alternatives=said["alternatives"],
-            predicted_ms=said["predicted_ms"],
+            predicted_ms=foreseen_ms,
             breakdown=said["breakdown"] or {},
             slack_ms=1000 * (sending.request.item.due_at - self.clock()),
             payload_bytes=int(sending.request.item.bytes),

@@ -63,7 +63,8 @@ def until(condition: Callable[[], Any], what: str, *, within_s: float = PATIENCE
 
 
 def described(frame: dict[str, Any]) -> bool:
-    return all(region["description"]["state"] == "done" for region in frame["regions"] if region["counts"])
+    texts = [region["description"] for region in frame["regions"] if region["counts"]]
+    return frame["decision"] is not None and all(text is not None and text["state"] == "done" for text in texts)
 
 
 def test_with_the_cloud_cut_no_frame_is_blocked_and_every_description_is_filled_in_afterwards(

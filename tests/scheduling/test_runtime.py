@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,3 +234,15 @@ def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
     slack_ms = sending.row.slack_ms
     assert slack_ms is not None
     assert 0 < slack_ms <= 1000 * (sending.request.item.due_at - sending.request.item.arrived_at)
+
+
+def test_a_rule_that_predicts_nothing_is_held_to_the_prediction_for_the_node_it_chose() -> None:
+    runtime = runtime_of(FakeNode("edge-1"), FakeNode("edge-2"))
+    (sending,), _ = runtime.place([replace(request(runtime), policy="round-robin")], limit=1)
+    runtime.begin([sending])
+    row = Dispatch.objects.get()
+    assert row.predicted_ms == pytest.approx(sum(row.breakdown[name] for name in FORESEEN), abs=0.01)
+    assert row.reason.startswith("by round-robin")
+
+
+FORESEEN = ("upload_ms", "wait_ms", "service_ms", "rtt_ms")
