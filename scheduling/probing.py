@@ -84,6 +84,9 @@ class Prober:
             time.sleep(REFUSED_AGAIN_S)
             found, _ = self._probe_once(name, models)
         (self._failing.add if found.health == "unreachable" else self._failing.discard)(name)
+        if found.health == "unreachable" and self.fleet.given_up(name):
+            # What waits there is tried elsewhere now, and the next probe finds a Node that is back without a delay.
+            self.fleet.client(name).reconnect()
         if found.health != "ready" or not self._wants_canary(name):
             return found
         return self._canary(name, models)

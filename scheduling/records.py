@@ -2,7 +2,7 @@
 
 One `DecisionRecord` holds one look at the queue: every waiting item, the state of every Node (ledger and estimates),
 the moment on the worker's clock, the policy with its version, what it remembers between looks and the seed of its
-chances, and what it answered for each item. `record()` makes one, `replay(record)` decides it again, and
+chances, and what it answered for each item. `Snapshot.record()` makes one, `replay(record)` decides it again, and
 `replay(record, "peak-ewma")` asks another policy what it would have done with the same state.
 
 As JSON text (`to_json`, `from_json`):
@@ -80,21 +80,38 @@ class Taken:
     seed: int
 
 
+@dataclass(slots=True)
+class Snapshot:
+    """What a policy saw, taken before the state moves on, and its answers. They are put into words only when
+    `record()` is called, because that takes longer than the decision itself.
+    """
+
+    policy: str
+    items: tuple[Item, ...]
+    state: dict[str, Any]
+    placed: tuple[Placed, ...]
+    at: float
+    taken: Taken
+
+    def record(self) -> DecisionRecord:
+        return DecisionRecord(
+            at=self.at,
+            now=self.taken.now,
+            policy=self.policy,
+            policy_version=policy_version(),
+            memory=self.taken.memory,
+            seed=self.taken.seed,
+            items=self.items,
+            state=self.state,
+            decided=tuple(_said(one) for one in self.placed),
+        )
+
+
 def record(
     policy: str, items: Sequence[Item], state: FleetState, placed: Sequence[Placed], *, at: float, taken: Taken
 ) -> DecisionRecord:
-    """The record of `placed`, which the policy of that name has just answered. Call it before the state moves on."""
-    return DecisionRecord(
-        at=at,
-        now=taken.now,
-        policy=policy,
-        policy_version=policy_version(),
-        memory=taken.memory,
-        seed=taken.seed,
-        items=tuple(items),
-        state=state.to_json(),
-        decided=tuple(_said(one) for one in placed),
-    )
+    """The record of what the policy of that name has just answered; call it before the state moves on."""
+    return Snapshot(policy, tuple(items), state.to_json(), tuple(placed), at, taken).record()
 
 
 class RecordedPolicy:

@@ -122,11 +122,10 @@ class NodeClient:
     """One node as this process sees it. Safe to use from many threads; make it after any fork."""
 
     def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None) -> None:
-        self.grpc_url, self.name = grpc_url, name
-        if tls is None:
-            self._channel = grpc.insecure_channel(grpc_url, options=CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(grpc_url, tls.credentials(), options=CHANNEL_OPTIONS)
+        self.grpc_url, self.name, self._tls = grpc_url, name, tls
+        self._closed = False
+        self._swap = threading.Lock()
+        self._channel = self._opened()
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     def detect(self, frame: bytes, *, template: bytes = b"", min_score: float, timeout_s: float) -> DetectAnswer:
@@ -222,9 +221,25 @@ class NodeClient:
         load = service_pb2.RepositoryModelLoadRequest(model_name=model)
         self._call(self._stub.RepositoryModelLoad, load, max(0.001, ends_at - time.perf_counter()))
 
+    def reconnect(self) -> None:
+        """Begin anew: calls that still run end as unavailable at once, and no backoff delays the next one."""
+        with self._swap:
+            if self._closed:
+                return
+            old, self._channel = self._channel, self._opened()
+            self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        old.close()
+
     def close(self) -> None:
         """Calls that still run end as unavailable."""
+        with self._swap:
+            self._closed = True
         self._channel.close()
+
+    def _opened(self) -> Any:
+        if self._tls is None:
+            return grpc.insecure_channel(self.grpc_url, options=CHANNEL_OPTIONS)
+        return grpc.secure_channel(self.grpc_url, self._tls.credentials(), options=CHANNEL_OPTIONS)
 
     def _stream(
         self, crops: Sequence[bytes], asked: DescribeRequest, timeout_s: float, idle_timeout_s: float

@@ -14,7 +14,6 @@ from django.utils import timezone
 from scheduling.models import RecordedDecision
 from scheduling.records import DecisionRecord
 
-RECORDS_A_SECOND = 5  # of each worker
 MOST_BYTES = 256 * 1024
 MOST_RECORDS = 5_000
 KEPT_FOR = timedelta(days=7)
