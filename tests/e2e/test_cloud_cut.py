@@ -21,11 +21,12 @@ from tests.e2e.screens import picture_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 CUT_S = float(os.environ.get("AIVD_CUT_S", "12"))
-BOARDS_A_SECOND = 2
+BOARDS_A_SECOND = 1
+LOOK_EVERY_S = 4
 AROUND_S = 8  # the run begins before the cut and goes on after it
 BOARDS = int((CUT_S + 2 * AROUND_S) * BOARDS_A_SECOND)
-PATIENCE_S = 90
-SEEN_WITHIN_MS = 30_000
+PATIENCE_S = 150
+SEEN_WITHIN_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_with_the_cloud_cut_no_frame_is_blocked_and_every_description_is_filled_
     expect(fleet.locator(".node[data-node='cloud-1'] header .chip")).to_have_text("Unreachable")
     decided = [newest_decided(page)]
     while time.monotonic() - cut_at < CUT_S:
-        time.sleep(2)
+        time.sleep(LOOK_EVERY_S)
         decided.append(newest_decided(page))
     assert len(set(decided)) == len(decided), f"the newest decided frame stayed the same: {decided}"
     during = demo_frames(api)

@@ -80,7 +80,7 @@ def test_draining_the_last_node_of_its_kind_says_what_that_means(page: Page, sta
     expect(cloud.locator("header .chip")).to_have_text("Ready", timeout=60_000)
     cloud.get_by_role("button", name="Drain cloud-1").click()
     asked = page.get_by_role("dialog")
-    expect(asked).to_contain_text("no other node in rotation describes")
+    expect(asked).to_contain_text("nothing in rotation describes")
     asked.get_by_role("button", name="Cancel").click()
     expect(asked).to_have_count(0)
 

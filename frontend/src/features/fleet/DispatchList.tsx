@@ -13,7 +13,7 @@ const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: Icon
 
 export function DispatchList({ dispatches, now }: { dispatches: readonly Dispatch[]; now: number }) {
   return (
-    <div className="dispatch-scroll panel" tabIndex={0} role="region" aria-label="Last decisions">
+    <div className="dispatch-scroll panel" tabIndex={0} role="region" aria-label="Table of decisions">
       <table className="dispatches">
         <thead>
           <tr>

@@ -9,8 +9,8 @@ import { say } from "../../ui/toasts";
 import type { FleetStore } from "./fleetStore";
 
 const WITHOUT: Readonly<Record<string, string>> = {
-  edge_detector: "no other node in rotation finds defects: new frames wait, and are held at their deadline.",
-  describer: "no other node in rotation describes: frames are decided, their descriptions wait.",
+  edge_detector: "nothing in rotation finds defects: new frames wait, and are held at their deadline.",
+  describer: "nothing in rotation describes: frames are decided, their descriptions wait.",
 };
 
 interface Props {
@@ -81,7 +81,7 @@ function Confirm({ node, alone, onClose, onDrain }: ConfirmProps) {
         {alone.map((model) => (
           <Notice key={model}>
             <p>
-              Without {node.name}, {WITHOUT[model] ?? `nothing else serves ${model}.`}
+              Without {node.name}, {WITHOUT[model] ?? `nothing in rotation serves ${model}.`}
             </p>
           </Notice>
         ))}

@@ -103,9 +103,12 @@ function Nodes({ loaded, failed, nodes, children }: NodesProps) {
       </Empty>
     );
   return (
-    <ul className="nodes" aria-label="Nodes">
-      {children}
-    </ul>
+    <section aria-labelledby="nodes-title">
+      <h2 id="nodes-title" className="visually-hidden">
+        Nodes
+      </h2>
+      <ul className="nodes">{children}</ul>
+    </section>
   );
 }
 
