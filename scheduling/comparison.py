@@ -16,7 +16,7 @@ from typing import Any
 from scheduling.percentiles import percentile
 from scheduling.policy import Item, Placed, Policy, get_policy
 from scheduling.policy.fleet import FleetState
-from scheduling.records import DecisionRecord
+from scheduling.records import DecisionRecord, replay
 
 MOST_EXAMPLES = 100
 CLOCK_GRAIN_S = 10.0
@@ -68,7 +68,7 @@ class Comparison:
         self.name = policy
         self.was, self.would = Side(), Side()
         self._rng = random.Random(seed)
-        self._policies: dict[int, Policy] = {0: get_policy(policy, self._rng)}
+        self._policies: dict[int, Policy] = {}
         self._recorded_by: Counter[str] = Counter()
         self._looks = self._decisions = self._same = 0
         self._changes: list[float] = []
@@ -76,8 +76,7 @@ class Comparison:
 
     def add(self, past: DecisionRecord) -> None:
         """Raises ValueError, KeyError or TypeError where the record cannot be read by today's policies."""
-        state = FleetState.from_json(past.state)
-        again = {one.item_id: one for one in self._policy(past).place(past.items, state, past.now)}
+        again = {one.item_id: one for one in self._decide(past)}
         items = {item.id: item for item in past.items}
         self._looks += 1
         for said in past.decided:
@@ -97,8 +96,14 @@ class Comparison:
             "examples": self._examples,
         }
 
+    def _decide(self, past: DecisionRecord) -> list[Placed]:
+        """The recorded policy has its recorded memory and chances, so it must come to what it said then."""
+        if past.policy == self.name:
+            return replay(past)
+        return self._policy(past).place(past.items, FleetState.from_json(past.state), past.now)
+
     def _policy(self, past: DecisionRecord) -> Policy:
-        """The other policy with the memory that one machine's worker would have: each machine's clock has its own."""
+        """Another policy with the memory that one machine's worker would have: each machine's clock has its own."""
         clock = round((past.at - past.now) / CLOCK_GRAIN_S)
         if clock not in self._policies:
             self._policies[clock] = get_policy(self.name, self._rng)

@@ -42,10 +42,12 @@ def compared(policy: str, records: list[DecisionRecord]) -> dict:
     return comparison.result()
 
 
-def test_the_policy_that_decided_comes_to_the_same_decisions() -> None:
-    result = compared("pct-lb", stretch([item(1), item(2)], [item(3)]))
+@pytest.mark.parametrize("policy", ["pct-lb", "round-robin", "random", "heartbeat-score-1s"])
+def test_the_policy_that_decided_comes_to_the_same_decisions(policy: str) -> None:
+    whole = stretch([item(9)], [item(1), item(2)], [item(3)], by=policy)
+    result = compared(policy, whole[1:])  # it joins in the middle, with turns taken and readings made
     assert (result["looks"], result["decisions"], result["same_node"]) == (2, 3, 3)
-    assert result["was"] == result["would"]
+    assert result["was"]["by_node"] == result["would"]["by_node"]
     assert (result["examples"], result["median_change_ms"]) == ([], None)
 
 

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from aivd_web.kernel import socket as kernel_socket
 from aivd_web.kernel.publish import publish
+from inspections.services import lines
 from scheduling.models import Node, NodeAct
 from scheduling.runtime import FLEET_GROUP
 from scheduling.services import fleet
@@ -153,6 +154,15 @@ async def test_the_fleets_socket_tells_nodes_changes_and_decisions(cast, monkeyp
         publish, FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "dispatch", "id": 7, "node": "node-edge-1"}}
     )
     assert (await until(socket, "dispatch"))["id"] == 7
+    await socket.disconnect(5)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_changed_policy_is_told_to_everybody_but_not_whose_or_by_whom(cast):
+    socket = await open_socket(cast.charlie)
+    await until(socket, "beat")
+    await in_thread(lines.set_policy, line=cast.line, policy="c3", by="alice")
+    assert await until(socket, "policies") == {"type": "policies"}
     await socket.disconnect(5)
 
 
