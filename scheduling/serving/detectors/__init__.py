@@ -10,6 +10,7 @@ from scheduling.serving.detectors.model_file import BadModel, read_model_file
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
 SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.onnx")
 
+HUB_PREFIX: Final = "hf:"
 _KINDS: Final = ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference")
 
 __all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector"]
@@ -20,7 +21,8 @@ def load_detector(spec: str, *, threads: int) -> Detector:
 
     `spec` is a name ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference") or the path
     of an ONNX file with an end-to-end head and a declared class list, served by OpenVINO; a path prefixed with
-    "onnxruntime:" is served by ONNX Runtime. Raises BadModel with a sentence for anything else.
+    "onnxruntime:" is served by ONNX Runtime. "hf:" before a folder or a hub id opens a detector of transformers.
+    Raises BadModel with a sentence for anything else.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}: a detector needs at least one")
@@ -29,6 +31,11 @@ def load_detector(spec: str, *, threads: int) -> Detector:
 
         difference: Detector = TemplateDifferenceDetector(threads=threads)
         return difference
+    if spec.startswith(HUB_PREFIX):
+        from scheduling.serving.detectors.hub import HubDetector
+
+        hub: Detector = HubDetector.open(spec.removeprefix(HUB_PREFIX), threads=threads)
+        return hub
     runtime, path = _runtime_and_path(spec)
     from scheduling.serving.detectors.yolo import YoloDetector
 
@@ -48,4 +55,6 @@ def _runtime_and_path(spec: str) -> tuple[str, Path]:
     runtime, _, path = spec.rpartition(":")
     if path.endswith(".onnx") and runtime in ("", "openvino", "onnxruntime"):
         return runtime or "openvino", Path(path)
-    raise BadModel(f"no detector is called {spec!r}: use {', '.join(_KINDS)} or the path of an .onnx file")
+    raise BadModel(
+        f"no detector is called {spec!r}: use {', '.join(_KINDS)}, the path of an .onnx file, or hf: and a model"
+    )

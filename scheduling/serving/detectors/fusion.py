@@ -1,34 +1,81 @@
 """Let a golden template confirm what a network proposes, and add what the network overlooked.
 
 A proposal where nothing differs from the template is most likely part of the design, such as a land or a hole. A
-difference that the network did not see may be a defect of a kind it was not trained on.
+difference that the network did not see may be a defect of a kind it was not trained on. Where something differs but
+in another outline, neither is doubted; and a template of another board has no say.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from scheduling.serving.contracts import BoxXyxy, DetectedRegion
+from scheduling.serving.contracts import BoxXyxy, DetectedRegion, Rgb
+from scheduling.serving.detectors.template_difference import CLASS_NAMES, compare
 
 SAME_PLACE_IOU: Final = 0.3
 UNCONFIRMED_FACTOR: Final = 0.2
+PARTLY_CONFIRMED_FACTOR: Final = 0.5
 OVERLOOKED_FACTOR: Final = 0.7
+SURE_SCORE: Final = 0.5
 
 
-def fuse(proposed: Sequence[DetectedRegion], differences: Sequence[DetectedRegion]) -> list[DetectedRegion]:
-    """Regions of one frame, best first. Both lists must use the same class names.
+LOWEST_PROPOSAL: Final = 0.01
+"""A faint proposal counts where the template confirms it."""
 
-    A confirmed region takes the difference's box, which is exact, its class, which comes from counting pieces of
-    copper, and the probability that not both are wrong.
+
+def judge(
+    propose: Callable[[float], list[DetectedRegion]],
+    image: Rgb,
+    golden: Rgb | None,
+    *,
+    class_names: Sequence[str],
+    min_score: float,
+) -> list[DetectedRegion]:
+    """What a network proposes from a score on, `propose(score)`, judged by the template where that can be done.
+
+    It can where there is a template and the classes are those of bare boards. Raises BadFrame for a template of
+    another size than the image.
     """
-    free = list(differences)
+    if golden is None or tuple(class_names) != CLASS_NAMES:
+        return propose(min_score)
+    fused = fuse(propose(LOWEST_PROPOSAL), compare(image, golden))
+    return [region for region in fused if region.score >= min_score]
+
+
+class Differences(Protocol):
+    """What a comparison with the template found; `template_difference.Comparison` is one."""
+
+    @property
+    def regions(self) -> list[DetectedRegion]: ...
+
+    @property
+    def exact_names(self) -> bool: ...
+
+    @property
+    def same_board(self) -> bool: ...
+
+    def differs_in(self, box: BoxXyxy) -> bool: ...
+
+
+def fuse(proposed: Sequence[DetectedRegion], differences: Differences) -> list[DetectedRegion]:
+    """Regions of one frame, best first. Both must use the same class names.
+
+    A confirmed region takes the difference's box, which is exact, and the probability that not both are wrong. Its
+    class is the difference's where pieces of copper could be counted exactly, else a sure network's.
+    """
+    if not differences.same_board:
+        return sorted(proposed, key=lambda region: -region.score)
+    free = list(differences.regions)
     fused = []
     for region in sorted(proposed, key=lambda region: -region.score):
         match = max(free, key=lambda other: _iou(region.box_xyxy, other.box_xyxy), default=None)
         if match is None or _iou(region.box_xyxy, match.box_xyxy) < SAME_PLACE_IOU:
-            fused.append(_scored(region, region.score * UNCONFIRMED_FACTOR))
+            factor = PARTLY_CONFIRMED_FACTOR if differences.differs_in(region.box_xyxy) else UNCONFIRMED_FACTOR
+            fused.append(_scored(region, region.score * factor))
             continue
         free.remove(match)
-        fused.append(_scored(match, 1 - (1 - region.score) * (1 - match.score)))
+        name = region if region.score >= SURE_SCORE and not differences.exact_names else match
+        score = 1 - (1 - region.score) * (1 - match.score)
+        fused.append(DetectedRegion(match.box_xyxy, score, name.class_index, name.class_name))
     fused += [_scored(region, region.score * OVERLOOKED_FACTOR) for region in free]
     return sorted(fused, key=lambda region: -region.score)
 

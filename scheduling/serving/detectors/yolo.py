@@ -7,14 +7,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from scheduling.serving.contracts import DEFAULT_MIN_SCORE, DetectedRegion, Rgb, StageTimings
-from scheduling.serving.detectors.fusion import fuse
+from scheduling.serving.detectors.fusion import judge
 from scheduling.serving.detectors.model_file import BadModel, ModelFile
-from scheduling.serving.detectors.template_difference import CLASS_NAMES, compare
 from scheduling.serving.preprocess import Fit, Tensor, fit, to_regions, to_tensor
 
 LARGEST_BATCH: Final = 8
-LOWEST_PROPOSAL: Final = 0.01
-"""A faint proposal counts where the template confirms it."""
 
 
 class Runner(Protocol):
@@ -71,10 +68,10 @@ class YoloDetector:
     def _regions(
         self, table: Tensor, placed: Fit, min_score: float, image: Rgb, golden: Rgb | None
     ) -> list[DetectedRegion]:
-        if golden is None or self.class_names != CLASS_NAMES:
-            return to_regions(table, placed, min_score=min_score, class_names=self.class_names)
-        proposed = to_regions(table, placed, min_score=LOWEST_PROPOSAL, class_names=self.class_names)
-        return [region for region in fuse(proposed, compare(image, golden)) if region.score >= min_score]
+        def propose(least: float) -> list[DetectedRegion]:
+            return to_regions(table, placed, min_score=least, class_names=self.class_names)
+
+        return judge(propose, image, golden, class_names=self.class_names, min_score=min_score)
 
     def _run(self, batch: Tensor) -> list[Tensor]:
         """One table a picture; a graph with a fixed batch gets its missing rows as zeros."""
