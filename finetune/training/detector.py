@@ -30,14 +30,14 @@ class DetectorRecipe:
     """Everything that decides what a run becomes, beside the versions of the packages."""
 
     seed: int = 26
-    steps: int = 4600
+    steps: int = 3600
     tiles_a_step: int = 16
     tile_px: int = 320
     learning_rate: float = 0.02
     adam_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup_steps: int = 150
-    cooldown_steps: int = 1800
+    cooldown_steps: int = 1500
     handover_steps: int = 2300
     average_decay: float = 0.998
     gradient_limit: float = 10.0
