@@ -28,15 +28,22 @@ def measure_facts(terrain: Terrain, mark: Mark) -> dict[str, str]:
     box = box_of(mark, terrain.canvas.size_px)
     view = _context(box, terrain.canvas.size_px)
     axis = _axis(mark)
+    seen = facts_in_view(_cut(terrain.canvas.copper, view))
     return {
-        "nets": _nets(_cut(terrain.solid, view)),
-        "side": _side(_cut(terrain.solid, view)),
+        "nets": seen["nets"],
+        "side": seen["side"],
         "relative_size": _relative_size(terrain, mark, box),
-        "orientation": _orientation(_cut(terrain.canvas.copper, view)),
+        "orientation": seen["orientation"],
         "feature": _feature(terrain, box, view),
         "shape": _shape(axis[0]),
         "lie": _lie(*axis),
     }
+
+
+def facts_in_view(design: npt.NDArray[np.generic]) -> dict[str, str]:
+    """`nets`, `side` and `orientation` of a crop, from its designed copper alone: (h, w), 0..255."""
+    solid = design > np.uint8(127)
+    return {"nets": _nets(solid), "side": _side(solid), "orientation": _orientation(design)}
 
 
 def _ink(mark: Mark) -> Box:

@@ -20,16 +20,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from finetune.training.describer_crops import CLEAN, CropStore, Noise
+from finetune.training.describer_crops import CLEAN, CropStore, Noise, Window
 from finetune.training.describer_export import export_model
 from finetune.training.describer_learner import Batch, Learner, make_batch
 from finetune.training.describer_model import LAYOUT
 from finetune.training.describer_texts import all_texts
-from scheduling.serving import torchvision_ops
 from scheduling.serving.describers.small_tokens import AnswerTokens, learn_tokenizer
 
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 900_000
+SHARD_BOARDS: Final = 1200
+"""Boards that are generated and stored at once: a run that is stopped meanwhile keeps what is complete."""
+DEFECTS_A_BOARD: Final = 12
 STAGES: Final = ("vision", "words", "joint")
 
 
@@ -55,17 +57,19 @@ class Recipe:
     """Everything that decides the result, apart from the code."""
 
     seed: int = 0
-    boards: int = 6000
+    boards: int = 2400
     validation_boards: int = 80
-    vision: Stage = Stage(steps=6000, batch=32, rate=2e-3, last_share=0.3)
-    words: Stage = Stage(steps=400, batch=16, rate=2e-3, last_share=0.3)
-    joint: Stage = Stage(steps=3000, batch=32, rate=1e-3, last_share=0.02)
+    vision: Stage = Stage(steps=1400, batch=32, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=150, batch=16, rate=2e-3, last_share=0.5)
+    joint: Stage = Stage(steps=900, batch=32, rate=1.2e-3, last_share=0.02)
     warmup_steps: int = 50
     weight_decay: float = 0.05
     average_decay: float = 0.99
     labels_weight: float = 0.5
     vocabulary: int = 1024
-    box_noise: float = 0.2
+    box_noise: float = 0.1
+    far_box_noise: float = 0.2
+    far_share: float = 0.25
     context: tuple[float, float] = (1.0, 2.5)
     checkpoint_steps: int = 200
 
@@ -104,22 +108,27 @@ class Run:
         self.folder, self.recipe = folder, recipe
         self.tokens = AnswerTokens(learn_tokenizer(list(all_texts()), recipe.vocabulary))
         self.learner = Learner(self.tokens, seed=recipe.seed, weight_decay=recipe.weight_decay)
-        self.noise = Noise(box=recipe.box_noise, context=recipe.context)
+        self.noise = Noise(recipe.box_noise, recipe.far_box_noise, recipe.far_share, recipe.context)
         self.step = 0
 
     def prepare(self, say: Callable[..., None]) -> None:
         """Generate the boards, or read those that an earlier start of this run generated."""
-        path = self.folder / "crops.npz"
-        if not path.exists():
-            say(event="generating", boards=self.recipe.boards)
-            first = FIRST_TRAINING_SEED + self.recipe.seed * 100_000
-            CropStore.generate(range(first, first + self.recipe.boards)).save(path)
-        self.crops = CropStore.load(path)
+        first = FIRST_TRAINING_SEED + self.recipe.seed * 100_000
+        seeds = range(first, first + self.recipe.boards)
+        shards = [seeds[start : start + SHARD_BOARDS] for start in range(0, len(seeds), SHARD_BOARDS)]
+        self.crops = CropStore([window for shard in shards for window in self._shard(shard, say)])
         seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + self.recipe.validation_boards)
         held_out = CropStore.generate(seeds)
         rng = np.random.default_rng(1)
         squares = [held_out.square(i, LAYOUT.side_px, rng, CLEAN) for i in range(len(held_out.windows))]
         self.validation = make_batch(squares, self.tokens)
+
+    def _shard(self, seeds: range, say: Callable[..., None]) -> list[Window]:
+        path = self.folder / f"crops-{seeds.start}.npz"
+        if not path.exists():
+            say(event="generating", boards=len(seeds))
+            CropStore.generate(seeds, defects=DEFECTS_A_BOARD).save(path)
+        return CropStore.load(path).windows
 
     def train(self, say: Callable[..., None]) -> None:
         started, losses = time.monotonic(), []
@@ -186,7 +195,6 @@ def main(argv: list[str]) -> None:
 
 def run_in(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     """Train in `folder`, from its checkpoint and by its recipe where it has them and `resume` is set."""
-    torchvision_ops.ensure()
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "recipe.json"

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from finetune.boards import CLASSES, FACTS, STYLES, generate_board
-from finetune.training.describer_crops import Noise, noisy_box, windows_of
+from finetune.training.describer_crops import noisy_box, windows_of
 from finetune.training.describer_texts import read_facts
 from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.contracts import AnswerEvent, Describer, RegionRequest, Rgb
@@ -44,13 +44,12 @@ def check_describer(
 def make_cases(seed: int, boards: int, box_noise: float) -> Iterator[Case]:
     """Crops of each defect and of good places, boxes off by `box_noise`, through the service's JPEG."""
     rng = np.random.default_rng((seed, 7))
-    noise = Noise(box=box_noise)
     for number in range(boards):
         board = generate_board(seed + number, style=STYLES[number % len(STYLES)])
         for window in windows_of(board, rng):
             pixels = cv2.imdecode(np.frombuffer(window.jpeg, np.uint8), cv2.IMREAD_COLOR)
             picture = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-            crop = cut_crop(picture, noisy_box(window.box_xyxy, noise.box, rng), CONTEXT_RATIO)
+            crop = cut_crop(picture, noisy_box(window.box_xyxy, box_noise, rng), CONTEXT_RATIO)
             sent = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
             yield Case(np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR), np.uint8), window.defect_class, window.facts)
 

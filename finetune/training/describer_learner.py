@@ -7,36 +7,40 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812  (its name everywhere)
 from torch import Tensor, nn
 
 from finetune.boards import FACTS
-from finetune.training.describer_crops import LABELS
+from finetune.training.describer_crops import CELL_PX, LABELS, Square
 from finetune.training.describer_model import LAYOUT, new_model
 from finetune.training.describer_texts import answer_for
-from scheduling.serving.contracts import Rgb
 from scheduling.serving.describers.small_forward import Shape, published_names, see
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
 IGNORED: Final = -100
-LabelledSquare = tuple[Rgb, str, dict[str, str]]
-"""A letterboxed crop, its class, its facts."""
+CELLS_WEIGHT: Final = (1.0, 4.0, 4.0)
+"""Of designed, added and missing copper: of the latter two there is little in a crop."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Patches (B, P, C), ids (B, T) of prefix and answer, targets (B, T) shifted by one, labels (B) by name."""
+    """Patches (B, P, C), ids (B, T) of prefix and answer, targets (B, T) shifted by one, labels (B) by name.
+
+    `cells` (B, N, 3 * cells of an image token) is the share of designed, added and missing copper, 0..1.
+    """
 
     patches: Tensor
     ids: Tensor
     targets: Tensor
     labels: dict[str, Tensor]
+    cells: Tensor
 
 
-def make_batch(crops: list[LabelledSquare], tokens: AnswerTokens) -> Batch:
+def make_batch(crops: list[Square], tokens: AnswerTokens) -> Batch:
     prefix = tokens.prefix(LAYOUT.image_tokens)
-    answers = [tokens.answer_ids(answer_for(defect_class, facts)) for _, defect_class, facts in crops]
+    answers = [tokens.answer_ids(answer_for(crop.defect_class, crop.facts)) for crop in crops]
     length = len(prefix) + max(map(len, answers)) - 1
     ids = torch.full((len(crops), length), tokens.pad_id)
     targets = torch.full((len(crops), length), IGNORED)
@@ -44,11 +48,35 @@ def make_batch(crops: list[LabelledSquare], tokens: AnswerTokens) -> Batch:
         sequence = torch.tensor([*prefix, *answer])
         ids[row, : len(sequence) - 1] = sequence[:-1]
         targets[row, len(prefix) - 1 : len(sequence) - 1] = torch.tensor(answer)
-    labels = {"class": torch.tensor([LABELS.index(defect_class) for _, defect_class, _ in crops])}
+    labels = {"class": torch.tensor([LABELS.index(crop.defect_class) for crop in crops])}
     for name, values in FACTS.items():
-        labels[name] = torch.tensor([values.index(facts[name]) if facts else IGNORED for _, _, facts in crops])
-    squares = np.stack([square for square, _, _ in crops])
-    return Batch(LAYOUT.patches(squares), ids, targets, labels)
+        labels[name] = torch.tensor([values.index(crop.facts[name]) if crop.facts else IGNORED for crop in crops])
+    patches = LAYOUT.patches(np.stack([crop.pixels for crop in crops]))
+    return Batch(patches, ids, targets, labels, _by_token(np.stack([crop.cells for crop in crops])))
+
+
+def _by_token(cells: npt.NDArray[np.uint8]) -> Tensor:
+    """(B, side, side, 3) cells to (B, N, -1): those that each image token covers, in the order of the tokens."""
+    tokens_a_side = LAYOUT.grid // LAYOUT.merge
+    each = cells.shape[1] // tokens_a_side
+    blocks = torch.from_numpy(cells).float().div_(255).view(-1, tokens_a_side, each, tokens_a_side, each, 3)
+    return blocks.permute(0, 1, 3, 2, 4, 5).reshape(len(cells), LAYOUT.image_tokens, -1)
+
+
+class CellHead(nn.Module):
+    """Designed, added and missing copper in each cell under an image token; only training needs it.
+
+    A label says one thing about a crop; this says where everything is, so the tower learns from far fewer crops.
+    """
+
+    def __init__(self, token_width: int) -> None:
+        super().__init__()
+        cells = (LAYOUT.side_px // CELL_PX) ** 2 // LAYOUT.image_tokens
+        self.head = nn.Linear(token_width, 3 * cells)
+
+    def loss(self, image_tokens: Tensor, cells: Tensor) -> Tensor:
+        each = F.binary_cross_entropy_with_logits(self.head(image_tokens), cells, reduction="none")
+        return each.view(-1, 3).mean(0) @ torch.tensor(CELLS_WEIGHT)
 
 
 class LabelHeads(nn.Module):
@@ -96,13 +124,15 @@ class Learner:
         self.tokens = tokens
         self.model = new_model(tokens)
         self.heads = LabelHeads(self.model.config.text_config.hidden_size)
+        self.cells = CellHead(self.model.config.text_config.hidden_size)
         self.shape = Shape.read(self.model.config.to_dict(), LAYOUT.side_px)
         self.tables = self.shape.vision_tables()
         self.weights = published_names(dict(self.model.named_parameters()))
-        self.named = dict(nn.ModuleDict({"model": self.model, "heads": self.heads}).named_parameters())
+        parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "cells": self.cells})
+        self.named = dict(parts.named_parameters())
         self.average = {name: value.detach().clone() for name, value in self.named.items()}
         inner = {name for name, value in self.named.items() if value.ndim == 2 and "embed_tokens" not in name}
-        inner -= {name for name in self.named if name.startswith("heads.")}
+        inner -= {name for name in self.named if name.startswith(("heads.", "cells."))}
         others = [value for name, value in self.named.items() if name not in inner]
         self.optimizers: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(
@@ -115,7 +145,7 @@ class Learner:
         )
 
     def vision_loss(self, batch: Batch) -> Tensor:
-        return self.heads.loss(self.look(batch), batch.labels)
+        return self._seen_loss(self.look(batch), batch)
 
     def words_loss(self, batch: Batch) -> Tensor:
         """Text only: what the tower sees is taken as it is."""
@@ -125,7 +155,10 @@ class Learner:
 
     def joint_loss(self, batch: Batch, labels_weight: float) -> Tensor:
         image = self.look(batch)
-        return F.cross_entropy(*self.write(batch, image)) + labels_weight * self.heads.loss(image, batch.labels)
+        return F.cross_entropy(*self.write(batch, image)) + labels_weight * self._seen_loss(image, batch)
+
+    def _seen_loss(self, image: Tensor, batch: Batch) -> Tensor:
+        return self.heads.loss(image, batch.labels) + self.cells.loss(image, batch.cells)
 
     def look(self, batch: Batch) -> Tensor:
         return see(self.weights, self.shape, batch.patches, self.tables)

@@ -7,6 +7,7 @@ that pictures are local. Knows nothing about crops, texts or training.
 from collections.abc import Sequence
 from typing import Any, Final
 
+from scheduling.serving import torchvision_ops
 from scheduling.serving.describers.small_forward import VISION_THETA, Layout
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
@@ -24,6 +25,7 @@ STRENGTH: Final = 5.0
 
 def new_model(tokens: AnswerTokens, layout: Layout = LAYOUT) -> Any:
     """A randomly initialised `Qwen2VLForConditionalGeneration`; seed torch before."""
+    torchvision_ops.ensure()
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
     text = {

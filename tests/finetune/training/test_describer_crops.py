@@ -1,15 +1,26 @@
 """Training crops: facts turn with the picture, noise stays in its bounds, a store comes back as it was."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from finetune.boards import generate_board
-from finetune.training.describer_crops import CLEAN, GOOD_SHARE, CropStore, Noise, _turned, noisy_box, windows_of
+from finetune.boards.facts import facts_in_view
+from finetune.training.describer_crops import (
+    CELL_PX,
+    CLEAN,
+    GOOD_SHARE,
+    CropStore,
+    Noise,
+    _turned,
+    cells_of,
+    copper_of,
+    noisy_box,
+    windows_of,
+)
 from scheduling.serving.answers import NO_DEFECT
-from scheduling.serving.crops import cut_crop
+from scheduling.serving.crops import cut_crop, letterbox
 
 CORNER = {"side": "left", "orientation": "vertical", "lie": "upright", "nets": "one net"}
 
@@ -27,7 +38,8 @@ def test_facts_turn_with_the_picture() -> None:
     picture[:, :6] = 255
     seen = set()
     for seed in range(60):
-        turned, facts = _turned(picture, CORNER, np.random.default_rng(seed))
+        (turned, mask), facts = _turned((picture, picture[..., :1]), CORNER, np.random.default_rng(seed))
+        assert np.array_equal(turned[..., :1], mask)
         assert facts["side"] == side_of(turned)
         upright = facts["side"] in ("left", "right")
         assert facts["orientation"] == ("vertical" if upright else "horizontal")
@@ -48,16 +60,54 @@ def test_box_noise_moves_and_scales_within_its_bounds(noise: float) -> None:
         assert abs(np.log((y1 - y0) / 20)) <= noise + 1e-9
 
 
-def test_a_clean_crop_of_a_window_is_the_crop_of_the_frame() -> None:
+def test_a_clean_square_of_a_window_is_that_of_the_frame() -> None:
     board = generate_board(21, style="grey")
     windows = [window for window in windows_of(board, np.random.default_rng(0)) if window.defect_class != NO_DEFECT]
     store = CropStore(windows)
     for index, defect in enumerate(board.defects):
-        crop, facts = store.crop(index, np.random.default_rng(0), CLEAN)
-        expected = cut_crop(board.image, defect.box_xyxy).astype(int)
-        assert facts == defect.facts
-        assert crop.shape == expected.shape
-        assert np.abs(crop.astype(int) - expected).mean() < 6  # the window is a JPEG
+        square = store.square(index, 80, np.random.default_rng(0), CLEAN)
+        expected = letterbox(cut_crop(board.image, defect.box_xyxy), 80).astype(int)
+        assert (square.defect_class, square.facts) == (defect.defect_class, defect.facts)
+        assert np.abs(square.pixels.astype(int) - expected).mean() < 6  # the window is a JPEG
+
+
+def test_cells_say_where_copper_is_designed_added_and_missing() -> None:
+    copper = np.zeros((80, 80, 2), np.uint8)
+    copper[:, :40, 0] = 255  # designed: the left half
+    copper[40:, :, 1] = 255  # there: the lower half
+    designed, added, missing = np.moveaxis(cells_of(copper, 80), -1, 0)
+    side = 80 // CELL_PX
+    left, low = np.arange(side)[None] < side // 2, np.arange(side)[:, None] >= side // 2
+    assert np.array_equal(designed == 255, np.broadcast_to(left, designed.shape))
+    assert np.array_equal(added == 255, low & ~left)
+    assert np.array_equal(missing == 255, left & ~low)
+
+
+def test_the_cells_of_a_defect_lie_under_its_mark() -> None:
+    store = CropStore.generate(range(5, 7))
+    for index, window in enumerate(store.windows):
+        square = store.square(index, 80, np.random.default_rng(0), CLEAN)
+        added, missing = (square.cells[..., plane].max() for plane in (1, 2))
+        assert (added > 128) == (window.defect_class in ("short", "spur", "copper"))
+        assert (missing > 128) == (window.defect_class in ("open", "mousebite", "pin-hole"))
+
+
+def test_facts_of_a_crops_extent_are_those_of_the_disturbed_crop() -> None:
+    window = next(w for w in CropStore.generate(range(3, 4)).windows if w.facts)
+    low, high = window.box_xyxy[:2], window.box_xyxy[2:]
+    design = copper_of(window)[..., 0]
+    store, shifted = CropStore([window]), 0
+    for seed in range(40):
+        noise = Noise(near=0.5, far_share=0.0, light=False, turned=False)
+        facts = store.square(0, 80, np.random.default_rng(seed), noise).facts
+        shifted += facts["side"] != window.facts["side"] or facts["nets"] != window.facts["nets"]
+        assert {name: facts[name] for name in ("shape", "lie", "feature")} == {
+            name: window.facts[name] for name in ("shape", "lie", "feature")
+        }
+    assert shifted
+    assert facts_in_view(cut_crop(design, (*low, *high))) == {
+        name: window.facts[name] for name in ("nets", "side", "orientation")
+    }
 
 
 def test_windows_without_a_defect_have_their_share_and_no_facts() -> None:
@@ -76,7 +126,6 @@ def test_a_store_comes_back_from_its_file(tmp_path: Path) -> None:
 
 def test_the_same_stream_gives_the_same_disturbed_crop() -> None:
     store = CropStore.generate(range(3, 4))
-    one, other, third = (store.crop(0, np.random.default_rng(seed), Noise())[0] for seed in (1, 1, 2))
+    one, other, third = (store.square(0, 80, np.random.default_rng(seed), Noise()).pixels for seed in (1, 1, 2))
     assert np.array_equal(one, other)
-    assert one.shape != third.shape or not np.array_equal(one, third)
-    assert replace(CLEAN, box=0.1) != CLEAN
+    assert not np.array_equal(one, third)
