@@ -45,6 +45,8 @@ class PipelineResult:
     bytes: float
     cloud_s: float
     deferred: float
+    arrived: int
+    blocks: list[list[int]]
 
 
 def scenarios() -> Iterator[Scenario]:
@@ -120,6 +122,8 @@ class Pipeline(Simulation):
             self.cloud_bytes / count,
             self.cloud_s / count,
             self.result.refused / count,
+            self.result.arrived,
+            [self.result.blocks[b] for b in sorted(self.result.blocks)],
         )
 
     def send(self, placed, item, now) -> None:  # type: ignore[no-untyped-def]

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 
 from benchmarks.schedule import figures
 from benchmarks.schedule.links import is_synthetic
-from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, OURS, Size
+from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, OURS, QUANTILES, Size
 from benchmarks.schedule.scenarios import settings
 
 Table = dict[str, dict[str, figures.Rows]]
@@ -84,7 +84,7 @@ def _details(one_stage: Table) -> str:
         if not rows:
             continue
         arrived = sum(row["arrived"] for row in rows)
-        quantiles = [sum(row["quantiles_ms"][q] for row in rows) / len(rows) for q in (50, 95, 99)]
+        quantiles = [sum(row["quantiles_ms"][QUANTILES.index(q)] for row in rows) / len(rows) for q in (50, 95, 99)]
         degraded, refused = (sum(row[f] for row in rows) / arrived for f in ("degraded", "refused"))
         error = sum(row["error_median"] for row in rows) / len(rows)
         timings = " | ".join(f"{q:.0f}" for q in quantiles)
@@ -160,8 +160,8 @@ def _plot_latency(one_stage: Table, path: Path) -> None:
         if rows:
             answered = [(row["arrived"] - row["refused"] - row["failed"]) / row["arrived"] for row in rows]
             share = sum(answered) / len(answered)
-            mean = [sum(row["quantiles_ms"][q] for row in rows) / len(rows) for q in range(101)]
-            axes.plot(mean, [share * q / 100 for q in range(101)], label=policy)
+            mean = [sum(row["quantiles_ms"][i] for row in rows) / len(rows) for i in range(len(QUANTILES))]
+            axes.plot(mean, [share * q / 100 for q in QUANTILES], label=policy)
     axes.axvline(300, color="grey", linestyle=":", label="SLO")
     axes.set(xlabel="latency in ms", ylabel="share of arrivals answered", xlim=(0, 900), title=name or "")
     axes.legend(fontsize=8)

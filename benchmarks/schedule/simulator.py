@@ -5,13 +5,14 @@ a health probe a second. It never sees when an upload ended, nor the World, unle
 """
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 from benchmarks.schedule.scenarios import MODEL, Workload
 from benchmarks.schedule.world import World
 from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
+from scheduling.policy.node import RECALLED
 
 TICK_S = 0.010
 PROBE_S = 1.0
@@ -50,6 +51,7 @@ class Flight:
     node: str
     predicted_ms: float | None
     sent_at: float
+    recallable: bool
 
 
 def new_state(world: World) -> FleetState:
@@ -118,9 +120,10 @@ class Simulation:
         size = item.bytes * placed.quality.bytes_factor
         request = f"{item.id}.{self.attempts.get(item.id, 0)}"
         node = self.world.nodes[placed.node]
-        outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], self.work.timeout_s)
+        timeout_s = self.work.timeout_s if placed.recall_s is None else min(placed.recall_s, self.work.timeout_s)
+        outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], timeout_s)
         self.state.nodes[placed.node].sent(request, now, size, item.model, item.units)
-        self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now)
+        self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now, timeout_s < self.work.timeout_s)
         self.result.degraded += placed.action == "degrade"
         self.result.bytes += size
         self.result.busy_s += outcome.busy_s
@@ -134,11 +137,16 @@ class Simulation:
             node.answered(request, now, outcome.service_ms, outcome.queue_ms, 1)
             self.score(flight, now)
             return
-        node.failed(request, now, outcome.code)
+        recalled = flight.recallable and outcome.code == "timeout"
+        node.failed(request, now, RECALLED if recalled else outcome.code)
         item = flight.item
         self.attempts[item.id] = self.attempts.get(item.id, 0) + 1
         if now < item.deadline_at and self.attempts[item.id] < MOST_ATTEMPTS:
-            self.waiting[item.id] = _without(item, flight.node)
+            self.waiting[item.id] = replace(
+                item,
+                excluded=item.excluded if recalled else item.excluded | {flight.node},
+                attempt=self.attempts[item.id] + 1,
+            )
         else:
             self.result.failed += 1
 
@@ -164,11 +172,6 @@ class Simulation:
     def probed(self, now: float, payload: Any) -> None:
         name, took = payload
         self.state.nodes[name].probed(now, None if took is None else 1000 * took, ok=took is not None)
-
-
-def _without(item: Item, node: str) -> Item:
-    values = {name: getattr(item, name) for name in Item.__slots__}
-    return Item(**{**values, "excluded": item.excluded | {node}})
 
 
 class Clairvoyant:

@@ -30,8 +30,8 @@ class SameAdmission:
         slack = item.due_at - outlook.now
         lane, took = outlook.best(item, item.bytes)
         for quality in (FULL_QUALITY, *item.qualities):
-            _, least = outlook.best(item, item.bytes * quality.bytes_factor)
-            placed = self._try(item, quality, slack, state, outlook) if least <= slack else None
+            size = item.bytes * quality.bytes_factor
+            placed = self._try(item, quality, slack, state, outlook) if outlook.fits(item, size, slack) else None
             if placed is not None:
                 return placed
         return self.ours.no_fit(item, lane, took, slack, outlook)

@@ -120,6 +120,12 @@ class LinkEstimate:
         self.pace = (self.pace or 1.0 / sample) ** keep * (1.0 / sample) ** (1 - keep)
         self.at = max(at, self.at)
 
+    def observe_at_most(self, at: float, size: float, seconds: float) -> None:
+        """`size` bytes were not answered in `seconds`: if it is the link, it is no faster than that now."""
+        bound = max(MIN_RATE, size / max(seconds, MIN_UPLOAD_S))
+        if bound < self.rate(at):
+            self.pace, self.at = 1.0 / bound, max(at, self.at)
+
     def observe_round_trip(self, seconds: float) -> None:
         floor = self.rtt_floor_s
         drifted = seconds if floor is None else floor + 0.02 * max(0.0, seconds - floor)

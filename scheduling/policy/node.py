@@ -15,6 +15,7 @@ from scheduling.policy.breaker import Breaker
 from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseTimes, ServiceTimes, plausible
 
 ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost"})  # say nothing about the Node's health
+RECALLED = "recalled"  # the sender took the request back to try it elsewhere in time
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
 STALL_LEAST_S = 0.02
 
@@ -127,11 +128,21 @@ class NodeState:
         self._changed(at)
 
     def failed(self, request_id: str, at: float, code: str) -> None:
-        """A request ended without an answer. A code of ITEM_FAULTS says nothing against the Node."""
-        if self.ledger.pop(request_id, None) is None:
+        """A request ended without an answer. A code of ITEM_FAULTS says nothing against the Node.
+
+        RECALLED casts doubt on the Node and on its link's rate, but is no failure: the Node may be well and only busy.
+        """
+        entry = self.ledger.pop(request_id, None)
+        if entry is None:
             self._count("unexpected_failures")
             return
         self._changed(at)
+        if code == RECALLED:
+            self._count("recalls")
+            self.doubted = True
+            self.link.observe_at_most(at, entry.bytes, at - entry.at)
+            self.uplink_known_at = max(self.uplink_known_at, at)
+            return
         self._count("failures")
         if code in ITEM_FAULTS:
             self.last_answer_at = max(self.last_answer_at, at)

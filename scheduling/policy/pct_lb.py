@@ -4,6 +4,10 @@ Waiting items are placed virtually in deadline order, each on the Node predicted
 whose Node has credit really leave, the rest are decided again at the next answer or tick. An item that no
 Node is predicted to answer in time walks down the ladder: lower quality, skip, and, once even an idle Node
 could not make it, defer, run late in spare capacity, or reject.
+
+What has left is not forgotten: a decision says until when its answer must be back (`recall_s`) so that another Node
+can still make the deadline. A Node that let that moment pass is in doubt until an answer or a quick probe clears it,
+and serves only what no other Node can answer in time.
 """
 
 from collections.abc import Sequence
@@ -16,6 +20,12 @@ from scheduling.policy.prediction import Lane, Outlook, Weights
 from scheduling.policy.types import FULL_QUALITY, Action, Explanation, Item, Placed, Quality
 
 HORIZON = 48
+MOST_ATTEMPTS = 3  # of one item: the last one is not called back
+RECALL_AFTER = 1.5  # times the predicted latency: nothing is called back sooner
+RECALL_AT = 2.0  # times the predicted latency, and RECALL_LEAST_S more: late enough to be out of the ordinary
+RECALL_LEAST_S = 0.03
+RECALL_ROOM = 1.25  # times what the next best Node would take now, and RECALL_SPARE_S: it will be busier then
+RECALL_SPARE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +39,22 @@ class PctLb:
     admission: bool = True
     patience: bool = True
     canaries: bool = True
+    recalls: bool = True
     uplink_ahead_s: float = 0.03
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
-        order = sorted(waiting, key=lambda item: (item.due_at, item.arrived_at, item.id))
+        # What is late anyway comes last: it must not take the place of what can still make it.
+        order = sorted(waiting, key=lambda item: (item.due_at < now, item.due_at, item.arrived_at, item.id))
         outlook = Outlook(state, now, self.weights, order)
         placed = [self._place(item, outlook) for item in order[: self.horizon]]
         placed += [self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]]
         return placed
 
     def _place(self, item: Item, outlook: Outlook) -> Placed:
-        lane, took = outlook.best(item, item.bytes)
         slack = item.due_at - outlook.now
+        lane, took = outlook.best(item, item.bytes)
+        if took > slack:
+            lane, took = self._or_doubted(item, item.bytes, lane, took, outlook)
         if lane is not None and (took <= slack or not self.admission):
             return self._bind(item, lane, took, FULL_QUALITY, outlook)
         for quality in item.qualities:
@@ -48,6 +62,13 @@ class PctLb:
             if lane is not None and took <= slack:
                 return self._bind(item, lane, took, quality, outlook)
         return self.no_fit(item, lane, took, slack, outlook)
+
+    def _or_doubted(
+        self, item: Item, size: float, lane: Lane | None, took: float, outlook: Outlook
+    ) -> tuple[Lane | None, float]:
+        """A Node in doubt serves only what no other Node can answer in time."""
+        other, other_took = outlook.best(item, size, doubted=True)
+        return (other, other_took) if other_took < took else (lane, took)
 
     def no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
         """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
@@ -72,13 +93,35 @@ class PctLb:
         size = item.bytes * quality.bytes_factor
         explain = partial(_explain, outlook, item, size, len(outlook.takes), lane.name, quality)
         leaves = not self.late_binding or (lane.credit > 0 and lane.uplink - outlook.now <= self.uplink_ahead_s)
+        recall_s = self._recall_s(item, size, lane, took, outlook) if leaves and self.recalls else None
         outlook.take(item, size, lane)
         if not leaves:
             waits = partial(explain, lead="waits for ")
             return Placed(item.id, "wait", predicted_ms=1000 * took, explain=waits)
         lane.credit -= 1
         action: Action = "send" if quality is FULL_QUALITY else "degrade"
-        return Placed(item.id, action, node=lane.name, predicted_ms=1000 * took, quality=quality, explain=explain)
+        return Placed(
+            item.id,
+            action,
+            node=lane.name,
+            predicted_ms=1000 * took,
+            quality=quality,
+            recall_s=recall_s,
+            explain=explain,
+        )
+
+    def _recall_s(self, item: Item, size: float, lane: Lane, took: float, outlook: Outlook) -> float | None:
+        """When to give this attempt up so that the next best Node can still answer in time, or None to let it run.
+
+        A radio link that stalls holds everything behind it, so it does not pay to wait until the last moment.
+        """
+        if item.attempt >= MOST_ATTEMPTS:
+            return None
+        other, other_took = outlook.best(item, size, but=lane)
+        if other is None:
+            return None
+        left_s = item.due_at - outlook.now - RECALL_ROOM * other_took - RECALL_SPARE_S
+        return min(left_s, RECALL_AT * took + RECALL_LEAST_S) if left_s > RECALL_AFTER * took else None
 
     def _try(self, item: Item, lane: Lane, outlook: Outlook) -> Placed:
         """Send an item that fits nowhere to a Node that may have recovered: it costs little, and tells."""

@@ -35,6 +35,7 @@ class Weights:
     serial_uplink: bool = True
     slowness: bool = True
     wait: bool = True
+    doubt: bool = True
 
 
 class Lane:
@@ -44,6 +45,7 @@ class Lane:
         "bias_s",
         "busy",
         "credit",
+        "doubted",
         "half_rtt_s",
         "inverse_rate",
         "last_sent_at",
@@ -75,6 +77,7 @@ class Lane:
         self.rank_s = weights.mu_s * node.cost + self.margin_s
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
+        self.doubted = node.doubted and weights.doubt
         self.busy, self.slot_count = len(node.ledger), len(self.slots)
         self.untried = self.busy == 0 and now - max(node.link.at, node.last_answer_at) > UNTRIED_S
         last = next(reversed(node.ledger.values()), None)
@@ -152,13 +155,20 @@ class Outlook:
             known.order.sort()
         return known
 
-    def best(self, item: Item, size: float) -> tuple[Lane | None, float]:
-        """The lane with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite without a lane)."""
+    def best(
+        self, item: Item, size: float, *, doubted: bool = False, but: Lane | None = None
+    ) -> tuple[Lane | None, float]:
+        """The lane with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite without a lane).
+
+        doubted: look among the Nodes that were last heard of by their silence, otherwise among the others.
+        """
         found, least, answer = None, math.inf, math.inf
         units, allowed, excluded = item.units, item.allowed, item.excluded
         for bound, name, lane, unit_s in self.serving(item.model).order:
             if bound >= least:
                 break
+            if lane.doubted is not doubted or lane is but:
+                continue
             if (allowed is not None and name not in allowed) or name in excluded:
                 continue
             took = lane.answer_s(size, unit_s * units)
@@ -173,6 +183,10 @@ class Outlook:
             if lane.untried and allowed and lane.credit > 0 and lane.floor_s(size, unit_s * item.units) <= slack_s:
                 return lane
         return None
+
+    def fits(self, item: Item, size: float, slack_s: float) -> bool:
+        """Whether any lane answers in `slack_s` seconds."""
+        return self.best(item, size)[1] <= slack_s or self.best(item, size, doubted=True)[1] <= slack_s
 
     def within(self, item: Item, size: float, slack_s: float) -> dict[str, Lane]:
         """The lanes that answer in `slack_s` seconds, by Node name."""

@@ -42,7 +42,7 @@ class Item:
     make, best first. edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the
     item may be skipped. deferrable: an edge-only answer may go out now and this item be filled in later.
     late_ok: the answer is still wanted after the deadline (accepted work is never dropped); a late item
-    takes only spare capacity.
+    takes only spare capacity. attempt: which attempt this will be, from 1.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Item:
     edge_sure: bool = False
     deferrable: bool = False
     late_ok: bool = False
+    attempt: int = 1
 
     @property
     def due_at(self) -> float:
@@ -103,12 +104,14 @@ class Placed:
     """A policy's answer for one item.
 
     node is None for every action but `send` and `degrade`. `predicted_ms` is None when no Node could be
-    predicted. The explanation (breakdown, alternatives, reason) is worked out on first use from a snapshot
-    taken at the decision, because most decisions of a busy queue are *wait* and nobody reads them.
+    predicted. `recall_s`: how long this attempt may take before the sender should cancel it and ask again, while
+    another Node can still make the deadline; None to let it run. The explanation (breakdown, alternatives, reason)
+    is worked out on first use from a snapshot taken at the decision, because most decisions of a busy queue are
+    *wait* and nobody reads them.
     """
 
     __slots__ = (
-        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "retry_after_s",
+        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "recall_s", "retry_after_s",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +123,7 @@ class Placed:
         predicted_ms: float | None = None,
         quality: Quality = FULL_QUALITY,
         retry_after_s: float | None = None,
+        recall_s: float | None = None,
         explain: Callable[[], Explanation] | None = None,
     ) -> None:
         self.item_id = item_id
@@ -128,6 +132,7 @@ class Placed:
         self.predicted_ms = predicted_ms
         self.quality = quality
         self.retry_after_s = retry_after_s
+        self.recall_s = recall_s
         self._explain = explain
         self._explanation: Explanation | None = None
 
@@ -163,6 +168,7 @@ class Placed:
             "predicted_ms": self.predicted_ms,
             "quality": self.quality.name,
             "retry_after_s": self.retry_after_s,
+            "recall_s": self.recall_s,
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},
             "alternatives": [
