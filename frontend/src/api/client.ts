@@ -69,6 +69,8 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
     throw signal?.aborted === true ? error : UNREACHABLE();
   });
   const answer: unknown = await response.json().catch(() => null);
+  // Every answer is JSON; one that is not was cut off on its way, by the deadline for example.
+  if (response.ok && answer === null) throw UNREACHABLE();
   // A health report that says "down" is an answer, and comes as 503.
   const isReport = typeof answer === "object" && answer !== null && "parts" in answer;
   if (!response.ok && !isReport) throw errorFrom(response.status, answer);

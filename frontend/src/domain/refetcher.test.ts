@@ -6,6 +6,7 @@ let asked: string[];
 let results: string[][];
 let errors: unknown[];
 let pending: (() => void)[];
+let pauses: number[];
 let fail: boolean;
 
 const settle = async () => {
@@ -24,11 +25,14 @@ function refetcher(): Refetcher<string> {
       },
       newest: () => {
         asked.push("newest");
-        return Promise.resolve(["all"]);
+        return fail ? Promise.reject(new Error("offline")) : Promise.resolve(["all"]);
       },
       onResult: (items) => results.push([...items]),
       onError: (error) => errors.push(error),
-      later: (callback) => pending.push(callback),
+      later: (callback, pauseMs) => {
+        pending.push(callback);
+        pauses.push(pauseMs);
+      },
     },
     3,
   );
@@ -39,6 +43,7 @@ beforeEach(() => {
   results = [];
   errors = [];
   pending = [];
+  pauses = [];
   fail = false;
 });
 
@@ -69,15 +74,33 @@ describe("asking REST what changed", () => {
     expect(asked).toEqual(["a", "a"]);
   });
 
-  test("goes on after an error", async () => {
+  test("makes up for a failure by itself, though no event comes again, with longer and longer pauses", async () => {
     const fetcher = refetcher();
     fail = true;
     fetcher.changed("a");
-    await settle();
+    for (let round = 0; round < 8; round++) {
+      pending.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(errors).toHaveLength(8);
+    expect(asked).toEqual(["a", ...Array<string>(7).fill("newest")]);
+    expect(pauses).toEqual([0, 1500, 3000, 6000, 12_000, 24_000, 30_000, 30_000, 30_000]);
     fail = false;
-    fetcher.everything();
     await settle();
-    expect(errors).toHaveLength(1);
     expect(results).toEqual([["all"]]);
+    fetcher.changed("b");
+    await settle();
+    expect(pauses.at(-1)).toBe(0);
+    expect(results.at(-1)).toEqual(["frame b"]);
+  });
+
+  test("a page that was left asks no more", async () => {
+    const fetcher = refetcher();
+    fail = true;
+    fetcher.changed("a");
+    fetcher.stop();
+    await settle();
+    expect(asked).toEqual(["a"]);
+    expect(pending).toEqual([]);
   });
 });

@@ -1,6 +1,7 @@
 /**
  * Turn "these frames changed" into few requests: a handful is fetched one by one, a crowd as one list.
- * At most one round is under way; what changes meanwhile waits for the next.
+ * At most one round is under way; what changes meanwhile waits for the next. A round that failed is made up for by
+ * asking for everything after a pause: no event may come that would ask again.
  */
 
 export interface RefetchSources<T> {
@@ -8,14 +9,22 @@ export interface RefetchSources<T> {
   newest: () => Promise<readonly T[]>;
   onResult: (items: readonly T[]) => void;
   onError: (error: unknown) => void;
-  /** Runs the callback a moment later, so that events that come together are answered together. */
-  later: (callback: () => void) => void;
+  /**
+   * Runs the callback a moment later, so that events that come together are answered together, and not before
+   * `pauseMs`, which is above 0 after a failure.
+   */
+  later: (callback: () => void, pauseMs: number) => void;
 }
+
+const PAUSE_MS = 1500;
+const LONGEST_PAUSE_MS = 30_000;
 
 export class Refetcher<T> {
   private readonly dirty = new Set<string>();
   private all = false;
   private busy = false;
+  private failures = 0;
+  private stopped = false;
 
   constructor(
     private readonly sources: RefetchSources<T>,
@@ -28,14 +37,21 @@ export class Refetcher<T> {
   }
 
   everything(): void {
+    this.stopped = false;
     this.all = true;
     this.schedule();
+  }
+
+  /** The page is left: what fails now is not asked for again. */
+  stop(): void {
+    this.stopped = true;
   }
 
   private schedule(): void {
     if (this.busy) return;
     this.busy = true;
-    this.sources.later(() => void this.round());
+    const pauseMs = Math.min(PAUSE_MS * 2 ** (this.failures - 1), LONGEST_PAUSE_MS);
+    this.sources.later(() => void this.round(), this.failures === 0 ? 0 : pauseMs);
   }
 
   private async round(): Promise<void> {
@@ -45,8 +61,11 @@ export class Refetcher<T> {
     this.all = false;
     try {
       const items = whole ? await this.sources.newest() : await Promise.all(ids.map(this.sources.one));
+      this.failures = 0;
       this.sources.onResult(items);
     } catch (error) {
+      this.failures += 1;
+      this.all = true;
       this.sources.onError(error);
     } finally {
       this.busy = false;
@@ -55,6 +74,6 @@ export class Refetcher<T> {
   }
 
   private again(): void {
-    if (this.all || this.dirty.size > 0) this.schedule();
+    if (!this.stopped && (this.all || this.dirty.size > 0)) this.schedule();
   }
 }

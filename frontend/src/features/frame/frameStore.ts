@@ -39,7 +39,7 @@ export class FrameStore {
       newest: async () => [await fetchIt()],
       onResult: ([frame]) => this.set({ frame: frame ?? null, error: null }),
       onError: (error) => this.set({ error }),
-      later: (callback) => setTimeout(callback, GATHER_MS),
+      later: (callback, pauseMs) => setTimeout(callback, Math.max(GATHER_MS, pauseMs)),
     });
     this.session = new LineSession(socketUrl(`/ws/v1/lines/${line}/events`, location), {
       onEvent: (event) => {
@@ -62,7 +62,10 @@ export class FrameStore {
   start(): () => void {
     this.session.start();
     this.refetcher.everything();
-    return () => this.session.stop();
+    return () => {
+      this.session.stop();
+      this.refetcher.stop();
+    };
   }
 
   reload(): void {

@@ -35,7 +35,7 @@ export class LiveStore {
         this.set({ loaded: true, error: null });
       },
       onError: (error) => this.set({ error }),
-      later: (callback) => setTimeout(callback, GATHER_MS),
+      later: (callback, pauseMs) => setTimeout(callback, Math.max(GATHER_MS, pauseMs)),
     });
     this.session = new LineSession(socketUrl(`/ws/v1/lines/${line}/events`, location), {
       onEvent: (event) => this.take(event, onFleetChange),
@@ -58,7 +58,10 @@ export class LiveStore {
   start(): () => void {
     this.session.start();
     this.refetcher.everything();
-    return () => this.session.stop();
+    return () => {
+      this.session.stop();
+      this.refetcher.stop();
+    };
   }
 
   retryNow(): void {
