@@ -12,7 +12,7 @@ import importlib
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 COMMANDS: Final = {
@@ -20,17 +20,24 @@ COMMANDS: Final = {
     "ship-detector": "finetune.training.detector_cli:ship",
     "describer": "finetune.training.describer:main",
     "ship-describer": "finetune.training.describer_cli:ship",
+    "models": "finetune.training.models:make",
 }
 SHIPPED: Final = ("finetune.training.detector_cli", "finetune.training.describer_cli")
-"""Modules with `make(argv)`, which trains and ships, and `check(seed)`, which returns the figures of one model."""
+"""Modules with `check(seed)`, which measures one model, and `shipped_figures()`, which reads what metrics.json says."""
+FIRST: Final = (
+    "seed",
+    "detector_map50",
+    "describer_class_accuracy",
+    "fact_accuracy",
+    "fact_baseline",
+    "json_valid",
+)
+"""Keys that the last line of `check` begins with; more figures follow them."""
 
 
 def main(argv: list[str]) -> None:
     command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
-    if command == "models":
-        for module in _shipped():
-            module.make(rest)
-    elif command == "check":
+    if command == "check":
         _check(rest)
     elif command in COMMANDS:
         module, function = COMMANDS[command].split(":")
@@ -52,9 +59,26 @@ def _check(argv: list[str]) -> None:
     # Above 2**40, out of reach of any seed a recipe trains on.
     seed = (1 << 40) + secrets.randbelow(1 << 32) if options.seed is None else options.seed
     figures: dict[str, object] = {"seed": seed}
+    shipped: dict[str, object] = {}
     for module in _shipped():
         figures |= module.check(seed=seed)
-    print(json.dumps(figures))
+        shipped = module.shipped_figures() | shipped
+    _compare(figures, shipped)
+    print(json.dumps({name: figures[name] for name in FIRST if name in figures} | figures))
+
+
+def _compare(figures: Mapping[str, object], shipped: Mapping[str, object], indent: str = "") -> None:
+    """A line for each share that was measured when the weights were shipped: now, then, and the difference.
+
+    The boards are others than then, so a difference of a point or two is chance.
+    """
+    for name, value in figures.items():
+        then = shipped.get(name)
+        if isinstance(value, Mapping) and isinstance(then, Mapping):
+            print(f"{indent}{name}")
+            _compare(value, then, indent + "  ")
+        elif isinstance(value, float) and isinstance(then, float):
+            print(f"{indent}{name:<30} {value:.4f}, in metrics.json {then:.4f}: {value - then:+.4f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The detector's commands: train, ship, make, check. Knows folders and arguments; the work is done elsewhere."""
+"""The detector's commands: train, ship, check. Knows folders and arguments; the work is done elsewhere."""
 
 import argparse
 import json
 import platform
 import shutil
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,6 @@ from finetune.training.detector_check import check_detector
 from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
 
 SHIPPED_FOLDER: Final = SHIPPED_WEIGHTS.parent
-MAKE_FOLDER: Final = Path("runs/models/detector")
 PACKAGES: Final = ("torch", "ultralytics", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
 REPORT_SEED: Final = 1 << 41
 """Boards of the figures in metrics.json; training seeds its boards from its own generator, `check` from a fresh one."""
@@ -49,38 +48,35 @@ def ship(argv: list[str]) -> None:
         _ship_int8(options.boards)
 
 
-def make(argv: list[str]) -> None:
-    """Train the shipped recipe (the one beside the weights, else the default) and ship it; resumable."""
-    parser = argparse.ArgumentParser(prog="python -m finetune.training models")
-    parser.add_argument("--threads", type=int, default=2)
-    options, _ = parser.parse_known_args(argv)
-    recipe = replace(_shipped_recipe(), threads=options.threads)
-    train_detector(recipe, MAKE_FOLDER, resume=True)
-    ship_run(MAKE_FOLDER, boards=150)
-
-
 def check(*, seed: int) -> dict[str, Any]:
     """`detector_map50` and its kin of the shipped detector on boards from `seed` on."""
     return check_detector(load_detector("yolo-openvino", threads=2), seed=seed)
 
 
-def ship_run(run: Path, *, boards: int) -> None:
+def shipped_figures() -> dict[str, Any]:
+    """What metrics.json beside the weights says."""
+    figures: dict[str, Any] = json.loads((SHIPPED_FOLDER / "metrics.json").read_text())
+    return figures
+
+
+def ship_run(run: Path, *, boards: int, folder: Path = SHIPPED_FOLDER) -> None:
     """Export `run` and write recipe, figures and weights into the folder of shipped weights."""
     from finetune.training.detector_export import export_onnx
 
-    SHIPPED_FOLDER.mkdir(parents=True, exist_ok=True)
-    export_onnx(run / WEIGHTS, SHIPPED_WEIGHTS, class_names=CLASSES)
-    shutil.copyfile(run / WEIGHTS, SHIPPED_FOLDER / "detector.safetensors")
+    weights = folder / SHIPPED_WEIGHTS.name
+    folder.mkdir(parents=True, exist_ok=True)
+    export_onnx(run / WEIGHTS, weights, class_names=CLASSES)
+    shutil.copyfile(run / WEIGHTS, folder / "detector.safetensors")
     recipe = json.loads((run / "recipe.json").read_text())
     recipe |= {"steps_trained": _last_step(run), "packages": {name: version(name) for name in PACKAGES}}
-    _write(SHIPPED_FOLDER / "recipe.json", recipe)
-    detector = load_detector("yolo-openvino", threads=1)
+    _write(folder / "recipe.json", recipe)
+    detector = load_detector(str(weights), threads=1)
     figures: dict[str, Any] = {"seed": REPORT_SEED, "machine": platform.machine(), "runtime": detector.runtime}
     figures |= {"version": detector.version, "digest": detector.digest}
     figures |= check_detector(detector, seed=REPORT_SEED, boards=boards)
-    with_template = check_detector(detector, seed=REPORT_SEED, boards=boards // 3, with_templates=True)
+    with_template = check_detector(detector, seed=REPORT_SEED, boards=max(1, boards // 3), with_templates=True)
     figures["with_golden_template"] = with_template
-    _write(SHIPPED_FOLDER / "metrics.json", figures)
+    _write(folder / "metrics.json", figures)
     print(json.dumps(figures))
 
 
@@ -90,13 +86,6 @@ def _ship_int8(boards: int) -> None:
     quantise_onnx(SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS)
     figures = check_detector(load_detector("yolo-openvino-int8", threads=1), seed=REPORT_SEED, boards=boards)
     print(json.dumps({"int8": figures}))
-
-
-def _shipped_recipe() -> DetectorRecipe:
-    path = SHIPPED_FOLDER / "recipe.json"
-    given = json.loads(path.read_text()) if path.is_file() else {}
-    names = asdict(DetectorRecipe()).keys()
-    return DetectorRecipe(**{name: given[name] for name in names}) if names <= given.keys() else DetectorRecipe()
 
 
 def _last_step(run: Path) -> int:

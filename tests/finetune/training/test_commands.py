@@ -14,13 +14,20 @@ def test_check_prints_the_figures_of_all_models_as_its_last_line(
     seeds = []
 
     def model(name: str) -> SimpleNamespace:
-        return SimpleNamespace(check=lambda *, seed: seeds.append(seed) or {name: 0.5})
+        return SimpleNamespace(
+            check=lambda *, seed: seeds.append(seed) or {"extra_" + name: 1, name: 0.5},
+            shipped_figures=lambda: {name: 0.75},
+        )
 
-    monkeypatch.setattr(commands, "_shipped", lambda: [model("detector_map50"), model("json_valid")])
+    names = ("detector_map50", "describer_class_accuracy", "fact_accuracy", "fact_baseline", "json_valid")
+    monkeypatch.setattr(commands, "_shipped", lambda: [model(name) for name in names])
     commands.main(["check"])
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert figures == {"seed": seeds[0], "detector_map50": 0.5, "json_valid": 0.5}
-    assert seeds[0] == seeds[1] >= 1 << 40
+    lines = capsys.readouterr().out.splitlines()
+    figures = json.loads(lines[-1])
+    assert tuple(figures)[:6] == ("seed", *names)
+    assert figures["seed"] == seeds[0] == seeds[1] >= 1 << 40
+    assert {figures[name] for name in names} == {0.5}
+    assert lines[0] == "detector_map50                 0.5000, in metrics.json 0.7500: -0.2500"
 
 
 def test_check_takes_a_seed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

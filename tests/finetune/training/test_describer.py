@@ -2,15 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from finetune.boards import CLASSES, STYLES, generate_board
 from finetune.training.describer import Recipe, Run, Stage, run_in
-from finetune.training.describer_check import Case, baseline, calibration_error, check_describer, score
+from finetune.training.describer_check import (
+    MATCHING_IOU,
+    Case,
+    baseline,
+    calibration_error,
+    check_describer,
+    detected_cases,
+    score,
+)
 from finetune.training.describer_texts import answer_for
-from scheduling.serving.contracts import AnswerEvent
+from scheduling.serving.answers import NO_DEFECT
+from scheduling.serving.contracts import AnswerEvent, DetectedRegion
+from scheduling.serving.crops import cut_crop
 from scheduling.serving.describers import load_describer
 
 TINY = Recipe(
@@ -77,7 +89,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
         assert np.allclose(value, halves[name], atol=1e-3), name
 
     describer = load_describer(str(tmp_path / "whole" / "model"), threads=1)
-    figures = check_describer(describer, seed=5, boards=1)
+    figures = check_describer(describer, Finder(shift=0.05), seed=5, boards=1)
     assert figures["json_valid"] == 1.0
 
 
@@ -105,6 +117,42 @@ def test_learning_words_leaves_the_vision_tower_alone(tmp_path: Path) -> None:
 
 
 # --- the check's figures
+
+
+class Finder:
+    """A detector that finds each defect of the board that it is given, its box moved by a share of its size."""
+
+    name = version = digest = runtime = "finder"
+    class_names = CLASSES
+
+    def __init__(self, *, shift: float = 0.0, also: tuple[tuple[float, ...], ...] = ()) -> None:
+        self.shift, self.also = shift, also
+
+    def detect(self, images: Any, *, min_score: float = 0.0, templates: Any = None) -> list[list[DetectedRegion]]:
+        (image,) = images
+        boards = (generate_board(5 + n, style=style) for n, style in enumerate(STYLES))
+        board = next(board for board in boards if np.array_equal(board.image, image))
+        boxes = [defect.box_xyxy for defect in board.defects]
+        moved = [(x1 + self.shift * (x2 - x1), y1, x2 + self.shift * (x2 - x1), y2) for x1, y1, x2, y2 in boxes]
+        found = [DetectedRegion(box, 0.9, 0, "open") for box in moved]
+        return [[*found, *(DetectedRegion(box, 0.5, 0, "open") for box in self.also)]]
+
+
+def test_each_defect_has_the_case_of_its_box_and_a_box_on_good_copper_is_no_defect() -> None:
+    board = generate_board(5, style=STYLES[0])
+    (x1, y1, x2, y2) = board.defects[0].box_xyxy
+    far = (600.0, 600.0, 630.0, 630.0) if x1 < 300 else (5.0, 600.0, 35.0, 630.0)
+    again = (x1 + 1, y1, x2 + 1, y2)
+    cases = detected_cases(board, Finder(shift=0.1, also=(far, again)))
+    assert [case.defect_class for case in cases] == [*(d.defect_class for d in board.defects), NO_DEFECT]
+    assert [case.facts for case in cases] == [*(d.facts for d in board.defects), {}]
+    expected = cut_crop(board.image, far).astype(int)
+    assert np.abs(cases[-1].crop.astype(int)[..., ::1] - expected).mean() < 12
+
+
+def test_a_box_that_only_grazes_a_defect_makes_no_case() -> None:
+    board = generate_board(5, style=STYLES[0])
+    assert detected_cases(board, Finder(shift=1 - MATCHING_IOU)) == []
 
 
 def answer(defect_class: str, appearance: str, confidence: float = 1.0) -> AnswerEvent:
