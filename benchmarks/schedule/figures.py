@@ -19,7 +19,9 @@ def by_scenario(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Rows]]:
 
 
 def share(rows: Rows) -> float:
-    return sum(row["on_time"] for row in rows) / max(1, sum(row["arrived"] for row in rows))
+    """Share of all arrivals that were answered in time."""
+    counts = [count for row in rows for count in row["blocks"]]
+    return float(sum(in_time for _, in_time in counts) / max(1, sum(arrived for arrived, _ in counts)))
 
 
 def difference(ours: Rows, other: Rows) -> tuple[float, float]:
@@ -39,14 +41,35 @@ def difference(ours: Rows, other: Rows) -> tuple[float, float]:
     return found[int(0.025 * RESAMPLES)], found[int(0.975 * RESAMPLES)]
 
 
+def is_rule(name: str) -> bool:
+    return name not in (OURS, CLAIRVOYANT) and not name.startswith(ABLATED)
+
+
 def best(policies: dict[str, Rows], *, admission: bool) -> tuple[str, float]:
+    """The rule on time most often, of those that ran on all seeds that ours ran on."""
     shares = {
         name: share(rows)
         for name, rows in policies.items()
-        if name not in (OURS, CLAIRVOYANT) and not name.startswith(ABLATED) and name.endswith(ADMISSION) == admission
+        if is_rule(name) and name.endswith(ADMISSION) == admission and len(rows) == len(policies[OURS])
     }
     name = max(shares, key=lambda n: shares[n])
     return name, shares[name]
+
+
+def on_common_seeds(ours: Rows, other: Rows) -> Rows:
+    """Our runs on the seeds that the other ran on too."""
+    seeds = {row["seed"] for row in other}
+    return [row for row in ours if row["seed"] in seeds]
+
+
+def nearest(policies: dict[str, Rows]) -> list[tuple[str, float, float, float]]:
+    """Every rule as (name, our share minus its own on the seeds both ran on, 95 % interval), the nearest first."""
+    found = []
+    for name, rows in policies.items():
+        if is_rule(name):
+            gap = share(on_common_seeds(policies[OURS], rows)) - share(rows)
+            found.append((name, gap, *difference(policies[OURS], rows)))
+    return sorted(found, key=lambda entry: entry[1])
 
 
 def scenario_summary(policies: dict[str, Rows]) -> dict[str, Any]:

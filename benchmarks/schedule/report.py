@@ -1,5 +1,6 @@
 """Writes the results page: tables, two plots, and how to repeat them. Every figure comes from the runs given."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     _plot_latency(one_stage, folder / "scheduling-latency.svg")
     _plot_load(one_stage, folder / "scheduling-load.svg")
-    parts = [_head(size, one_stage), _shares(one_stage), _details(one_stage), _ablation(one_stage)]
+    parts = [_head(size, one_stage), _shares(one_stage), _details(one_stage), _every_rule(one_stage)]
+    parts += [_ablation(one_stage)]
     parts += [_pipeline(two_stage), _limits(held, line), _repeat()]
     (folder / "scheduling.md").write_text("\n\n".join(part for part in parts if part) + "\n")
 
@@ -64,7 +66,45 @@ def _shares(one_stage: Table) -> str:
             rule, share = figures.best(policies, admission=admission)
             cells += [f"{rule.removesuffix(ADMISSION)} {share:.2%}", _interval(policies[OURS], policies[rule])]
         lines.append("| " + " | ".join(cells) + " |")
+    lines.append("\n" + _above(one_stage))
     lines.append("\n![On-time share against load](scheduling-load.svg)\n\n![Latency](scheduling-latency.svg)")
+    return "\n".join(lines)
+
+
+def _above(one_stage: Table) -> str:
+    """Which rules are above ours in the points, and which by more than chance, over every rule and scenario."""
+    points, proven, count = [], [], 0
+    for name, policies in sorted(one_stage.items()):
+        for rule, gap, low, high in figures.nearest(policies) if OURS in policies else ():
+            count += 1
+            if gap < 0:
+                points.append(f"{rule} in {name} by {-100 * gap:.2f} ({100 * low:+.2f} to {100 * high:+.2f})")
+            if high < 0:
+                proven.append(f"{rule} in {name}")
+    said = f"Of {count} comparisons (every rule, with and without the admission, on the seeds it ran on), "
+    said += "pct-lb is behind in " + ("; ".join(points) if points else "none") + ". "
+    return said + "The interval excludes zero in a rule's favour in " + (", ".join(proven) if proven else "none") + "."
+
+
+def _every_rule(one_stage: Table) -> str:
+    """How far every rule is behind ours, in points, alone and behind our admission."""
+    names = [n for n in sorted(one_stage) if OURS in one_stage[n]]
+    gaps = {n: {rule: gap for rule, gap, _, _ in figures.nearest(one_stage[n])} for n in names}
+    rules = sorted({rule for found in gaps.values() for rule in found})
+    if not rules:
+        return ""
+    short = [n.replace("static-", "").replace("driving-", "") for n in names]
+    lines = [
+        "## Every rule\n",
+        "Points of on-time share that pct-lb is ahead, on the seeds that the rule ran on (those that came near in "
+        "tuning: all; the others: the first). `1+1` is the pair static-1 and driving-1, and so on.\n",
+        "| rule | " + " | ".join(short) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for rule in rules:
+        lines.append(
+            f"| {rule} | " + " | ".join(f"{100 * gaps[n][rule]:.2f}" if rule in gaps[n] else "" for n in names) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -93,18 +133,33 @@ def _details(one_stage: Table) -> str:
 
 
 def _ablation(one_stage: Table) -> str:
-    lines = []
+    names: list[str] = []
+    losses: dict[str, dict[str, str]] = defaultdict(dict)
     for name, policies in sorted(one_stage.items()):
         without = {p: rows for p, rows in policies.items() if p.startswith(ABLATED)}
         if without and OURS in policies:
-            whole = figures.share(policies[OURS])
-            losses = ", ".join(
-                f"{p.removeprefix(ABLATED)} {100 * (figures.share(r) - whole):+.2f}" for p, r in without.items()
-            )
-            lines.append(f"- {name}: {losses}")
-    if not lines:
+            for name_without, rows in without.items():
+                losses[name_without.removeprefix(ABLATED)][name] = _loss(policies[OURS], rows)
+            names.append(name)
+    if not names:
         return ""
-    return "## Ablation\n\nPoints of on-time share gained or lost when one term is switched off.\n\n" + "\n".join(lines)
+    short = [n.replace("static-", "").replace("driving-", "") for n in names]
+    lines = [
+        "## Ablation\n",
+        "Points of on-time share gained (+) or lost (-) when one term is switched off, with its 95 % interval; bold "
+        "where that excludes zero.\n",
+        "| without | " + " | ".join(short) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    lines += [f"| {term} | " + " | ".join(row.get(n, "") for n in names) + " |" for term, row in losses.items()]
+    return "\n".join(lines)
+
+
+def _loss(ours: figures.Rows, without: figures.Rows) -> str:
+    low, high = figures.difference(without, ours)
+    change = figures.share(without) - figures.share(figures.on_common_seeds(ours, without))
+    bold = "**" if low > 0 or high < 0 else ""
+    return f"{bold}{100 * change:+.2f}{bold} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
 def _pipeline(two_stage: Table) -> str:
@@ -113,12 +168,14 @@ def _pipeline(two_stage: Table) -> str:
         summary = figures.pipeline_summary(policies)
         lines = [
             f"### {name}\n",
-            "| policy | on time | p95 ms | cloud bytes a frame | cloud seconds a frame |",
-            "|---|---|---|---|---|",
+            "| policy | on time | pct-lb minus it, points | p95 ms | cloud bytes a frame | cloud seconds a frame |",
+            "|---|---|---|---|---|---|",
         ]
         for policy, row in sorted(summary.items(), key=lambda entry: -entry[1]["on_time"]):
+            gap = _interval(policies[OURS], policies[policy]) if policy != OURS and OURS in policies else ""
             lines.append(
-                f"| {policy} | {row['on_time']:.2%} | {row['p95_ms']:.0f} | {row['bytes']:.0f} | {row['cloud_s']:.3f} |"
+                f"| {policy} | {row['on_time']:.2%} | {gap} | {row['p95_ms']:.0f} | {row['bytes']:.0f} "
+                f"| {row['cloud_s']:.3f} |"
             )
         parts.append("\n".join(lines))
     if not parts:

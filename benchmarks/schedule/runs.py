@@ -91,7 +91,8 @@ class Log:
         return self.rows[key]
 
 
-def everyone(rules: Iterable[str] = tuple(POLICIES)) -> list[str]:
+def everyone(rules: Iterable[str] = POLICIES) -> list[str]:
+    """Ours, the clairvoyant and `rules`, each of these alone and behind our admission."""
     rules = [name for name in rules if name != OURS]
     return [CLAIRVOYANT, OURS, *rules, *(name + ADMISSION for name in rules)]
 

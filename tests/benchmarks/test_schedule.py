@@ -4,8 +4,13 @@ import pytest
 
 from benchmarks.schedule import figures, pipeline, runs
 from benchmarks.schedule.links import Link, SteadyLink, synthetic
-from benchmarks.schedule.scenarios import at_capacity, build_workload, build_world, one_stage
-from benchmarks.schedule.world import SimNode
+from benchmarks.schedule.scenarios import Workload, at_capacity, build_workload, build_world, one_stage
+from benchmarks.schedule.simulator import simulate
+from benchmarks.schedule.world import SimNode, World
+from scheduling.policy import POLICIES, Item
+from scheduling.policy.baselines.base import Baseline
+from scheduling.policy.pct_lb import PctLb
+from scheduling.services import policies
 
 MODEL = "edge_detector"
 
@@ -132,3 +137,53 @@ def test_an_interval_of_a_clear_difference_excludes_zero():
 
     assert figures.difference(better, worse) == (pytest.approx(0.09), pytest.approx(0.09))
     assert figures.difference(better, better) == (0, 0)
+
+
+def stalling_world():
+    """Two Nodes on wires; the faster one's link carries next to nothing from 0.5 s on."""
+    stalls = Link((1e6, 1e3, 1e3, 1e3), 0, 8)
+    fast = SimNode("fast", "edge", 2, {MODEL: 0.020}, 0.002, stalls)
+    slow = SimNode("slow", "edge", 2, {MODEL: 0.060}, 0.002, SteadyLink(1e7))
+    return World({"fast": fast, "slow": slow})
+
+
+def test_what_a_stalled_link_holds_is_called_back_and_answered_in_time_elsewhere():
+    items = [Item(str(n), MODEL, 20_000, 0.9 + n / 10 + 0.3, 0.9 + n / 10) for n in range(6)]
+    work = Workload(items, {i.id: 1.0 for i in items}, 3, 0.3, 2.0, 10.0)
+
+    without = simulate(PctLb(recalls=False), work, stalling_world())
+    recalling = simulate(PctLb(), work, stalling_world())
+
+    assert recalling.on_time == recalling.arrived
+    assert without.on_time < without.arrived
+
+
+def test_a_policy_that_is_registered_is_compared_like_every_other(monkeypatch):
+    class LastNode(Baseline):
+        name = "last-node"
+
+        def choose(self, item, nodes, now):
+            return nodes[-1]
+
+    monkeypatch.setitem(POLICIES, "last-node", lambda rng: LastNode())
+    spec = scenario("slowdowns@0.6")
+
+    assert {"last-node", "last-node+admission"} <= set(runs.everyone())
+    found = runs.shares(["last-node", "last-node+admission"], spec, seed=3, seconds=2)
+    assert all(0 <= share <= 1 for share in found.values())
+    assert "last-node" in {each["name"] for each in policies.described()}
+
+
+def test_a_rule_is_held_against_ours_on_the_seeds_that_it_ran_on():
+    def row(seed, in_time):
+        return {"seed": seed, "blocks": [[100, in_time]] * 6}
+
+    table = {
+        "pct-lb": [row(1, 90), row(2, 100)],
+        "clairvoyant": [row(1, 99), row(2, 100)],
+        "random": [row(1, 80)],
+        "c3": [row(1, 85), row(2, 99)],
+    }
+
+    assert figures.best(table, admission=False) == ("c3", pytest.approx(0.92))
+    assert [(name, round(gap, 3)) for name, gap, *_ in figures.nearest(table)] == [("c3", 0.03), ("random", 0.1)]
