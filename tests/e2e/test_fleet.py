@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from finetune.boards import encode_jpeg, generate_board
-from tests.e2e.conftest import RunningStack
+from tests.e2e.conftest import ROOT, RunningStack
 from tests.e2e.screens import picture_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
+AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def send_board(api: httpx.Client, seed: int) -> str:
@@ -156,6 +157,23 @@ def test_the_page_fits_a_tablet_and_a_panel(page: Page, stack: RunningStack) -> 
     for width in (820, 1366):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_page_or_in_its_dialog(page: Page, stack: RunningStack, theme: str) -> None:
+    page.goto(f"{stack.base_url}/fleet/")
+    expect(page.locator(".node")).to_have_count(3)
+    expect(page.locator(".policy")).not_to_have_count(0)
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    page.evaluate(AXE.read_text())
+    assert violations(page) == []
+    page.get_by_role("button", name="Drain cloud-1").click()
+    assert violations(page) == []
+
+
+def violations(page: Page) -> list[str]:
+    found = page.evaluate("axe.run()")["violations"]
+    return [f"{each['id']} ({each['impact']}): {each['nodes'][0]['html'][:120]}" for each in found]
 
 
 def test_a_lost_connection_is_said_and_comes_back_by_itself(page: Page, stack: RunningStack) -> None:
