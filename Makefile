@@ -93,8 +93,12 @@ bench-detect: test-setup ## the detector on the real DeepPCB test boards (AIVD_D
 	@exec $(PY) -m benchmarks.detect $(ARGS)
 
 .PHONY: bench-schedule
-bench-schedule: test-setup ## policies against each other, simulated and on real nodes
+bench-schedule: test-setup ## policies against each other, simulated
 	@exec $(PY) -m benchmarks.schedule $(ARGS)
+
+.PHONY: bench-schedule-real
+bench-schedule-real: test-setup ## policies against each other on six real nodes, while things go wrong
+	@exec $(PY) -m benchmarks.schedule_real $(ARGS)
 
 # --- keep
 

@@ -19,6 +19,7 @@ from inspections.services import steps
 from inspections.services.work import Worker, own_connection
 from scheduling.services import runtimes
 from scheduling.services.heartbeat import Heartbeat
+from scheduling.services.sweep import sweep
 
 POLL_S = 0.5
 REAP_LOCK = 0x41495644  # the advisory lock of whoever reaps now
@@ -55,6 +56,7 @@ def start() -> list[threading.Thread]:
         "poll": (POLL_S, worker.drain),
         "renew": (settings.LEASE_S / 3, worker.renew),
         "reap": (1.0, lambda: reap_alone(lambda: steps.reap(now=timezone.now()))),
+        "sweep": (10.0, lambda: reap_alone(sweep)),
         "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
     }
     threads = [

@@ -14,17 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduling.ledger import Ended, Ledger, Wanted
-from scheduling.node_answers import UNAVAILABLE
+from scheduling.node_answers import DEADLINE, UNAVAILABLE
 from scheduling.policy.fleet import FleetState
-from scheduling.policy.node import NodeState
+from scheduling.policy.node import RECALLED, NodeState
 from scheduling.policy.types import Item, Placed
-from scheduling.records import DecisionRecord, RecordedPolicy, record
+from scheduling.records import RecordedPolicy, Snapshot
 from scheduling.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
 
 MAX_ATTEMPTS = 3
-RECORDS_A_SECOND = 5
+NODES_RECORDED_A_SECOND = 30  # states of Nodes that are recorded: 5 decisions over 6 Nodes, 1 over many
+TICK_S = 0.01
+RECALL_PATIENCE_S = 0.25
 HEARD_WITHIN_S = 0.005  # how old the others' news may be when it is only asked whether there is room
-OUTAGES = frozenset({"unavailable", "deadline", "overloaded", "cancelled"})
+OUTAGES = frozenset({"unavailable", "deadline", "overloaded", "cancelled", RECALLED})
 """Codes that tell of the Node's health, not of the request's."""
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,8 @@ class Request:
 
 @dataclass
 class Sending:
-    """A request that has a Node and its credit. `row` is where the attempt is booked once it was begun; `record` is the
-    decision that chose the Node, where it is among those that are kept.
+    """A request that has a Node and its credit. `row` is where the attempt is booked once it was begun; `seen` is
+    what the policy saw, where this decision is among those that are kept.
     """
 
     request: Request
@@ -63,7 +65,7 @@ class Sending:
     node: str
     request_id: str
     attempt: int = 1
-    record: DecisionRecord | None = None
+    seen: Snapshot | None = None
     row: Any = None
 
 
@@ -109,7 +111,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._own: set[str] = set()
         self._policies: dict[str, RecordedPolicy] = {}
-        self._records = Rate(RECORDS_A_SECOND)
+        self._recorded = Rate(NODES_RECORDED_A_SECOND)
         self._heard_at = -1.0
 
     # --- the nodes -------------------------------------------------------------------------------------
@@ -147,10 +149,9 @@ class Dispatcher:
 
     def may_take(self, model: str) -> bool:
         """Whether any Node has room for one more request of `model` now."""
+        self._hear(HEARD_WITHIN_S)
         with self._lock:
             now = self.clock()
-            if now - self._heard_at > HEARD_WITHIN_S:
-                self._hear(now)
             nodes = self.state.nodes.values()
             return any(not node.why_not(model, now) and node.credit(model) > 0 for node in nodes)
 
@@ -166,8 +167,8 @@ class Dispatcher:
         """Ask each line's policy; return at most `limit` requests with a credited Node, and all decisions."""
         sendings: list[Sending] = []
         said: list[Placed] = []
+        self._hear()
         with self._lock:
-            self._hear(self.clock())
             for policy, group in _by_policy(requests).items():
                 placed, kept = self._decide(policy, [request.item for request in group], self.clock())
                 said += placed
@@ -202,9 +203,12 @@ class Dispatcher:
         """
         while True:
             started = self.clock()
+            recall_s = sending.placed.recall_s or timeout_s
             try:
-                answer = send(self.client(sending.node), timeout_s)
+                answer = send(self.client(sending.node), min(timeout_s, recall_s))
             except NodeError as error:
+                if error.code == DEADLINE and recall_s < timeout_s:
+                    error = NodeError(RECALLED, f"Taken back after {1000 * recall_s:.0f} ms.", node=sending.node)
                 sending = self._after_failure(sending, error, 1000 * (self.clock() - started))
                 continue
             except BaseException:
@@ -234,7 +238,7 @@ class Dispatcher:
     def _after_failure(self, sending: Sending, error: NodeError, measured_ms: float) -> Sending:
         """Book the failed attempt and return the next one, or raise RequestFailed."""
         self._ended(sending, code=error.code)
-        if error.code == UNAVAILABLE:
+        if error.code in (UNAVAILABLE, DEADLINE, RECALLED):
             self.suspects.add(sending.node)
         self.book_failure(sending, error, measured_ms)
         model = sending.request.item.model
@@ -243,7 +247,7 @@ class Dispatcher:
             raise RequestFailed(error.code, error.detail, blames_request=True)
         if sending.attempt >= MAX_ATTEMPTS:
             raise RequestFailed(error.code, error.detail, blames_request=error.code not in OUTAGES)
-        following = self._elsewhere(sending)
+        following = self._elsewhere(sending, patience_s=RECALL_PATIENCE_S if error.code == RECALLED else 0.0)
         if following is None:
             raise RequestFailed(error.code, error.detail, blames_request=False)
         try:
@@ -253,12 +257,21 @@ class Dispatcher:
             raise
         return following
 
-    def _elsewhere(self, sending: Sending) -> Sending | None:
+    def _elsewhere(self, sending: Sending, *, patience_s: float) -> Sending | None:
+        """The next attempt on another Node; where none has room at the moment, within `patience_s`."""
+        ends_at = self.clock() + patience_s
+        while True:
+            following = self._placed_elsewhere(sending)
+            if following is not None or self.clock() > ends_at:
+                return following
+            time.sleep(TICK_S)
+
+    def _placed_elsewhere(self, sending: Sending) -> Sending | None:
         item = sending.request.item
-        again = replace(item, excluded=item.excluded | {sending.node})
+        again = replace(item, excluded=item.excluded | {sending.node}, attempt=sending.attempt + 1)
         request = replace(sending.request, item=again)
+        self._hear()
         with self._lock:
-            self._hear(self.clock())
             placed, kept = self._decide(request.policy, [again], self.clock())
             if not placed or placed[0].node is None:
                 return None
@@ -267,18 +280,23 @@ class Dispatcher:
 
     # --- inside ----------------------------------------------------------------------------------------
 
-    def _hear(self, now: float) -> None:
-        self.ledger.sync(self.state)
-        self._heard_at = now
+    def _hear(self, within_s: float = 0.0) -> None:
+        """Bring the others' requests into the state, unless that was done within the last `within_s`."""
+        if self.clock() - self._heard_at >= within_s:
+            news = self.ledger.hear()
+            with self._lock:
+                self.ledger.apply(self.state, news)
+                self._heard_at = self.clock()
 
-    def _decide(self, policy: str, items: Sequence[Item], now: float) -> tuple[list[Placed], DecisionRecord | None]:
+    def _decide(self, policy: str, items: Sequence[Item], now: float) -> tuple[list[Placed], Snapshot | None]:
         """Ask the policy; where something is to be sent and the sample has room, also note what it saw."""
         if policy not in self._policies:
             self._policies[policy] = RecordedPolicy(policy)
         placed, taken = self._policies[policy].place(items, self.state, now)
-        if not any(one.sends for one in placed) or not self._records.allows(now):
+        if not any(one.sends for one in placed) or not self._recorded.allows(now, len(self.state.nodes)):
             return placed, None
-        return placed, record(policy, items, self.state, placed, at=time.time(), taken=taken)
+        state = self.state.to_json()
+        return placed, Snapshot(policy, tuple(items), state, tuple(placed), time.time(), taken)
 
     def _credited(self, chosen: Sequence[Sending]) -> list[Sending]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""
@@ -311,18 +329,18 @@ class Dispatcher:
 
 
 class Rate:
-    """At most `a_second` yeses in any one second."""
+    """Yes while what was allowed in this second costs at most `a_second`, and always once."""
 
     def __init__(self, a_second: int) -> None:
         self.a_second = a_second
         self._second = 0
         self._used = 0
 
-    def allows(self, now: float) -> bool:
+    def allows(self, now: float, cost: int = 1) -> bool:
         if int(now) != self._second:
             self._second, self._used = int(now), 0
-        self._used += 1
-        return self._used <= self.a_second
+        self._used += cost
+        return self._used <= max(self.a_second, cost)
 
 
 def _name() -> str:
@@ -352,7 +370,7 @@ def _view(state: NodeState, now: float, own: set[str]) -> dict[str, Any]:
         "queue_ms": round(max(0.0, busy_until - now) * 1000, 1),
         "service_ms": {model: round(state.seconds(model) * 1000, 1) for model in sorted(models)},
         "rtt_ms": round(state.link.rtt_s * 1000, 1),
-        "bandwidth_bytes_s": round(state.link.rate(now)),
+        "bandwidth_bytes_s": round(state.link.rate(now)) if state.link.uploads else None,
         "breaker": state.breaker.state,
         "credit_limit": state.credit_limit(),
         "credits_left": state.credit(),

@@ -133,17 +133,34 @@ class Running:
     sent_at: float
 
 
-class Ledger(Protocol):
-    """What is on the Nodes. `sync`, `reserve` and `renew` are called under the lock that guards the state."""
+Events = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
-    def sync(self, state: FleetState) -> None:
-        """Apply what other workers sent and were answered since the last call."""
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Events of the stream since the last applied one, and which life of Redis they are from."""
+
+    epoch: str
+    events: Events
+
+
+class Ledger(Protocol):
+    """What is on the Nodes. `apply`, `reserve` and `renew` are called under the lock that guards the state; `hear`,
+    `ended` and `answers` without it, because they may wait for Redis and nobody should wait for them.
+    """
+
+    def hear(self) -> Any:
+        """What other workers sent and were answered since the last news, for `apply`."""
+        ...
+
+    def apply(self, state: FleetState, news: Any) -> None:
+        """Bring the others' part of the state up to these news; older ones than those applied change nothing."""
         ...
 
     def reserve(self, wanted: Sequence[Wanted]) -> list[bool]: ...
     def ended(self, end: Ended) -> None: ...
     def answers(self) -> bool:
-        """Whether it is worth renewing now; waits for Redis, so call it without that lock."""
+        """Whether it is worth renewing now."""
         ...
 
     def renew(self, state: FleetState) -> None:
@@ -158,7 +175,10 @@ class LocalLedger:
         self.own: dict[str, dict[str, Wanted]] = {}
         self._lock = threading.Lock()
 
-    def sync(self, state: FleetState) -> None:
+    def hear(self) -> Any:
+        """There is nobody else."""
+
+    def apply(self, state: FleetState, news: Any) -> None:
         """There is nobody else."""
 
     def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
@@ -204,7 +224,7 @@ class SharedLedger:
         self._client, self._running, self._clock, self._prefix = client, running, clock, prefix
         self._ttl_ms = int(ttl_s * 1000)
         self._reserve, self._release, self._renew = (client.register_script(s) for s in (RESERVE, RELEASE, RENEW))
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # of `_own`; never held while Redis is asked
         self._own: dict[str, tuple[Wanted, str]] = {}  # with the stamp of Redis' clock
         self._others: dict[str, str] = {}
         self._last_event, self._epoch = "0-0", ""
@@ -212,39 +232,47 @@ class SharedLedger:
 
     # --- deciding --------------------------------------------------------------------------------------
 
-    def sync(self, state: FleetState) -> None:
-        with self._lock:
+    def hear(self) -> News | None:
+        if self.away:
+            return None
+        try:
+            return self._heard()
+        except redis.RedisError as error:
+            self._went_away(error)
+            return None
+
+    def apply(self, state: FleetState, news: News | None) -> None:
+        try:
             if self.away:
                 self._forget_others(state)
-                return
-            try:
-                if not self._epoch:
-                    self._join(state)
-                while self._hear(state) == MOST_EVENTS:
-                    pass
-            except redis.RedisError as error:
-                self._went_away(error)
+            elif news is not None and (not self._epoch or news.epoch != self._epoch):
+                self._join(state)  # we have just started, or Redis has forgotten everything
+            elif news is not None:
+                self._apply_all(state, news.events)
+        except redis.RedisError as error:
+            self._went_away(error)
 
     def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
+        granted = self._granted(wanted)
+        stamp = f"{self._offset.to_redis(self._clock()):.6f}"
         with self._lock:
-            granted = self._granted(wanted)
-            stamp = f"{self._offset.to_redis(self._clock()):.6f}"
             self._own |= {one.request_id: (one, stamp) for one, yes in zip(wanted, granted, strict=True) if yes}
-            return granted
+        return granted
 
     def ended(self, end: Ended) -> None:
         with self._lock:
             if self._own.pop(end.request_id, None) is None or self.away:
                 return  # without Redis it expires there by itself
-            event = {"k": "failed" if end.code else "answered", "n": end.node, "r": end.request_id, "h": self.holder}
-            told = {"c": end.code} if end.code else {"s": end.service_ms, "q": end.queue_ms, "b": end.batch}
-            args: list[str | int] = [end.request_id, _json({**event, **told}), MOST_EVENTS]
-            try:
-                self._release(keys=[self._stream, *self._keys(end.node)], args=args)
-            except redis.RedisError as error:
-                self._went_away(error)
+        event = {"k": "failed" if end.code else "answered", "n": end.node, "r": end.request_id, "h": self.holder}
+        told = {"c": end.code} if end.code else {"s": end.service_ms, "q": end.queue_ms, "b": end.batch}
+        args: list[str | int] = [end.request_id, _json({**event, **told}), MOST_EVENTS]
+        try:
+            self._release(keys=[self._stream, *self._keys(end.node)], args=args)
+        except redis.RedisError as error:
+            self._went_away(error)
 
     def answers(self) -> bool:
+        """Also tries a Redis that was away again: here, beside the decisions, nobody waits for it."""
         if not self.away:
             return True
         try:
@@ -253,17 +281,16 @@ class SharedLedger:
             return False
 
     def renew(self, state: FleetState) -> None:
-        with self._lock:
-            was_away, self.away = self.away, False
-            try:
-                self._join(state)
-            except redis.RedisError as error:
-                self.away = was_away
-                self._went_away(error)
-                self._forget_others(state)
-                return
-            if was_away:
-                log.warning("Redis is back: the workers count together again.")
+        was_away, self.away = self.away, False
+        try:
+            self._join(state)
+        except redis.RedisError as error:
+            self.away = was_away
+            self._went_away(error)
+            self._forget_others(state)
+            return
+        if was_away:
+            log.warning("Redis is back: the workers count together again.")
 
     # --- inside ----------------------------------------------------------------------------------------
 
@@ -291,7 +318,7 @@ class SharedLedger:
 
     def _granted_alone(self, wanted: Sequence[Wanted]) -> list[bool]:
         held: dict[str, int] = {}
-        for one, _ in self._own.values():
+        for one, _ in self._held():
             held[one.node] = held.get(one.node, 0) + 1
         granted = []
         for one in wanted:
@@ -299,8 +326,11 @@ class SharedLedger:
             held[one.node] = held.get(one.node, 0) + granted[-1]
         return granted
 
-    def _hear(self, state: FleetState) -> int:
-        """Apply the next events of the stream; returns how many there were."""
+    def _held(self) -> list[tuple[Wanted, str]]:
+        with self._lock:
+            return list(self._own.values())
+
+    def _heard(self) -> News:
         asked_at = self._clock()
         with self._client.pipeline(transaction=True) as pipe:
             pipe.time()
@@ -308,14 +338,13 @@ class SharedLedger:
             pipe.xrange(self._stream, min=f"({self._last_event}", count=MOST_EVENTS)
             (seconds, micros), epoch, events = pipe.execute()
         self._offset.saw(asked_at, self._clock(), seconds + micros / 1e6)
-        if _text(epoch) != self._epoch:
-            self._join(state)  # Redis has forgotten everything
-            return 0
-        self._apply_all(state, events)
-        return len(events)
+        return News(_text(epoch), events)
 
-    def _apply_all(self, state: FleetState, events: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> None:
+    def _apply_all(self, state: FleetState, events: Events) -> None:
+        """Two threads may have heard the same; each event is applied once."""
         for key, fields in events:
+            if _order(_text(key)) <= _order(self._last_event):
+                continue
             self._last_event = _text(key)
             event = json.loads(fields[b"e"])
             if event["h"] != self.holder:
@@ -361,9 +390,9 @@ class SharedLedger:
 
     def _renewal(self, node: str) -> list[Any]:
         args: list[Any] = [self._ttl_ms, MOST_EVENTS, node]
-        for request_id, (one, stamp) in self._own.items():
+        for one, stamp in self._held():
             if one.node == node:
-                args += [request_id, f"{stamp} {self._entry(one)}"]
+                args += [one.request_id, f"{stamp} {self._entry(one)}"]
         return args
 
     def _restore_rows(self) -> None:
@@ -430,6 +459,11 @@ class _Offset:
 
     def to_redis(self, local_s: float) -> float:
         return local_s - self._offset_s
+
+
+def _order(stream_id: str) -> tuple[int, int]:
+    milliseconds, _, number = stream_id.partition("-")
+    return int(milliseconds), int(number)
 
 
 def _text(value: bytes | str | None) -> str:

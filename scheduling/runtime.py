@@ -85,9 +85,9 @@ class FleetRuntime(Dispatcher):
 
     def begin(self, sendings: Sequence[Sending]) -> None:
         """Write the Dispatch rows of these attempts, in the caller's transaction."""
-        records = {id(sending.record): sending.record for sending in sendings if sending.record is not None}
-        keys = dict(zip(records, decisions.store(list(records.values())), strict=True))
-        rows = [self._dispatch_row(sending, keys.get(id(sending.record))) for sending in sendings]
+        seen = {id(sending.seen): sending.seen for sending in sendings if sending.seen is not None}
+        keys = dict(zip(seen, decisions.store([one.record() for one in seen.values()]), strict=True))
+        rows = [self._dispatch_row(sending, keys.get(id(sending.seen))) for sending in sendings]
         for sending, row in zip(sendings, Dispatch.objects.bulk_create(rows), strict=True):
             sending.row = row
 

@@ -23,17 +23,20 @@ from django.utils import timezone
 
 from inspections import wake
 from inspections.models import Frame, Step
+from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
 
 from . import jobs, steps
 
-# How many Steps of each kind one look takes in: late descriptions must not hide the frames that wait to be decided.
-# Together no more than a policy looks at.
+# How many Steps of each kind one look takes in: late descriptions must not hide the frames that wait to be decided, nor
+# a backlog that is late anyway those that can still make it. Together no more than a policy looks at.
 LOOK_AHEAD = {Step.Kind.DETECT: 32, Step.Kind.DESCRIBE: 16}
+LATE_SHARE = 4  # one in so many places is for late Steps; all of them where nothing else waits
 TICK_S = 0.01
 MODELS = {Step.Kind.DETECT: "edge_detector", Step.Kind.DESCRIBE: "describer"}
 CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
+DEFAULT_POLICY = "pct-lb"
 log = logging.getLogger(__name__)
 
 
@@ -216,13 +219,17 @@ class Waiting(NamedTuple):
 
 
 def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
-    """The most urgent Steps of each kind: a backlog that waits for the cloud must not hide new frames."""
+    """The most urgent Steps of each kind, of those that can still make it and of those that are late."""
+    return [row for kind in kinds for row in _waiting_of(kind, LOOK_AHEAD[kind])]
+
+
+def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
     columns = ("pk", "kind", "created_at", "deadline_at", "frame_id", "frame__bytes", "frame__line__policy")
-    return [
-        Waiting(*row)
-        for kind in kinds
-        for row in Step.objects.waiting((kind,), now=Now()).values_list(*columns)[: LOOK_AHEAD[kind]]
-    ]
+    waiting = Step.objects.waiting((kind,), now=Now())
+    late = [Waiting(*row) for row in waiting.filter(deadline_at__lte=Now()).values_list(*columns)[:limit]]
+    live = waiting.filter(deadline_at__gt=Now()).values_list(*columns)[: limit - min(len(late), limit // LATE_SHARE)]
+    found = [Waiting(*row) for row in live]
+    return found + late[: limit - len(found)]
 
 
 def _request(step: Waiting, now: datetime, clock_now: float) -> Request:
@@ -235,7 +242,9 @@ def _request(step: Waiting, now: datetime, clock_now: float) -> Request:
         deadline_at=clock_now + (step.deadline_at - now).total_seconds(),
         late_ok=True,
     )
-    return Request(item=item, subject=str(step.frame_id), policy=step.policy)
+    # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
+    policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY
+    return Request(item=item, subject=str(step.frame_id), policy=policy)
 
 
 @contextmanager

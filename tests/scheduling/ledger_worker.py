@@ -1,7 +1,9 @@
 """A worker process for test_ledger.py: places requests on four nodes that it shares with others, and says what it did.
 
-Arguments: Redis' socket, "shared" or "alone", its number. It prints "ready", waits for a line, prints "half" on the
-way, and ends with one JSON line. Its nodes answer after `SERVICE_S`, however many requests they hold.
+Arguments: Redis' socket, "shared" or "alone", its number. It prints "ready" and does what the lines it reads say: at
+"place" it places one request and prints where, at "finish" it ends what it placed so, and at "go" it works off a stream
+of requests: it prints "half" on the way, and ends with one JSON line. Its nodes answer after `SERVICE_S`, however many
+requests they hold.
 """
 
 import json
@@ -43,6 +45,7 @@ class Process:
         self.fleet.renew()
         self.changes: list[tuple[str, float, int]] = []
         self.done = 0
+        self._placed: list[Sending] = []
         self._threads = ThreadPoolExecutor(16)
 
     def run(self, seed: int) -> None:
@@ -69,6 +72,18 @@ class Process:
         self._threads.shutdown(wait=True)
         self.fleet.renew()
 
+    def place_one(self) -> str:
+        now = time.monotonic()
+        item = Item("one", "edge_detector", 1_000, now + 10, now, late_ok=True)
+        begun, _ = self.fleet.place([Request(item, "a frame", "pct-lb")], limit=1)
+        self._placed += begun
+        return begun[0].node if begun else "nowhere"
+
+    def finish(self) -> str:
+        while self._placed:
+            self.fleet.release(self._placed.pop())
+        return "finished"
+
     def _carry_out(self, sending: Sending) -> None:
         pause = threading.Event()
 
@@ -86,7 +101,8 @@ def main() -> None:
     socket, mode, number = sys.argv[1:]
     process = Process(socket, shared=mode == "shared")
     print("ready", flush=True)
-    sys.stdin.readline()
+    while (line := sys.stdin.readline().strip()) in ("place", "finish"):
+        print(process.place_one() if line == "place" else process.finish(), flush=True)
     process.run(int(number))
     nodes = process.fleet.state.nodes.values()
     report = {

@@ -72,7 +72,7 @@ class Worker:
     def __init__(self, server: RedisServer, **options: object) -> None:
         self.state = FleetState.of(NodeState(name, capacity=2) for name in ("edge-1", "edge-2"))
         self.ledger = SharedLedger(server.client(), **options)  # type: ignore[arg-type]
-        self.ledger.sync(self.state)
+        self.ledger.apply(self.state, self.ledger.hear())
 
     def take(self, request_id: str, *, node: str = "edge-1", limit: int = 9) -> bool:
         (granted,) = self.ledger.reserve([Wanted(request_id, node, limit, "edge_detector", 50_000)])
@@ -85,7 +85,7 @@ class Worker:
         self.ledger.ended(Ended(request_id, node, "", service_ms, 0.0))
 
     def outstanding(self, node: str = "edge-1") -> set[str]:
-        self.ledger.sync(self.state)
+        self.ledger.apply(self.state, self.ledger.hear())
         return set(self.state.nodes[node].ledger)
 
 
@@ -163,9 +163,9 @@ def test_what_a_dead_worker_held_is_free_again_and_leaves_the_ledgers(server: Re
 
 
 def test_who_renews_keeps_what_it_holds(server: RedisServer) -> None:
-    alive, other = Worker(server, ttl_s=0.2), Worker(server)
+    alive, other = Worker(server, ttl_s=1.0), Worker(server)
     alive.take("a", limit=1)
-    ends_at, pause = time.monotonic() + 0.6, threading.Event()
+    ends_at, pause = time.monotonic() + 2.0, threading.Event()
     while time.monotonic() < ends_at:
         alive.ledger.renew(alive.state)
         assert not other.take("b", limit=1)
@@ -188,6 +188,31 @@ def test_a_worker_that_comes_later_takes_over_what_is_there(server: RedisServer)
     alice.take("b", node="edge-2")
     late = Worker(server)
     assert (late.outstanding("edge-1"), late.outstanding("edge-2")) == ({"a"}, {"b"})
+
+
+def test_news_that_two_threads_heard_are_applied_once(server: RedisServer) -> None:
+    alice, bob = Worker(server), Worker(server)
+    alice.take("a")
+    first = bob.ledger.hear()
+    alice.answered("a")
+    second = bob.ledger.hear()
+    for news in (second, first, second):
+        bob.ledger.apply(bob.state, news)
+    assert not bob.state.nodes["edge-1"].ledger
+    assert bob.state.nodes["edge-1"].counts == {}
+
+
+def test_a_request_that_ends_while_it_is_renewed_leaves_no_ghost(server: RedisServer) -> None:
+    """The renewal has looked at what is held, then the request ends, then the renewal reaches Redis."""
+    alice = Worker(server)
+    alice.take("a")
+    looked = alice.ledger._renewal("edge-1")
+    alice.answered("a")
+    alice.ledger._renew(keys=[f"{PREFIX}events", *alice.ledger._keys("edge-1")], args=looked)
+    assert server.held("edge-1") == {"a"}
+    alice.ledger.renew(alice.state)
+    assert server.held("edge-1") == set()
+    assert alice.outstanding() == set()
 
 
 def test_a_worker_that_lost_events_is_put_right_by_its_next_renewal(server: RedisServer) -> None:
@@ -236,7 +261,7 @@ def test_an_answer_while_redis_did_not_listen_leaves_no_ghost(server: RedisServe
 
 def test_a_redis_that_forgot_everything_counts_what_the_rows_say(server: RedisServer) -> None:
     rows = [Running("lost holder's", "edge-1", "edge_detector", 50_000, time.time() - 1)]
-    worker = Worker(server, running=lambda: rows, ttl_s=0.3)
+    worker = Worker(server, running=lambda: rows, ttl_s=2.0)
     assert worker.outstanding() == {"lost holder's"}
     assert not worker.take("a", limit=1)
 
@@ -247,32 +272,42 @@ def test_a_redis_that_forgot_everything_counts_what_the_rows_say(server: RedisSe
     eventually(freed)
 
 
-def run_workers(server: RedisServer, *, shared: bool, count: int = 4, kill_redis: bool = False) -> list[dict[str, Any]]:
-    """Several processes decide at once, over and over, on nodes that they share; what each reports at its end."""
-    command = [sys.executable, "-m", "tests.scheduling.ledger_worker", server.socket, "shared" if shared else "alone"]
-    workers = [
-        subprocess.Popen([*command, str(n)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for n in range(count)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            assert worker.stdin is not None
-            worker.stdin.write("go\n")
-            worker.stdin.flush()
+class Processes:
+    """Worker processes that share nodes, each with its own FleetState; see ledger_worker.py."""
+
+    def __init__(self, server: RedisServer, *, shared: bool, count: int = 4) -> None:
+        self.server = server
+        mode = "shared" if shared else "alone"
+        command = [sys.executable, "-m", "tests.scheduling.ledger_worker", server.socket, mode]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.all = [subprocess.Popen([*command, str(n)], cwd=ROOT, **pipes) for n in range(count)]
+
+    def __enter__(self) -> "Processes":
+        for process in self.all:
+            assert process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.all:
+            process.kill()
+            process.communicate()
+
+    def ask(self, process: Any, what: str) -> str:
+        process.stdin.write(f"{what}\n")
+        process.stdin.flush()
+        return str(process.stdout.readline().strip())
+
+    def work(self, *, kill_redis: bool = False) -> list[dict[str, Any]]:
+        """All decide at once, over and over; what each reports at its end."""
+        for process in self.all:
+            process.stdin.write("go\n")
+            process.stdin.flush()
         if kill_redis:
-            for worker in workers:
-                assert worker.stdout is not None
-                assert worker.stdout.readline() == "half\n"
-            server.kill()
-            server.start()
-        return [json.loads(worker.communicate(timeout=60)[0].splitlines()[-1]) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-            worker.wait()
+            for process in self.all:
+                assert process.stdout.readline() == "half\n"
+            self.server.kill()
+            self.server.start()
+        return [json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in self.all]
 
 
 def loads(reports: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
@@ -284,28 +319,38 @@ def loads(reports: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
             yield node, held[node]
 
 
-def queued_share(reports: list[dict[str, Any]]) -> float:
-    """How many requests were sent to a node that was busy already; each node does one at a time."""
-    found = [load for _, load in loads(reports)]
-    return sum(load > 1 for load in found) / len(found)
+def spread(processes: Processes) -> list[int]:
+    """How many requests the fullest node held in each of three rounds in which every process placed one."""
+    fullest = []
+    for _ in range(3):
+        nodes = [processes.ask(process, "place") for process in processes.all]
+        fullest.append(Counter(nodes).most_common(1)[0][1])
+        for process in processes.all:
+            assert processes.ask(process, "finish") == "finished"
+    return fullest
 
 
-def test_processes_that_decide_at_once_keep_to_the_credits_and_do_not_herd(server: RedisServer) -> None:
-    """Four processes on four equal nodes, at a good half of their load: with the shared ledger no node gets more than
-    its credits; where each has a ledger of its own, they run to the same nodes and overfill them.
-    """
-    shared, alone = run_workers(server, shared=True), run_workers(server, shared=False)
-    credits = shared[0]["credits"]
-    assert max(load for _, load in loads(shared)) <= credits
-    assert max(load for _, load in loads(alone)) > credits
-    sent = Counter(node for node, _ in loads(shared))
-    assert len(sent) == 4
-    assert min(sent.values()) > sum(sent.values()) / 8
-    assert queued_share(shared) < 0.8 * queued_share(alone)
+def test_processes_spread_their_requests_where_they_share_the_ledger_and_herd_where_each_has_its_own(
+    server: RedisServer,
+) -> None:
+    """Four processes place a request each, one after the other, on four equal nodes that are idle."""
+    with Processes(server, shared=True) as processes:
+        assert spread(processes) == [1, 1, 1]
+    with Processes(server, shared=False) as processes:
+        assert spread(processes) == [4, 4, 4]
+
+
+def test_processes_that_decide_at_once_keep_to_the_credits(server: RedisServer) -> None:
+    with Processes(server, shared=True) as processes:
+        reports = processes.work()
+    assert max(load for _, load in loads(reports)) <= reports[0]["credits"]
+    assert len({node for node, _ in loads(reports)}) == 4
+    assert all(report["done"] == report["asked"] for report in reports)
 
 
 def test_redis_killed_while_processes_decide_stops_nobody(server: RedisServer) -> None:
-    reports = run_workers(server, shared=True, kill_redis=True)
+    with Processes(server, shared=True) as processes:
+        reports = processes.work(kill_redis=True)
     assert all(report["done"] == report["asked"] for report in reports)
     assert [report["left"] for report in reports] == [0] * len(reports)
     eventually(lambda: not any(server.held(f"n{n}") for n in range(4)))

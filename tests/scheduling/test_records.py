@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from scheduling.dispatching import NODES_RECORDED_A_SECOND
 from scheduling.ledger import Ended
 from scheduling.models import Dispatch, RecordedDecision
 from scheduling.policy import POLICIES
@@ -33,7 +34,7 @@ class Clock:
 def busy_runtime() -> FleetRuntime:
     runtime = runtime_of(*(FakeNode(f"edge-{n}") for n in range(4)), cloud=[FakeNode("cloud-1")])
     runtime.clock = Clock()
-    runtime._records.a_second = 10_000
+    runtime._recorded.a_second = 10_000
     return runtime
 
 
@@ -126,12 +127,12 @@ def test_a_dispatch_points_to_what_its_policy_saw() -> None:
 
 def test_a_busy_worker_keeps_a_sample() -> None:
     runtime = busy_runtime()
-    runtime._records.a_second = decisions.RECORDS_A_SECOND
+    runtime._recorded.a_second = NODES_RECORDED_A_SECOND
     runtime.clock = lambda: 50.0
     for n in range(20):
         sendings, _ = runtime.place(requests(runtime, random.Random(n), "round-robin", 100 * n), limit=9)
         runtime.begin(sendings)
-    assert RecordedDecision.objects.count() == decisions.RECORDS_A_SECOND
+    assert RecordedDecision.objects.count() == NODES_RECORDED_A_SECOND // len(runtime.state.nodes)
     assert Dispatch.objects.filter(record=None).count() > 0
 
 
