@@ -211,8 +211,8 @@ def _accuracy(path: Path) -> str:
     lines = [
         "## Accuracy after degradation\n",
         f"The rungs of the admission's ladder on {found['boards']} generated boards and their "
-        f"{found['rungs'][0]['crops']} defects, with the shipped models: the detector sees the frame at the rung's JPEG quality (and the Node's own "
-        "template), the describer the true context crops at that quality.\n",
+        f"{found['rungs'][0]['crops']} defects, with the shipped models: the detector sees the frame at the rung's "
+        "JPEG quality (and the Node's own template), the describer the true context crops at that quality.\n",
         "| rung | frame kB | detector mAP at IoU 0.33 | detector F at IoU 0.33 | crop kB | describer names the class |",
         "|---|---|---|---|---|---|",
     ]
