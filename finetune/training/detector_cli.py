@@ -36,7 +36,7 @@ def train(argv: list[str]) -> None:
 def ship(argv: list[str]) -> None:
     """`ship-detector --run DIR [--boards N] [--int8]`: export a run into the shipped weights, with its figures.
 
-    `--int8` also writes `detector-int8.onnx` and measures it: ship it only where it loses less than it saves.
+    `--int8` also writes `detector-int8.xml` and measures it: ship it only where it loses less than it saves.
     """
     parser = argparse.ArgumentParser(prog="python -m finetune.training ship-detector")
     parser.add_argument("--run", type=Path, required=True)
@@ -81,9 +81,9 @@ def ship_run(run: Path, *, boards: int, folder: Path = SHIPPED_FOLDER) -> None:
 
 
 def _ship_int8(boards: int) -> None:
-    from finetune.training.detector_int8 import quantise_onnx
+    from finetune.training.detector_int8 import quantise
 
-    quantise_onnx(SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS)
+    quantise(SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS)
     figures = check_detector(load_detector("yolo-openvino-int8", threads=1), seed=REPORT_SEED, boards=boards)
     print(json.dumps({"int8": figures}))
 

@@ -8,7 +8,7 @@ from scheduling.serving.contracts import Detector
 from scheduling.serving.detectors.model_file import BadModel, read_model_file
 
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
-SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.onnx")
+SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
 
 HUB_PREFIX: Final = "hf:"
 _KINDS: Final = ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference")
@@ -20,7 +20,7 @@ def load_detector(spec: str, *, threads: int) -> Detector:
     """The detector `spec` names, ready to run on `threads` threads.
 
     `spec` is a name ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference") or the path
-    of an ONNX file with an end-to-end head and a declared class list, served by OpenVINO; a path prefixed with
+    of an ONNX or OpenVINO file with an end-to-end head and declared classes, served by OpenVINO; a path prefixed with
     "onnxruntime:" is served by ONNX Runtime. "hf:" before a folder or a hub id opens a detector of transformers.
     Raises BadModel with a sentence for anything else.
     """
@@ -37,9 +37,10 @@ def load_detector(spec: str, *, threads: int) -> Detector:
         hub: Detector = HubDetector.open(spec.removeprefix(HUB_PREFIX), threads=threads)
         return hub
     runtime, path = _runtime_and_path(spec)
+    from scheduling.serving.detectors.ir_file import read_ir_file
     from scheduling.serving.detectors.yolo import YoloDetector
 
-    model = read_model_file(path)
+    model = read_ir_file(path) if path.suffix == ".xml" else read_model_file(path)
     runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
     return YoloDetector(model, runner.open_runner(model, threads=threads))
 
@@ -53,8 +54,8 @@ def _runtime_and_path(spec: str) -> tuple[str, Path]:
     if spec in shipped:
         return shipped[spec]
     runtime, _, path = spec.rpartition(":")
-    if path.endswith(".onnx") and runtime in ("", "openvino", "onnxruntime"):
+    if path.endswith((".onnx", ".xml")) and runtime in ("", "openvino", "onnxruntime"):
         return runtime or "openvino", Path(path)
     raise BadModel(
-        f"no detector is called {spec!r}: use {', '.join(_KINDS)}, the path of an .onnx file, or hf: and a model"
+        f"no detector is called {spec!r}: use {', '.join(_KINDS)}, an .onnx or .xml file, or hf: and a model"
     )

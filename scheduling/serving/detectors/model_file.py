@@ -7,13 +7,14 @@ one picture in, one end-to-end table of boxes out. The runtimes get the checked 
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 MAX_MODEL_BYTES: Final = 512 * 2**20
 MAX_CLASSES: Final = 1000
+Shape = tuple[int | None, ...]
 KNOWN_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 CLASS_NAMES_KEY: Final = "class_names"
@@ -36,7 +37,10 @@ class BadModel(ValueError):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A checked detector: `data` is the whole file, `side_px` the input's side, `batch` None where it is free."""
+    """A checked detector: `data` is the graph, `side_px` the input's side, `batch` None where it is free.
+
+    `weights` is None where the graph holds them itself, as ONNX does.
+    """
 
     name: str
     version: str
@@ -46,11 +50,12 @@ class ModelFile:
     side_px: int
     batch: int | None
     input_name: str
+    weights: bytes | None = None
 
 
 def read_model_file(path: Path) -> ModelFile:
     """Check and read `path`; raises BadModel."""
-    data = _read(path)
+    data = read(path)
     for signature, kind in _SIGNATURES:
         if data.startswith(signature):
             raise BadModel(f"{path.name} is {kind}; a detector is served from ONNX only: export it first")
@@ -58,7 +63,7 @@ def read_model_file(path: Path) -> ModelFile:
     _refuse_outside_data(graph_model, path.name)
     _refuse_foreign_operators(graph_model, path.name)
     input_name, side_px, batch = _input_of(graph_model.graph, path.name)
-    _check_head(graph_model.graph, path.name)
+    check_table([_shape(entry) for entry in graph_model.graph.output], path.name)
     metadata = {entry.key: entry.value for entry in graph_model.metadata_props}
     digest = hashlib.sha256(data).hexdigest()
     return ModelFile(
@@ -66,14 +71,15 @@ def read_model_file(path: Path) -> ModelFile:
         version=metadata.get("version", digest[:12])[:80],
         digest=digest,
         data=data,
-        class_names=_class_names(metadata, path),
+        class_names=class_names_in(metadata, path),
         side_px=side_px,
         batch=batch,
         input_name=input_name,
     )
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """A model file's bytes; raises BadModel where there is none or it is too large."""
     if not path.is_file():
         raise BadModel(f"there is no file {path.name} at {path.parent}")
     if path.stat().st_size > MAX_MODEL_BYTES:
@@ -140,19 +146,25 @@ def _refuse_foreign_operators(model: Any, name: str) -> None:
 def _input_of(graph: Any, name: str) -> tuple[str, int, int | None]:
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in weights]
+    batch, side_px = check_picture([(i.type.tensor_type.elem_type == 1, _shape(i)) for i in inputs], name)
+    return inputs[0].name, side_px, batch
+
+
+def check_picture(inputs: Sequence[tuple[bool, Shape]], name: str) -> tuple[int | None, int]:
+    """Batch and side of the one input, given as (is it float32, shape); BadModel where it takes no square picture."""
     if len(inputs) != 1:
         raise BadModel(f"{name} has {len(inputs)} inputs; a detector takes one picture")
-    shape = _shape(inputs[0])
-    if inputs[0].type.tensor_type.elem_type != 1 or len(shape) != 4 or shape[1] != 3:
+    is_float, shape = inputs[0]
+    if not is_float or len(shape) != 4 or shape[1] != 3:
         raise BadModel(f"{name} takes {_words(shape)}; a detector takes float32 (batch, 3, height, width)")
     height, width = shape[2:]
     if height is None or height != width or not 32 <= height <= 4096:
         raise BadModel(f"{name} takes pictures of {_words(shape)}; the side must be fixed, square and 32 to 4096")
-    return inputs[0].name, height, shape[0]
+    return shape[0], height
 
 
-def _check_head(graph: Any, name: str) -> None:
-    shapes = [_shape(entry) for entry in graph.output]
+def check_table(shapes: Sequence[Shape], name: str) -> None:
+    """BadModel unless the outputs are one end-to-end table."""
     if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][2] == 6:
         return
     given = ", ".join(_words(shape) for shape in shapes) or "nothing"
@@ -162,17 +174,17 @@ def _check_head(graph: Any, name: str) -> None:
     )
 
 
-def _shape(entry: Any) -> tuple[int | None, ...]:
+def _shape(entry: Any) -> Shape:
     """Each dimension, None where it is free."""
     dims = entry.type.tensor_type.shape.dim
     return tuple(dim.dim_value if dim.WhichOneof("value") == "dim_value" else None for dim in dims)
 
 
-def _words(shape: tuple[int | None, ...]) -> str:
+def _words(shape: Shape) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
 
 
-def _class_names(metadata: dict[str, str], path: Path) -> tuple[str, ...]:
+def class_names_in(metadata: dict[str, str], path: Path) -> tuple[str, ...]:
     """From the file's metadata, else from `<file>.classes.json` beside it."""
     beside = path.with_suffix(".classes.json")
     text = metadata.get(CLASS_NAMES_KEY) or metadata.get("names")

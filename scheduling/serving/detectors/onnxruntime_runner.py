@@ -12,6 +12,8 @@ _PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 class OnnxRuntimeRunner:
     def __init__(self, model: ModelFile, *, threads: int) -> None:
+        if model.weights is not None:
+            raise BadModel(f"{model.name} is an OpenVINO file; ONNX Runtime runs ONNX")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Run a checked ONNX graph with OpenVINO on the CPU."""
+"""Run a checked ONNX graph or OpenVINO IR with OpenVINO on the CPU."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class OpenVinoRunner:
         core: Any = openvino.Core()
         options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         try:
-            graph = core.read_model(model=model.data, weights=b"")
+            graph = core.read_model(model=model.data, weights=model.weights or b"")
             self._compiled: Any = core.compile_model(graph, "CPU", options)
         except RuntimeError as error:
             raise BadModel(f"OpenVINO cannot load {model.name}: {str(error)[:200]}") from error
