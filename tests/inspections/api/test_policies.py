@@ -122,3 +122,16 @@ def test_a_worker_that_runs_already_uses_the_new_policy(cast, as_person):
             assert Dispatch.objects.get(subject=str(frame.pk)).policy == policy
     finally:
         worker.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis_server")
+def test_a_policy_that_an_upgrade_took_away_holds_nothing_up(cast):
+    Line.objects.filter(pk=cast.line.pk).update(policy="no-longer-there")
+    worker = Worker(fleet=runtime_of(FakeNode("edge-1")), lease_s=30, threads=2, name="w")
+    try:
+        frame = add_frame(cast.station)
+        worker.drain()
+        assert Dispatch.objects.get(subject=str(frame.pk)).policy == "pct-lb"
+    finally:
+        worker.stop()
