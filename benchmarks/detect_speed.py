@@ -1,4 +1,4 @@
-"""How long one 640 px frame takes: the shipped detector, a bare runtime loop, and ultralytics' `predict`.
+"""How long one 640 px frame takes: the shipped detectors, bare runtime loops, and ultralytics' `predict`.
 
 All in one process on the same boards and threads, in turns, so that a busy moment hits everybody.
 """
@@ -14,7 +14,8 @@ from finetune.boards import CLASSES, generate_board
 from finetune.training.detector_export import load_network
 from scheduling.serving.contracts import Rgb
 from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
-from scheduling.serving.detectors.model_file import read_model_file
+from scheduling.serving.detectors.ir_file import read_ir_file
+from scheduling.serving.detectors.model_file import ModelFile, read_model_file
 from scheduling.serving.detectors.openvino_runner import open_runner
 from scheduling.serving.preprocess import to_tensor
 
@@ -23,20 +24,20 @@ WARM_UP = 3
 
 
 def compare_speed(*, threads: int) -> dict[str, Any]:
-    """Median milliseconds a frame of each, and how many times faster than `predict` the served detector is."""
+    """Median and best milliseconds a frame of each, and how many times faster than `predict` each median is."""
     import torch
 
     torch.set_num_threads(threads)
     board = generate_board(640)
     names = ["yolo-openvino", "yolo-onnxruntime"] + ["yolo-openvino-int8"] * SHIPPED_INT8_WEIGHTS.is_file()
     served = {name: load_detector(name, threads=threads) for name in names}
-    bare = open_runner(read_model_file(SHIPPED_WEIGHTS), threads=threads)
     tensor = to_tensor([board.image])
     predict = _predict()
     contestants: dict[str, Callable[[], object]] = {
         name: partial(detector.detect, [board.image]) for name, detector in served.items()
     }
-    contestants["bare_openvino_loop"] = lambda: bare.run(tensor)
+    for name, model in _shipped_models().items():
+        contestants[f"bare_loop_{name}"] = partial(open_runner(model, threads=threads).run, tensor)
     contestants["with_template"] = lambda: served["yolo-openvino"].detect([board.image], templates=[board.template])
     contestants["ultralytics_predict"] = lambda: predict(board.image)
     times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -48,14 +49,21 @@ def compare_speed(*, threads: int) -> dict[str, Any]:
                 times[name].append(1000 * (time.perf_counter() - started))
     medians = {name: round(statistics.median(values), 1) for name, values in times.items()}
     best = {name: round(min(values), 1) for name, values in times.items()}
-    ratio = medians["ultralytics_predict"] / medians["yolo-openvino"]
+    predicted = medians["ultralytics_predict"]
     return {
         "threads": threads,
         "load_average": round(os.getloadavg()[0], 1),
         "median_ms": medians,
         "best_ms": best,
-        "times_faster_than_predict": round(ratio, 2),
+        "times_faster_than_predict": {name: round(predicted / ms, 2) for name, ms in medians.items()},
     }
+
+
+def _shipped_models() -> dict[str, ModelFile]:
+    models = {"fp32": read_model_file(SHIPPED_WEIGHTS)}
+    if SHIPPED_INT8_WEIGHTS.is_file():
+        models["int8"] = read_ir_file(SHIPPED_INT8_WEIGHTS)
+    return models
 
 
 def _predict() -> Callable[[Rgb], object]:

@@ -1,4 +1,4 @@
-"""`python -m finetune.boards sheet out.png` shows what the generator draws; `... speed` boards a second."""
+"""`python -m finetune.boards sheet out.png` or `... styles out.jpg` shows what is drawn; `speed` counts boards a second."""
 
 import argparse
 import time
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from finetune.boards.contracts import STYLES
-from finetune.boards.generator import encode_png, generate_board
-from finetune.boards.sheet import boards_sheet, defects_sheet
+from finetune.boards.generator import encode_jpeg, encode_png, generate_board
+from finetune.boards.sheet import boards_sheet, defects_sheet, styles_sheet
 
 
 def main() -> None:
@@ -19,11 +19,16 @@ def main() -> None:
     sheet.add_argument("out", type=Path)
     sheet.add_argument("--seed", type=int, default=1)
     sheet.add_argument("--style", choices=STYLES)
+    styles = commands.add_parser("styles", help="write two boards of each style with their templates as JPEG")
+    styles.add_argument("out", type=Path)
+    styles.add_argument("--seed", type=int, default=1)
     speed = commands.add_parser("speed", help="print boards a second on one thread")
     speed.add_argument("--boards", type=int, default=100)
     options = parser.parse_args()
     if options.command == "sheet":
         _write_sheet(options.out, options.seed, options.style)
+    elif options.command == "styles":
+        options.out.write_bytes(encode_jpeg(styles_sheet(options.seed), quality=72))
     else:
         _print_speed(options.boards)
 
