@@ -63,18 +63,18 @@ class Fault:
 
 
 FAULTS = (
-    Fault("killed", "edge-2", 12.0, 16.0),
-    Fault("stopped", "cloud-1", 24.0, 30.0),
-    Fault("silent", "cloud-2", 36.0, 56.0),
+    Fault("killed", "edge-2", 10.0, 14.0),
+    Fault("stopped", "cloud-1", 20.0, 26.0),
+    Fault("silent", "cloud-2", 30.0, 50.0),
 )
 """The middle one of the edge, then the fastest node, then the link to the second fastest, each alone."""
 
-LENGTH_S = 62.0
+LENGTH_S = 55.0
 PHASES: dict[str, tuple[float, float]] = {
-    "steady": (0.0, 12.0),
-    "killed": (12.0, 20.0),
-    "stopped": (24.0, 32.0),
-    "silent": (36.0, 58.0),
+    "steady": (0.0, 10.0),
+    "killed": (10.0, 18.0),
+    "stopped": (20.0, 28.0),
+    "silent": (30.0, 52.0),
 }
 
 

@@ -98,7 +98,7 @@ class PctLb:
         if not leaves:
             waits = partial(explain, lead="waits for ")
             return Placed(item.id, "wait", predicted_ms=1000 * took, explain=waits)
-        lane.credit -= 1
+        lane.credit, lane.busy = lane.credit - 1, lane.busy + 1
         action: Action = "send" if quality is FULL_QUALITY else "degrade"
         return Placed(
             item.id,
@@ -134,13 +134,17 @@ class PctLb:
         return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
 
     def _late(self, item: Item, lane: Lane | None, took: float, outlook: Outlook) -> Placed:
-        """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live
-        items.
+        """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live items.
+
+        Where nothing live waits, the next one may travel to a Node of a single slot while that works.
         """
         if lane is None:
             return self._hold(item, outlook, "late: waits until a Node is back")
         upload_s = item.bytes * lane.inverse_rate
-        spare = lane.busy < max(1, lane.slot_count // 2) and lane.credit > 0
+        most = max(1, lane.slot_count // 2)
+        if lane.slot_count == 1 and outlook.only_late(item.model):
+            most = 2
+        spare = lane.busy < most and lane.credit > 0
         if not spare or outlook.now < lane.last_sent_at + 2 * upload_s:
             return self._hold(item, outlook, "late: waits for spare capacity")
         steps = len(outlook.takes)

@@ -142,6 +142,7 @@ class Outlook:
         self.waiting = waiting
         self.least_units = min((item.units for item in waiting), default=0.0)
         self._longest_floor_s: dict[str, float] = {}
+        self._only_late: set[str] | None = None
         self.lanes: dict[str, Lane] = {}
         self.takes: list[tuple[str, float, float]] = []
         self._serving: dict[str, Serving] = {}
@@ -217,6 +218,13 @@ class Outlook:
                 took = lane.floor_s(size, unit_s * item.units)
                 least = took if took < least else least
         return 0.0 if least == math.inf else least
+
+    def only_late(self, model: str) -> bool:
+        """Whether all that waits for this model has missed its deadline."""
+        if self._only_late is None:
+            live = {item.model for item in self.waiting if item.due_at >= self.now}
+            self._only_late = {item.model for item in self.waiting} - live
+        return model in self._only_late
 
     def longest_floor_s(self, model: str) -> float:
         """A time that is enough for the largest waiting item on every idle Node: who has more need not hurry."""

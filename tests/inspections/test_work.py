@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -203,6 +204,20 @@ def test_without_a_node_a_frame_waits_and_finishes_when_one_returns(cast: Cast) 
         gone[0] = False
         eventually(all_complete)
     assert Decision.objects.get().outcome == "pass"
+
+
+def test_a_backlog_that_is_late_anyway_does_not_hide_what_can_still_make_it(cast: Cast) -> None:
+    """At most a share of the places is for late steps while others wait; all of them where none do."""
+    frames(cast.station, 40)
+    Step.objects.update(deadline_at=timezone.now() - timedelta(minutes=1))
+    looked = work._waiting_steps([Step.Kind.DETECT])
+    assert len(looked) == work.LOOK_AHEAD[Step.Kind.DETECT]
+
+    live = {add_frame(cast.station, 100 + n).pk for n in range(30)}
+    looked = work._waiting_steps([Step.Kind.DETECT])
+
+    assert len(looked) == work.LOOK_AHEAD[Step.Kind.DETECT]
+    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // work.LATE_SHARE
 
 
 def test_without_any_node_nothing_is_claimed(cast: Cast) -> None:

@@ -163,6 +163,24 @@ def test_late_work_leaves_half_of_a_node_for_live_items():
     assert {p.action for p in later.values()} == {"wait"}
 
 
+def test_late_work_keeps_a_node_of_one_slot_busy_while_nothing_live_waits():
+    cloud = node("cloud", slots=1, service_ms=50, rate=1e8)
+    cloud.sent("0", 100.0, 10_000, MODEL)
+    late = item("1", deadline_at=90.0, late_ok=True)
+    live = item("2", deadline_at=100.03, late_ok=True)
+
+    assert place(late, nodes=[cloud], now=100.01)["1"].action == "send"
+    assert place(late, live, nodes=[cloud], now=100.01)["1"].action == "wait"
+    cloud.sent("3", 100.01, 10_000, MODEL)
+    assert place(late, nodes=[cloud], now=100.02)["1"].action == "wait"
+
+
+def test_what_is_late_anyway_does_not_take_the_place_of_what_can_still_make_it():
+    cloud = node("cloud", slots=1, service_ms=50, rate=1e8)
+    late, live = item("1", deadline_at=90.0, late_ok=True), item("2", deadline_at=100.3, late_ok=True)
+    assert {name: one.action for name, one in place(late, live, nodes=[cloud]).items()} == {"1": "wait", "2": "send"}
+
+
 def test_without_any_node_an_item_waits_while_it_may():
     assert place(item(late_ok=True), nodes=[])["1"].action == "wait"
     assert place(item(), nodes=[node("edge", drained=True)])["1"].action == "wait"
