@@ -1,4 +1,4 @@
-"""`python -m finetune.boards sheet out.png` or `... styles out.jpg` shows what is drawn; `speed` counts boards a second."""
+"""`python -m finetune.boards sheet out.png` or `styles out.jpg` shows what is drawn; `speed` counts boards a second."""
 
 import argparse
 import time
