@@ -45,6 +45,10 @@ QUANTILES = (*range(0, 100, 5), 97, 98, 99, 100)
 ABLATED_ON = ("network@0.6", "slowdowns@0.6", "crash@0.6")
 
 
+# The policy was tuned on seeds 100 to 115 and, before, on 0; those from here were first run once it stood.
+FIRST_SEED = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is run. `seconds` of simulated time for each scenario and seed.
@@ -59,18 +63,17 @@ class Size:
     pipeline_seconds: int
     every_rule: int = 1
     ablated: int = 1
+    first_seed: int = FIRST_SEED
 
     @property
     def seed_numbers(self) -> range:
-        return range(FIRST_SEED, FIRST_SEED + self.seeds)
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
-# The policy was tuned on seeds 100 to 115 and, before, on 0; these were first run once it stood.
-FIRST_SEED = 1000
 QUICK = Size("quick", 2, 15, 15, 15)
 FULL = Size("full", 5, 30, 30, 40, ablated=2)
-# The rules that came near on the tuning seeds; the others are points behind and run on fewer seeds.
-CONTENDERS = ("edge-only", "shortest-expected-delay", "peak-ewma", "c3", "heartbeat-score-fresh")
+# The rules that came near in tuning; the others were points behind and run on fewer seeds.
+CONTENDERS = ("edge-only", "peak-ewma", "heartbeat-score-fresh")
 
 
 class Log:
@@ -111,14 +114,18 @@ def make(name: str, seed: int, world: World, work: Workload) -> Policy:
 
 
 def run_one_stage(size: Size, log: Log, say: Callable[[str], None]) -> None:
-    """Seed by seed, so that a stopped benchmark has whole seeds."""
+    """Seed by seed, those that may come near first, so that a stopped benchmark has whole seeds of them."""
     for number, seed in enumerate(size.seed_numbers):
         for scenario in one_stage():
-            names = everyone() if number < size.every_rule else everyone(CONTENDERS)
+            _run_names(scenario, seed, size.seconds, everyone(CONTENDERS), log)
+            say(f"seed {number + 1} of {size.seeds}: {scenario.name}")
+    for number, seed in enumerate(size.seed_numbers):
+        for scenario in one_stage():
+            names = everyone() if number < size.every_rule else []
             if number < size.ablated and scenario.name.startswith(ABLATED_ON):
                 names += [ABLATED + term for term in ABLATION]
             _run_names(scenario, seed, size.seconds, names, log)
-            say(f"seed {number + 1} of {size.seeds}: {scenario.name}")
+            say(f"every rule, seed {number + 1}: {scenario.name}")
 
 
 def _run_names(scenario: Scenario, seed: int, seconds: int, names: list[str], log: Log) -> None:
