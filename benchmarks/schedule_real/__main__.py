@@ -42,7 +42,7 @@ def main() -> None:
         print("AIVD_DATA has no 5g traces: every link has a constant rate, and the figures are of that.")
         traces = None
     with RealFleet(NODES, folder, traces) as fleet:
-        decision = decide.figures(fleet.redis())
+        decision = decide.figures(fleet.redis(), rounds=options.decisions)
         print(f"decisions: {decision}", flush=True)
         runs, noticed, accepted = _repeats(fleet, policies, options, folder)
     print(json.dumps({**verdict(runs, noticed, accepted), **decision, "traces": traces is not None}))
@@ -121,6 +121,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=REPEATS["full" if full else "quick"])
     parser.add_argument("--policies", default="", help="names, separated by commas; ours and four baselines without it")
     parser.add_argument("--length-s", type=float, default=LENGTH_S)
+    parser.add_argument("--decisions", type=int, default=300, help="how many are timed")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

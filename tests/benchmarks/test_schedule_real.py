@@ -106,7 +106,7 @@ def test_all_processes_end_with_the_benchmark(number: signal.Signals) -> None:
     """Also where nobody can clean up: everything that listens on its ports dies with it."""
     mark = f"AIVD_BENCH_TEST_{os.getpid()}_{number}"
     environment = {**os.environ, "HOME": f"/nonexistent/{mark}", "AIVD_DATA": ""}
-    command = [sys.executable, "-m", "benchmarks.schedule_real", "--repeats", "1", "--policies", "round-robin"]
+    command = [sys.executable, "-m", "benchmarks.schedule_real", "--repeats", "1", "--decisions", "5"]
     bench = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert bench.stdout is not None
@@ -117,7 +117,7 @@ def test_all_processes_end_with_the_benchmark(number: signal.Signals) -> None:
         _eventually_none(mark)
     finally:
         bench.kill()
-        bench.wait()
+        bench.communicate()
 
 
 def _marked(mark: str) -> list[int]:
