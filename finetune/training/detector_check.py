@@ -3,7 +3,7 @@
 from typing import Any
 
 from finetune.boards import CLASSES, STYLES, Board, generate_board
-from finetune.training.detector_metrics import COCO_IOUS, Truth, match, mean_average_precision
+from finetune.training.detector_metrics import COCO_IOUS, Truth, average_precision, match, mean_average_precision
 from scheduling.serving.contracts import DetectedRegion, Detector
 
 
@@ -23,6 +23,8 @@ def check_detector(detector: Detector, *, seed: int, boards: int = 150, with_tem
         "detector_map50": _map(found, truths, (0.5,)),
         "detector_map50_95": _map(found, truths, COCO_IOUS),
     }
+    matches = match(found, truths, iou=0.5, classes=len(CLASSES))
+    figures["detector_ap50"] = {n: round(average_precision(one), 4) for n, one in zip(CLASSES, matches, strict=True)}
     for style in STYLES:
         rows = [row for row, name in enumerate(styles) if name == style]
         of_style = _map([found[row] for row in rows], [truths[row] for row in rows], (0.5,))

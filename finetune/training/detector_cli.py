@@ -34,18 +34,13 @@ def train(argv: list[str]) -> None:
 
 
 def ship(argv: list[str]) -> None:
-    """`ship-detector --run DIR [--boards N] [--int8]`: export a run into the shipped weights, with its figures.
-
-    `--int8` also writes `detector-int8.xml` and measures it: ship it only where it loses less than it saves.
-    """
+    """`ship-detector --run DIR [--boards N] [--no-int8]`: export a run into the shipped weights, with its figures."""
     parser = argparse.ArgumentParser(prog="python -m finetune.training ship-detector")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--boards", type=int, default=150)
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True, help="quantise it too")
     options = parser.parse_args(argv)
-    ship_run(options.run, boards=options.boards)
-    if options.int8:
-        _ship_int8(options.boards)
+    ship_run(options.run, boards=options.boards, int8=options.int8)
 
 
 def check(*, seed: int) -> dict[str, Any]:
@@ -59,8 +54,8 @@ def shipped_figures() -> dict[str, Any]:
     return figures
 
 
-def ship_run(run: Path, *, boards: int, folder: Path = SHIPPED_FOLDER) -> None:
-    """Export `run` and write recipe, figures and weights into the folder of shipped weights."""
+def ship_run(run: Path, *, boards: int, folder: Path = SHIPPED_FOLDER, int8: bool = True) -> None:
+    """Export `run` and write recipe, figures and weights, with `int8` the quantised ones too, into `folder`."""
     from finetune.training.detector_export import export_onnx
 
     weights = folder / SHIPPED_WEIGHTS.name
@@ -76,16 +71,22 @@ def ship_run(run: Path, *, boards: int, folder: Path = SHIPPED_FOLDER) -> None:
     figures |= check_detector(detector, seed=REPORT_SEED, boards=boards)
     with_template = check_detector(detector, seed=REPORT_SEED, boards=max(1, boards // 3), with_templates=True)
     figures["with_golden_template"] = with_template
+    quantised = weights.with_name(SHIPPED_INT8_WEIGHTS.name)
+    for stale in (quantised, quantised.with_suffix(".bin")):
+        stale.unlink(missing_ok=True)
+    if int8:
+        figures["int8"] = _quantised(weights, quantised, boards)
     _write(folder / "metrics.json", figures)
     print(json.dumps(figures))
 
 
-def _ship_int8(boards: int) -> None:
-    from finetune.training.detector_int8 import quantise
+def _quantised(weights: Path, out: Path, boards: int) -> dict[str, Any]:
+    """Quantise `weights` into `out`; its figures on the boards that the full precision was measured on."""
+    from finetune.training.detector_int8 import CALIBRATION_BOARDS, quantise
 
-    quantise(SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS)
-    figures = check_detector(load_detector("yolo-openvino-int8", threads=1), seed=REPORT_SEED, boards=boards)
-    print(json.dumps({"int8": figures}))
+    detector = load_detector(str(quantise(weights, out, boards=min(boards, CALIBRATION_BOARDS))), threads=1)
+    about = {"version": detector.version, "digest": detector.digest}
+    return about | check_detector(detector, seed=REPORT_SEED, boards=boards)
 
 
 def _last_step(run: Path) -> int:

@@ -18,11 +18,12 @@ from scheduling.serving.detectors.model_file import read_model_file
 from scheduling.serving.preprocess import to_tensor
 
 CALIBRATION_SEED: Final = 1 << 42
+CALIBRATION_BOARDS: Final = 24
 HEAD_PATTERN: Final = r".*/model\.14/.*"
 """Boxes and scores after the last convolutions: 8 bits hold no coordinate to the pixel."""
 
 
-def quantise(source: Path, out: Path, *, boards: int = 24) -> Path:
+def quantise(source: Path, out: Path, *, boards: int = CALIBRATION_BOARDS) -> Path:
     """Write `out` (.xml, with its .bin): `source` (.onnx) with 8-bit weights and activations, and its metadata."""
     import nncf
     import openvino

@@ -230,4 +230,4 @@ def test_no_small_round_lands_stand_alone() -> None:
         inside = (left > 0) & (top > 0) & (left + width < 640) & (top + height < 640)
         round_or_square = (np.maximum(width, height) < 1.3 * np.minimum(width, height)) & (area > 0.6 * width * height)
         small += int((inside & round_or_square & (np.maximum(width, height) < 22)).sum())
-    assert small <= 30  # pads of component rows
+    assert small <= 2  # the least pads of component rows
