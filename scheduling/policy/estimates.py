@@ -38,6 +38,10 @@ class ServiceTimes:
     prior_s: dict[str, float] = field(default_factory=dict)
     by_model: dict[str, dict[int, float]] = field(default_factory=dict)
 
+    def knows(self, model: str) -> bool:
+        """Whether anything was measured or declared; else `seconds` is a guess that is the same for every Node."""
+        return model in self.by_model or model in self.prior_s
+
     def seconds(self, model: str, batch: int = 1) -> float:
         known = self.by_model.get(model)
         if not known:

@@ -113,9 +113,10 @@ class PctLb:
     def _recall_s(self, item: Item, size: float, lane: Lane, took: float, outlook: Outlook) -> float | None:
         """When to give this attempt up so that the next best Node can still answer in time, or None to let it run.
 
-        A radio link that stalls holds everything behind it, so it does not pay to wait until the last moment.
+        A radio link that stalls holds everything behind it, so it does not pay to wait until the last moment. A Node of
+        which nothing is known yet must be let to answer: called back after a guess, it would never be known.
         """
-        if item.attempt >= MOST_ATTEMPTS:
+        if item.attempt >= MOST_ATTEMPTS or not lane.node.service.knows(item.model):
             return None
         other, other_took = outlook.best(item, size, but=lane)
         if other is None:

@@ -63,6 +63,17 @@ def test_it_is_left_to_run_where_calling_it_back_could_not_help(wanted, others):
     assert placed.recall_s is None
 
 
+def test_a_node_that_has_never_answered_is_let_to_answer():
+    unknown = node("unknown")
+    del unknown.service.prior_s[MODEL]
+    placed = place(item(), unknown, node("other", service_ms=80))
+    assert (placed.node, placed.recall_s) == ("unknown", None)
+
+    unknown.sent("first", 99.0, 10_000, MODEL)
+    unknown.answered("first", 99.1, 50.0, 0.0)
+    assert place(item(), unknown, node("other", service_ms=80)).recall_s is not None
+
+
 def test_late_work_is_never_called_back():
     placed = place(item(deadline_at=99.0, late_ok=True), node("fast"), node("other"))
 

@@ -51,7 +51,9 @@ describe("numbers carry units", () => {
     [41.7, "42 ms"],
     [1234, "1.23 s"],
     [12_340, "12.3 s"],
+    [59_960, "1 min 0 s"],
     [125_000, "2 min 5 s"],
+    [599_700, "10 min 0 s"],
     [null, "not measured"],
     [undefined, "not measured"],
   ])("%d ms is %s", (ms, expected) => {
