@@ -464,6 +464,28 @@ def test_a_node_killed_in_the_middle_of_a_stream_ends_it(held_node: RunningNode)
 
 
 @pytest.mark.stack
+def test_connecting_anew_ends_what_waits_there_and_serves_the_next_call(make_node: MakeNode) -> None:
+    node = make_node(node_spec("given-up"))
+    node.client.detect(picture(), min_score=0.1, timeout_s=FAR_S)
+    node.freeze()
+    with futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(failure, lambda: node.client.detect(picture(), min_score=0.1, timeout_s=FAR_S))
+        eventually(waiting.running, within_s=5)
+        assert not node.client.probe(timeout_s=0.5).live
+        node.client.reconnect()
+        error, took_s = waiting.result(timeout=5)
+        assert (error.code, error.retryable) == ("unavailable", True)
+        assert took_s < 2
+    node.thaw()
+    back_s = eventually(lambda: node.client.probe(timeout_s=0.5).usable("edge_detector"), within_s=5)
+    assert back_s < 2
+    assert node.client.detect(picture(), min_score=0.1, timeout_s=FAR_S).regions
+    node.client.close()
+    node.client.reconnect()  # a client that was closed stays closed
+    assert failure(lambda: node.client.detect(picture(), min_score=0.1, timeout_s=FAR_S))[0].code == "unavailable"
+
+
+@pytest.mark.stack
 def test_a_stopped_node_is_found_and_is_back_soon_after_it_goes_on(make_node: MakeNode) -> None:
     node = make_node(node_spec("stopped"))
     node.client.detect(picture(), min_score=0.1, timeout_s=FAR_S)
