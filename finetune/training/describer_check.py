@@ -24,8 +24,8 @@ from scheduling.serving.crops import CONTEXT_RATIO, JPEG_QUALITY, cut_crop
 BATCH: Final = 16
 MATCHING_IOU: Final = 0.33
 """From this overlap on a detected box is that of a defect; DeepPCB's authors count with it."""
-DETECTED_SCORE: Final = 0.25
-"""Boxes below this are not looked at. A station's own threshold is higher, and its boxes better."""
+DETECTED_SCORE: Final = 0.5
+"""A station's threshold unless it is set otherwise: boxes below it do not count and are not described."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ needs no transformers either, so a node starts quickly.
 Shapes: B crops, P patches a crop, N image tokens, T tokens, D model width, H heads, G key heads, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +160,7 @@ def rotate(x: Tensor, tables: Tables) -> Tensor:
 
 
 def see(weights: Weights, shape: Shape, patches: Tensor, tables: Tables) -> Tensor:
-    """(B, P, C) patches to (B, N, D) image tokens. Differentiable: training runs the same lines."""
+    """(B, P, C) patches to (B, N, D) image tokens, all of one type. Differentiable: training runs the same lines."""
     batch, count, _ = patches.shape
 
     def linear(name: str, x: Tensor) -> Tensor:
@@ -206,22 +206,20 @@ class Writer:
         )
 
     def start(self, batch: int, length: int) -> "Cache":
-        return Cache(self.shape, batch, min(length, self.shape.longest))
+        return Cache(self.shape, batch, length)
 
-    def forward(self, x: Tensor, cache: "Cache") -> Tensor:
-        """(B, T, D) inputs at the next T positions to logits (B, V) after the last of them; fills the cache."""
+    def forward(self, x: Tensor, cache: "Cache", *, outputs: int = 1) -> Tensor:
+        """(B, T, D) inputs after those kept so far to logits (B, outputs, V) of the last ones; fills the cache."""
         batch, count, _ = x.shape
-        shape, first = self.shape, cache.length
-        cache.length = last = first + count
-        tables = self.tables[0][first:last], self.tables[1][first:last]
-        mask = _causal(first, count, shape.heads // shape.key_heads) if count > 1 else None
+        shape = self.shape
+        places = (cache.kept[:, None] + torch.arange(count)).clamp(max=shape.longest - 1)
+        cosines, sines = (table[places][:, None] for table in self.tables)
+        mask = cache.open(count, shared=shape.heads // shape.key_heads)
         for index, (norm_in, qkv, bias, out, norm_mid, gate_up, down) in enumerate(self.layers):
             mixed = F.linear(F.rms_norm(x, x.shape[-1:], norm_in, shape.eps), qkv, bias)
             heads = mixed.view(batch, count, -1, shape.head_width).transpose(1, 2)
-            turned = rotate(heads[:, : shape.heads + shape.key_heads], tables)
-            keys, values = cache.write(
-                index, first, turned[:, shape.heads :], heads[:, shape.heads + shape.key_heads :]
-            )
+            turned = rotate(heads[:, : shape.heads + shape.key_heads], (cosines, sines))
+            keys, values = cache.write(index, turned[:, shape.heads :], heads[:, shape.heads + shape.key_heads :])
             # The heads that share a key are laid out as more queries: one product a key head.
             queries = turned[:, : shape.heads].reshape(batch, shape.key_heads, -1, shape.head_width)
             seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
@@ -229,26 +227,52 @@ class Writer:
             x = x + F.linear(seen, out)
             gate, up = F.linear(F.rms_norm(x, x.shape[-1:], norm_mid, shape.eps), gate_up).chunk(2, dim=-1)
             x = x + F.linear(F.silu(gate) * up, down)
-        return F.linear(F.rms_norm(x[:, -1], x.shape[-1:], self.norm, shape.eps), self.words)
+        return F.linear(F.rms_norm(x[:, -outputs:], x.shape[-1:], self.norm, shape.eps), self.words)
 
 
 class Cache:
-    """Keys and values of a batch, (layers, B, G, T, head) each; the first `length` places are filled."""
+    """Keys and values of a batch, (layers, B, G, slots, head) each.
 
-    def __init__(self, shape: Shape, batch: int, longest: int) -> None:
-        size = (shape.depth, batch, shape.key_heads, longest, shape.head_width)
+    A forward pass fills the next slots of every row alike. `keep` then says how many of them each row goes on from;
+    the others stay where they are, and no later query of that row sees them. `kept` (B) counts those that are seen:
+    the position of a row's next token.
+    """
+
+    def __init__(self, shape: Shape, batch: int, slots: int) -> None:
+        size = (shape.depth, batch, shape.key_heads, slots, shape.head_width)
         self.keys, self.values = torch.empty(size), torch.empty(size)
-        self.length = 0
+        self.slots = slots
+        self.kept = torch.zeros(batch, dtype=torch.long)
+        self._hidden = torch.zeros(batch, slots)
+        self._first = self._last = 0
 
-    def write(self, layer: int, first: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add a layer's new keys and values; all of them up to now, (B, G, T, head)."""
-        last = first + keys.shape[2]
-        self.keys[layer, :, :, first:last] = keys
-        self.values[layer, :, :, first:last] = values
-        return self.keys[layer, :, :, :last], self.values[layer, :, :, :last]
+    @property
+    def free(self) -> int:
+        return self.slots - self._last
 
+    def open(self, count: int, *, shared: int) -> Tensor | None:
+        """Take the next `count` slots; what to add to the scores (B, 1, shared * count, slots so far), if anything.
 
-def _causal(first: int, count: int, shared: int) -> Tensor:
-    """(shared * count, first + count): which places each query may see, for queries stacked by head."""
-    mask = torch.arange(first + count)[None] <= torch.arange(first, first + count)[:, None]
-    return mask.repeat(shared, 1)
+        Each query sees its row's kept slots and, of the new ones, those up to its own; queries are stacked by head.
+        """
+        self._first, self._last = self._last, self._last + count
+        before = self._hidden[:, : self._first]
+        if count == 1 and not before.any():
+            return None
+        later = torch.full((count, count), -torch.inf).triu(1)
+        rows = len(before)
+        mask = torch.cat([before[:, None].expand(-1, count, -1), later.expand(rows, -1, -1)], dim=2)
+        return mask.repeat(1, shared, 1)[:, None]
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put a layer's keys and values into the new slots; all of them up to now, (B, G, slots so far, head)."""
+        self.keys[layer, :, :, self._first : self._last] = keys
+        self.values[layer, :, :, self._first : self._last] = values
+        return self.keys[layer, :, :, : self._last], self.values[layer, :, :, : self._last]
+
+    def keep(self, counts: Sequence[int]) -> None:
+        """Of the slots of the last forward pass each row keeps the first so many; the rest are hidden from it."""
+        self._last = self._first + max(counts)
+        self.kept += torch.tensor(counts)
+        for row, count in enumerate(counts):
+            self._hidden[row, self._first + count : self._last] = -torch.inf
