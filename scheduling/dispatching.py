@@ -6,6 +6,7 @@ rows, and a benchmark runs this same code without any.
 """
 
 import logging
+import math
 import threading
 import time
 import uuid
@@ -329,18 +330,21 @@ class Dispatcher:
 
 
 class Rate:
-    """Yes while what was allowed in this second costs at most `a_second`, and always once."""
+    """Says yes at a cost of at most `a_second` a second on average, and never for more than a second's worth at once;
+    what costs more than that is allowed when so much has been saved up.
+    """
 
     def __init__(self, a_second: int) -> None:
         self.a_second = a_second
-        self._second = 0
-        self._used = 0
+        self._left, self._at = float(a_second), -math.inf
 
     def allows(self, now: float, cost: int = 1) -> bool:
-        if int(now) != self._second:
-            self._second, self._used = int(now), 0
-        self._used += cost
-        return self._used <= max(self.a_second, cost)
+        saved = self._left + (now - self._at) * self.a_second
+        self._left, self._at = min(float(max(self.a_second, cost)), saved), now
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
 
 
 def _name() -> str:

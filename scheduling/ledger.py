@@ -36,46 +36,62 @@ CLOCK = """
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stamp = clock[1] .. '.' .. string.format('%06d', clock[2])
-local function tell(event, most)
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', most, '*', 't', stamp, 'e', event)
+local function tell(event, most, holder)
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', most, '*', 't', stamp, 'h', holder, 'e', event)
 end
 local function expire(held, entries, node, most)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now_ms)) do
     redis.call('ZREM', held, id)
     redis.call('HDEL', entries, id)
-    tell(cjson.encode({k = 'failed', n = node, r = id, c = 'holder_lost', h = ''}), most)
+    tell(cjson.encode({k = 'failed', n = node, r = id, c = 'holder_lost', h = ''}), most, '')
   end
 end
 """
-# KEYS: stream, then (set, hash) of each request. ARGV: ttl in ms, longest stream, then id, limit, node, entry of each.
+# KEYS: stream, epoch. ARGV: last known event, how many at most, own name. Returns the clock, the epoch, the last event,
+# and (id, stamp, event) of each event of the others: a busy worker's own need not travel back to it.
+HEAR = """
+local clock, last, others = redis.call('TIME'), ARGV[1], {}
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])) do
+  local fields = entry[2]
+  last = entry[1]
+  if fields[4] ~= ARGV[3] then
+    others[#others + 1] = {last, fields[2], fields[6]}
+  end
+end
+return {clock[1], clock[2], redis.call('GET', KEYS[2]) or '', last, others}
+"""
+# KEYS: stream, then set, hash of each. ARGV: ttl in ms, longest stream, own name, then id, limit, node, entry of each.
 RESERVE = (
     CLOCK
     + """
-local granted = {}
+local granted, seen = {}, {}
 for i = 1, (#KEYS - 1) / 2 do
   local held, entries = KEYS[2 * i], KEYS[2 * i + 1]
-  local id, limit, node, entry = ARGV[4 * i - 1], tonumber(ARGV[4 * i]), ARGV[4 * i + 1], ARGV[4 * i + 2]
-  expire(held, entries, node, ARGV[2])
+  local id, limit, node, entry = ARGV[4 * i], tonumber(ARGV[4 * i + 1]), ARGV[4 * i + 2], ARGV[4 * i + 3]
+  if not seen[held] then expire(held, entries, node, ARGV[2]) end
   granted[i] = 0
   if redis.call('ZCARD', held) < limit then
     granted[i] = 1
     redis.call('ZADD', held, now_ms + tonumber(ARGV[1]), id)
     redis.call('HSET', entries, id, stamp .. ' ' .. entry)
-    redis.call('PEXPIRE', held, ARGV[1])
-    redis.call('PEXPIRE', entries, ARGV[1])
-    tell(entry, ARGV[2])
+    if not seen[held] then
+      redis.call('PEXPIRE', held, ARGV[1])
+      redis.call('PEXPIRE', entries, ARGV[1])
+    end
+    tell(entry, ARGV[2], ARGV[3])
+    seen[held] = true
   end
 end
 return granted
 """
 )
-# KEYS: stream, set, hash. ARGV: id, event, longest stream. A second release of the same request changes nothing.
+# KEYS: stream, set, hash. ARGV: id, event, longest stream, own name. A second release of a request changes nothing.
 RELEASE = (
     CLOCK
     + """
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[3], ARGV[1])
-tell(ARGV[2], ARGV[3])
+tell(ARGV[2], ARGV[3], ARGV[4])
 return 1
 """
 )
@@ -133,15 +149,15 @@ class Running:
     sent_at: float
 
 
-Events = Sequence[tuple[bytes, dict[bytes, bytes]]]
-
-
 @dataclass(frozen=True, slots=True)
 class News:
-    """Events of the stream since the last applied one, and which life of Redis they are from."""
+    """The others' events (id, stamp of Redis' clock, JSON) since the last applied one, up to `last`, and which life of
+    Redis they are from.
+    """
 
     epoch: str
-    events: Events
+    last: str
+    events: Sequence[tuple[bytes, bytes, bytes]]
 
 
 class Ledger(Protocol):
@@ -223,7 +239,8 @@ class SharedLedger:
         self.away = False
         self._client, self._running, self._clock, self._prefix = client, running, clock, prefix
         self._ttl_ms = int(ttl_s * 1000)
-        self._reserve, self._release, self._renew = (client.register_script(s) for s in (RESERVE, RELEASE, RENEW))
+        scripts = (client.register_script(script) for script in (HEAR, RESERVE, RELEASE, RENEW))
+        self._hear, self._reserve, self._release, self._renew = scripts
         self._lock = threading.Lock()  # of `_own`; never held while Redis is asked
         self._own: dict[str, tuple[Wanted, str]] = {}  # with the stamp of Redis' clock
         self._others: dict[str, str] = {}
@@ -246,9 +263,10 @@ class SharedLedger:
             if self.away:
                 self._forget_others(state)
             elif news is not None and (not self._epoch or news.epoch != self._epoch):
+                self._last_event = "0-0"
                 self._join(state)  # we have just started, or Redis has forgotten everything
             elif news is not None:
-                self._apply_all(state, news.events)
+                self._apply_all(state, news)
         except redis.RedisError as error:
             self._went_away(error)
 
@@ -265,7 +283,7 @@ class SharedLedger:
                 return  # without Redis it expires there by itself
         event = {"k": "failed" if end.code else "answered", "n": end.node, "r": end.request_id, "h": self.holder}
         told = {"c": end.code} if end.code else {"s": end.service_ms, "q": end.queue_ms, "b": end.batch}
-        args: list[str | int] = [end.request_id, _json({**event, **told}), MOST_EVENTS]
+        args: list[str | int] = [end.request_id, _json({**event, **told}), MOST_EVENTS, self.holder]
         try:
             self._release(keys=[self._stream, *self._keys(end.node)], args=args)
         except redis.RedisError as error:
@@ -305,7 +323,7 @@ class SharedLedger:
         if not wanted:
             return []
         keys = [self._stream]
-        args: list[str | int] = [self._ttl_ms, MOST_EVENTS]
+        args: list[str | int] = [self._ttl_ms, MOST_EVENTS, self.holder]
         for one in wanted:
             keys += self._keys(one.node)
             args += [one.request_id, one.limit, one.node, self._entry(one)]
@@ -332,23 +350,27 @@ class SharedLedger:
 
     def _heard(self) -> News:
         asked_at = self._clock()
-        with self._client.pipeline(transaction=True) as pipe:
-            pipe.time()
-            pipe.get(f"{self._prefix}epoch")
-            pipe.xrange(self._stream, min=f"({self._last_event}", count=MOST_EVENTS)
-            (seconds, micros), epoch, events = pipe.execute()
-        self._offset.saw(asked_at, self._clock(), seconds + micros / 1e6)
-        return News(_text(epoch), events)
+        return self._news(asked_at, self._hear(keys=self._hear_keys, args=self._hear_args()))
 
-    def _apply_all(self, state: FleetState, events: Events) -> None:
+    @property
+    def _hear_keys(self) -> list[str]:
+        return [self._stream, f"{self._prefix}epoch"]
+
+    def _hear_args(self) -> list[str | int]:
+        return [self._last_event, MOST_EVENTS, self.holder]
+
+    def _news(self, asked_at: float, answer: Sequence[Any]) -> News:
+        seconds, micros, epoch, last, events = answer
+        self._offset.saw(asked_at, self._clock(), int(seconds) + int(micros) / 1e6)
+        return News(_text(epoch), _text(last), events)
+
+    def _apply_all(self, state: FleetState, news: News) -> None:
         """Two threads may have heard the same; each event is applied once."""
-        for key, fields in events:
-            if _order(_text(key)) <= _order(self._last_event):
-                continue
-            self._last_event = _text(key)
-            event = json.loads(fields[b"e"])
-            if event["h"] != self.holder:
-                self._apply(state, event, self._offset.to_local(float(fields[b"t"])))
+        known = _order(self._last_event)
+        for key, stamp, event in news.events:
+            if _order(_text(key)) > known:
+                self._apply(state, json.loads(event), self._offset.to_local(float(stamp)))
+        self._last_event = max(self._last_event, news.last, key=_order)
 
     def _apply(self, state: FleetState, event: dict[str, Any], at: float) -> None:
         node, request_id = state.nodes.get(event["n"]), event["r"]
@@ -373,18 +395,14 @@ class SharedLedger:
         nodes = list(state.nodes)
         asked_at = self._clock()
         with self._client.pipeline(transaction=True) as pipe:
-            pipe.time()
-            pipe.get(f"{self._prefix}epoch")
-            pipe.xrevrange(self._stream, count=1)
-            pipe.xrange(self._stream, min=f"({self._last_event}", count=MOST_EVENTS)
+            self._hear(keys=self._hear_keys, args=self._hear_args(), client=pipe)
             for node in nodes:
                 self._renew(keys=[self._stream, *self._keys(node)], args=self._renewal(node), client=pipe)
-            (seconds, micros), epoch, newest, events, *held = pipe.execute()
-        self._offset.saw(asked_at, self._clock(), seconds + micros / 1e6)
-        if _text(epoch) == self._epoch:
-            self._apply_all(state, events)
-        self._epoch = _text(epoch)
-        self._last_event = _text(newest[0][0]) if newest else "0-0"
+            answer, *held = pipe.execute()
+        news = self._news(asked_at, answer)
+        if news.epoch == self._epoch:
+            self._apply_all(state, news)
+        self._epoch, self._last_event = news.epoch, news.last
         for node, entries in zip(nodes, held, strict=True):
             self._reconcile(state, node, entries)
 
@@ -420,7 +438,7 @@ class SharedLedger:
 
     def _give_back(self, event: dict[str, Any]) -> None:
         lost = _json({"k": "failed", "n": event["n"], "r": event["r"], "h": self.holder, "c": HOLDER_LOST})
-        self._release(keys=[self._stream, *self._keys(event["n"])], args=[event["r"], lost, MOST_EVENTS])
+        self._release(keys=[self._stream, *self._keys(event["n"])], args=[event["r"], lost, MOST_EVENTS, self.holder])
 
     def _forget_others(self, state: FleetState) -> None:
         for request_id in list(self._others):

@@ -121,7 +121,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=REPEATS["full" if full else "quick"])
     parser.add_argument("--policies", default="", help="names, separated by commas; ours and four baselines without it")
     parser.add_argument("--length-s", type=float, default=LENGTH_S)
-    parser.add_argument("--decisions", type=int, default=300, help="how many are timed")
+    parser.add_argument("--decisions", type=int, default=500, help="how many are timed")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

@@ -199,7 +199,7 @@ def test_news_that_two_threads_heard_are_applied_once(server: RedisServer) -> No
     for news in (second, first, second):
         bob.ledger.apply(bob.state, news)
     assert not bob.state.nodes["edge-1"].ledger
-    assert bob.state.nodes["edge-1"].counts == {}
+    assert not bob.state.nodes["edge-1"].counts.keys() & {"sent_twice", "unexpected_answers"}
 
 
 def test_a_request_that_ends_while_it_is_renewed_leaves_no_ghost(server: RedisServer) -> None:
