@@ -15,6 +15,7 @@ from benchmarks.schedule.links import is_synthetic
 from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, FIRST_SEED, OURS, QUANTILES, Size
 from benchmarks.schedule.scenarios import settings
 
+NOTES = Path(__file__).with_name("notes.md")
 Table = dict[str, dict[str, figures.Rows]]
 PLOTTED = (OURS, CLAIRVOYANT, "shortest-expected-delay", "peak-ewma", "heartbeat-score-fresh", "edge-only+admission")
 
@@ -28,7 +29,13 @@ def write(
     _plot_load(one_stage, folder / "scheduling-load.svg")
     parts = [_head(size, one_stage), _shares(one_stage), _details(one_stage), _every_rule(one_stage)]
     parts += [_ablation(one_stage)]
-    parts += [_pipeline(two_stage), _limits(held, line), _accuracy(folder / "degradation.json"), _repeat()]
+    parts += [
+        _pipeline(two_stage),
+        _limits(held, line),
+        _accuracy(folder / "degradation.json"),
+        NOTES.read_text().strip(),
+        _repeat(),
+    ]
     (folder / "scheduling.md").write_text("\n\n".join(part for part in parts if part) + "\n")
 
 
@@ -198,7 +205,8 @@ def _limits(held: dict[str, float], line: dict[str, Any]) -> str:
     return (
         "## Capacity and decision time\n\n"
         "Largest rate on wires at which 99 of 100 arrivals are answered within the SLO, as a share of the capacity "
-        f"bound: {rates}.\n\n"
+        f"bound: {rates}. One seed, Poisson arrivals, loads up to the bound itself; 0.00 means below the least load "
+        f"tried ({min(settings()['capacity']['loads'])}).\n\n"
         f"Placing 48 items over 50 Nodes: p50 {line['decision_ms_p50']} ms, p99 {line['decision_ms_p99']} ms of "
         "processor time."
     )
