@@ -1,8 +1,8 @@
 """aivd-small: the describer that ships, a Qwen2-VL of a few million parameters on a decode loop of its own.
 
 All crops of a batch are written at once, every token held to the grammar, so each answer is valid JSON in the schema.
-Where the processor multiplies bfloat16, the vision tower uses it. The confidence is the probability the model gave to
-the class it chose. Knows nothing about Triton or about how the weights came to be.
+Where the processor multiplies bfloat16, the products use it. The confidence is the probability the model gave to the
+class it chose. Knows nothing about Triton or about how the weights came to be.
 """
 
 import codecs
@@ -51,19 +51,19 @@ class SmallDescriber:
         self.version = self.digest[:12]
         self.runtime = f"torch {torch.__version__} cpu, {threads} thread{'s' if threads > 1 else ''}"
         self._weights = {key: value.float() for path in files for key, value in load_file(path).items()}
+        self._dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
         self._prepare()
 
     def _prepare(self) -> None:
         try:
-            self._writer = Writer(self._weights, self.shape)
+            self._writer = Writer(self._weights, self.shape, self._dtype)
         except KeyError as error:
             raise RefusedFiles(f"The weights lack {error.args[0]}.") from None
         if self._writer.words.shape != (self.tokens.size, self.shape.width):
             raise RefusedFiles("The tokenizer and the weights do not belong together: their vocabularies differ.")
-        self._eyes_type = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
-        self._eyes = {name: value.to(self._eyes_type) for name, value in self._weights.items() if "visual" in name}
+        self._eyes = {name: value.to(self._dtype) for name, value in self._weights.items() if "visual" in name}
         cosines, sines = self.shape.vision_tables()
-        self._tables = cosines.to(self._eyes_type), sines.to(self._eyes_type)
+        self._tables = cosines.to(self._dtype), sines.to(self._dtype)
         self._prefix = self.tokens.prefix(self.shape.layout.image_tokens)
         self._drafts = Drafts()
         self._grammar = lru_cache(maxsize=32)(lambda names: Grammar(self.tokens, names))
@@ -102,7 +102,7 @@ class SmallDescriber:
 
     def _read(self, squares: Rgb) -> Tensor:
         """(B, T, D): the prefix with each crop's image tokens in its place."""
-        patches = self.shape.layout.patches(squares).to(self._eyes_type)
+        patches = self.shape.layout.patches(squares).to(self._dtype)
         image = see(self._eyes, self.shape, patches, self._tables).float()
         words = self._writer.words[torch.tensor(self._prefix)].expand(len(squares), -1, -1)
         return torch.cat([words[:, :1], image, words[:, 1 + image.shape[1] :]], dim=1)
@@ -132,6 +132,7 @@ class Writing:
         self._inputs: Tensor = inputs
         self._guesses: list[list[int]] = [[] for _ in range(rows)]
         self._follow = torch.from_numpy(grammar.follow)
+        self._rows = list(range(rows))
         self._states = [0] * rows
         self._text_bytes = [0] * rows
         self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in range(rows)]
@@ -148,19 +149,28 @@ class Writing:
 
     @torch.inference_mode()
     def step(self) -> list[tuple[int, list[str]]] | None:
-        """The next pieces, a token each, of each unfinished row; None when all are done."""
-        rows = range(len(self._states))
-        if all(map(self.is_done, rows)):
+        """The next pieces, a token each, of each unfinished row; None when all are done. Done rows cost nothing."""
+        if not self._rows:
             return None
-        longest = max(map(len, self._guesses))
+        longest = max(len(self._guesses[row]) for row in self._rows)
         chosen, shares = self._choose(self._model.forward(self._inputs, self._cache, outputs=1 + longest))
         self.passes += 1
-        pieces = [(row, self._take(row, chosen[row], shares[row])) for row in rows if not self.is_done(row)]
+        pieces = [
+            (row, self._take(row, *both))
+            for row, both in zip(self._rows, zip(chosen, shares, strict=True), strict=True)
+        ]
         surplus = self._inputs.shape[1] - 1 - longest  # the prefix, in the first step
-        new = dict(pieces)
-        self._cache.keep([surplus + max(1, len(new.get(row, ()))) for row in rows])
-        self._inputs = self._next_inputs()
+        self._cache.keep([surplus + len(texts) for _, texts in pieces])
+        self._drop_done()
+        if self._rows:
+            self._inputs = self._next_inputs()
         return pieces
+
+    def _drop_done(self) -> None:
+        left = [place for place, row in enumerate(self._rows) if not self.is_done(row)]
+        if 0 < len(left) < len(self._rows):
+            self._cache.drop_all_but(left)
+        self._rows = [self._rows[place] for place in left]
 
     def _choose(self, logits: Tensor) -> tuple[list[list[int]], list[list[float]]]:
         """The likeliest token after each input, among those the grammar allows there, and its share."""
@@ -172,10 +182,10 @@ class Writing:
 
     def _guessed_states(self, count: int) -> Tensor:
         """(B, count): where the grammar is after each row's guess so far."""
-        states = [[state] * count for state in self._states]
-        for row, guess in enumerate(self._guesses):
-            for place, token in enumerate(guess):
-                states[row][place + 1 :] = [int(self._grammar.follow[states[row][place], token])] * (count - place - 1)
+        states = [[self._states[row]] * count for row in self._rows]
+        for of_row, row in zip(states, self._rows, strict=True):
+            for place, token in enumerate(self._guesses[row]):
+                of_row[place + 1 :] = [int(self._grammar.follow[of_row[place], token])] * (count - place - 1)
         return torch.tensor(states)
 
     def _take(self, row: int, chosen: Sequence[int], shares: Sequence[float]) -> list[str]:
@@ -192,17 +202,16 @@ class Writing:
 
     def _next_inputs(self) -> Tensor:
         """(B, T, D): each row's last token and its guess, padded."""
-        can_guess = self._cache.free - LONGEST_GUESS - 1 > self._room - min(map(len, self._written))
-        self._guesses = [self._guess(row) if can_guess else [] for row in range(len(self._states))]
-        length = 1 + max(map(len, self._guesses))
-        ids = [[written[-1], *guess] for written, guess in zip(self._written, self._guesses, strict=True)]
+        can_guess = self._cache.free - LONGEST_GUESS - 1 > self._room - min(self.count(row) for row in self._rows)
+        for row in self._rows:
+            self._guesses[row] = self._guess(row) if can_guess else []
+        length = 1 + max(len(self._guesses[row]) for row in self._rows)
+        ids = [[self._written[row][-1], *self._guesses[row]] for row in self._rows]
         return self._model.words[torch.tensor([row + [self._tokens.pad_id] * (length - len(row)) for row in ids])]
 
     def _guess(self, row: int) -> list[int]:
         """The tokens that may come next: where the grammar leaves no choice that one, else what came last time."""
         guess: list[int] = []
-        if self.is_done(row):
-            return guess
         state, written = self._states[row], self._written[row][-ORDER:]
         while len(guess) < LONGEST_GUESS:
             only = int(self._grammar.only[state])

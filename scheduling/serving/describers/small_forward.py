@@ -183,27 +183,30 @@ def see(weights: Weights, shape: Shape, patches: Tensor, tables: Tables) -> Tens
 
 
 class Writer:
-    """The language side with fused weights: one product for query, key and value, one for gate and up."""
+    """The language side with fused weights: one product for query, key and value, one for gate and up.
 
-    def __init__(self, weights: Weights, shape: Shape) -> None:
-        self.shape = shape
+    The products are computed in `dtype`; everything between them in float32.
+    """
+
+    def __init__(self, weights: Weights, shape: Shape, dtype: torch.dtype = torch.float32) -> None:
+        self.shape, self._dtype = shape, dtype
         self.words = weights["model.embed_tokens.weight"]
+        self._scores = self.words.to(dtype)
         self.norm = weights["model.norm.weight"]
         self.layers = [self._fused(weights, f"model.layers.{index}") for index in range(shape.depth)]
         self.tables = shape.text_tables(shape.longest)
 
-    @staticmethod
-    def _fused(weights: Weights, layer: str) -> tuple[Tensor, ...]:
+    def _fused(self, weights: Weights, layer: str) -> tuple[Tensor, ...]:
         attention, mlp = f"{layer}.self_attn", f"{layer}.mlp"
-        return (
-            weights[f"{layer}.input_layernorm.weight"],
+        products = (
             torch.cat([weights[f"{attention}.{part}_proj.weight"] for part in "qkv"]),
             torch.cat([weights[f"{attention}.{part}_proj.bias"] for part in "qkv"]),
             weights[f"{attention}.o_proj.weight"],
-            weights[f"{layer}.post_attention_layernorm.weight"],
             torch.cat([weights[f"{mlp}.gate_proj.weight"], weights[f"{mlp}.up_proj.weight"]]),
             weights[f"{mlp}.down_proj.weight"],
         )
+        norms = weights[f"{layer}.input_layernorm.weight"], weights[f"{layer}.post_attention_layernorm.weight"]
+        return *norms, *(weight.to(self._dtype) for weight in products)
 
     def start(self, batch: int, length: int) -> "Cache":
         return Cache(self.shape, batch, length)
@@ -215,8 +218,8 @@ class Writer:
         places = (cache.kept[:, None] + torch.arange(count)).clamp(max=shape.longest - 1)
         cosines, sines = (table[places][:, None] for table in self.tables)
         mask = cache.open(count, shared=shape.heads // shape.key_heads)
-        for index, (norm_in, qkv, bias, out, norm_mid, gate_up, down) in enumerate(self.layers):
-            mixed = F.linear(F.rms_norm(x, x.shape[-1:], norm_in, shape.eps), qkv, bias)
+        for index, (norm_in, norm_mid, qkv, bias, out, gate_up, down) in enumerate(self.layers):
+            mixed = _product(F.rms_norm(x, x.shape[-1:], norm_in, shape.eps), qkv, bias)
             heads = mixed.view(batch, count, -1, shape.head_width).transpose(1, 2)
             turned = rotate(heads[:, : shape.heads + shape.key_heads], (cosines, sines))
             keys, values = cache.write(index, turned[:, shape.heads :], heads[:, shape.heads + shape.key_heads :])
@@ -224,10 +227,14 @@ class Writer:
             queries = turned[:, : shape.heads].reshape(batch, shape.key_heads, -1, shape.head_width)
             seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
             seen = seen.reshape(batch, shape.heads, count, -1).transpose(1, 2).reshape(batch, count, -1)
-            x = x + F.linear(seen, out)
-            gate, up = F.linear(F.rms_norm(x, x.shape[-1:], norm_mid, shape.eps), gate_up).chunk(2, dim=-1)
-            x = x + F.linear(F.silu(gate) * up, down)
-        return F.linear(F.rms_norm(x[:, -outputs:], x.shape[-1:], self.norm, shape.eps), self.words)
+            x = x + _product(seen, out)
+            gate, up = _product(F.rms_norm(x, x.shape[-1:], norm_mid, shape.eps), gate_up).chunk(2, dim=-1)
+            x = x + _product(F.silu(gate) * up, down)
+        return _product(F.rms_norm(x[:, -outputs:], x.shape[-1:], self.norm, shape.eps), self._scores)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x.to(weight.dtype), weight, bias).to(x.dtype)
 
 
 class Cache:
@@ -269,6 +276,15 @@ class Cache:
         self.keys[layer, :, :, self._first : self._last] = keys
         self.values[layer, :, :, self._first : self._last] = values
         return self.keys[layer, :, :, : self._last], self.values[layer, :, :, : self._last]
+
+    def drop_all_but(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order."""
+        chosen = torch.tensor(rows)
+        keys, values = self.keys, self.values
+        self.keys, self.values = (torch.empty(old[:, : len(rows)].shape) for old in (keys, values))
+        self.keys[..., : self._last, :] = keys[:, chosen, :, : self._last]
+        self.values[..., : self._last, :] = values[:, chosen, :, : self._last]
+        self.kept, self._hidden = self.kept[chosen], self._hidden[chosen]
 
     def keep(self, counts: Sequence[int]) -> None:
         """Of the slots of the last forward pass each row keeps the first so many; the rest are hidden from it."""

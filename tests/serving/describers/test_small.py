@@ -20,7 +20,7 @@ from scheduling.serving.crops import cut_crop, letterbox
 from scheduling.serving.describers import SMALL, load_describer
 from scheduling.serving.describers.small import BATCH, SmallDescriber, Writing
 from scheduling.serving.describers.small_drafts import REMEMBERED, Drafts
-from scheduling.serving.describers.small_forward import see
+from scheduling.serving.describers.small_forward import Writer, see
 from scheduling.serving.nodes import PROJECT_ROOT
 from tests.serving.describers.small_folder import write_small_folder
 
@@ -86,7 +86,8 @@ def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, Sma
     wrong = torch.from_numpy(rng.integers(10, size - 10, (3, 4)))
     prefix = torch.tensor([describer._prefix] * 3)
     expected = reference_logits(model, describer, crops, torch.cat([prefix, text], dim=1))
-    words, write, length = describer._writer.words, describer._writer.forward, prefix.shape[1]
+    writer = Writer(describer._weights, describer.shape)
+    words, write, length = writer.words, writer.forward, prefix.shape[1]
 
     image = see(
         describer._weights,
@@ -94,7 +95,7 @@ def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, Sma
         describer.shape.layout.patches(squares_of(describer, crops)),
         describer.shape.vision_tables(),
     )
-    cache = describer._writer.start(3, 64)
+    cache = writer.start(3, 64)
     logits = write(torch.cat([words[prefix][:, :1], image, words[prefix][:, 1 + image.shape[1] :]], dim=1), cache)
     assert torch.allclose(logits[:, 0], expected[:, length - 1], atol=1e-4)
     cache.keep([length] * 3)
