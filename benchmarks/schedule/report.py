@@ -108,7 +108,8 @@ def _every_rule(one_stage: Table) -> str:
     lines = [
         "## Every rule\n",
         "Points of on-time share that pct-lb is ahead, on the seeds that the rule ran on (those that came near in "
-        "tuning: all; the others: the first). `1+1` is the pair static-1 and driving-1, and so on.\n",
+        "tuning: all; the others: the first). An empty cell was not run. `1+1` is the pair static-1 and driving-1, and "
+        "so on.\n",
         "| rule | " + " | ".join(short) + " |",
         "|---|" + "---|" * len(names),
     ]
