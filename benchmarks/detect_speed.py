@@ -29,7 +29,9 @@ def compare_speed(*, threads: int) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     board = generate_board(640)
-    names = ["yolo-openvino", "yolo-onnxruntime"] + ["yolo-openvino-int8"] * SHIPPED_INT8_WEIGHTS.is_file()
+    names = ["yolo-openvino", "yolo-openvino-bf16", "yolo-onnxruntime"] + [
+        "yolo-openvino-int8"
+    ] * SHIPPED_INT8_WEIGHTS.is_file()
     served = {name: load_detector(name, threads=threads) for name in names}
     tensor = to_tensor([board.image])
     predict = _predict()

@@ -23,7 +23,7 @@ MAX_SOCKET_MESSAGE_BYTES = 64 * 2**20
 """A picture on a stream's websocket is one message; as large as an upload may be."""
 
 NODE_SETUPS: Mapping[str, Mapping[str, Any]] = {
-    "edge-1": {"models": (contracts.EDGE_DETECTOR.model,), "detector": "yolo-openvino"},
+    "edge-1": {"models": (contracts.EDGE_DETECTOR.model,), "detector": "yolo-openvino-bf16"},
     "edge-2": {"models": (contracts.EDGE_DETECTOR.model,), "detector": "yolo-onnxruntime"},
     "cloud-1": {"models": (contracts.DESCRIBER.model,), "describer": "aivd-small"},
 }

@@ -11,7 +11,14 @@ SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "d
 SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
 
 HUB_PREFIX: Final = "hf:"
-_KINDS: Final = ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference")
+BFLOAT16: Final = "yolo-openvino-bf16"
+_KINDS: Final = (
+    "yolo-openvino",
+    BFLOAT16,
+    "yolo-openvino-int8",
+    "yolo-onnxruntime",
+    "template-difference",
+)
 
 __all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector"]
 
@@ -19,8 +26,8 @@ __all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector
 def load_detector(spec: str, *, threads: int) -> Detector:
     """The detector `spec` names, ready to run on `threads` threads.
 
-    `spec` is a name ("yolo-openvino", "yolo-openvino-int8", "yolo-onnxruntime", "template-difference") or the path
-    of an ONNX or OpenVINO file with an end-to-end head and declared classes, served by OpenVINO; a path prefixed with
+    `spec` is a name of `_KINDS` ("yolo-openvino-bf16" computes in bfloat16 where the processor can) or the path of an
+    ONNX or OpenVINO file with an end-to-end head and declared classes, served by OpenVINO; a path prefixed with
     "onnxruntime:" is served by ONNX Runtime. "hf:" before a folder or a hub id opens a detector of transformers.
     Raises BadModel with a sentence for anything else.
     """
@@ -42,12 +49,14 @@ def load_detector(spec: str, *, threads: int) -> Detector:
 
     model = read_ir_file(path) if path.suffix == ".xml" else read_model_file(path)
     runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
-    return YoloDetector(model, runner.open_runner(model, threads=threads))
+    more = {"precision": "bf16"} if spec == BFLOAT16 else {}
+    return YoloDetector(model, runner.open_runner(model, threads=threads, **more))
 
 
 def _runtime_and_path(spec: str) -> tuple[str, Path]:
     shipped = {
         "yolo-openvino": ("openvino", SHIPPED_WEIGHTS),
+        BFLOAT16: ("openvino", SHIPPED_WEIGHTS),
         "yolo-openvino-int8": ("openvino", SHIPPED_INT8_WEIGHTS),
         "yolo-onnxruntime": ("onnxruntime", SHIPPED_WEIGHTS),
     }

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from scheduling.serving.contracts import Describer, Detector
 
-DEFAULT_DETECTOR = "yolo-openvino"
+DEFAULT_DETECTOR = "yolo-openvino-bf16"
 DEFAULT_DESCRIBER = "aivd-small"
 
 
