@@ -61,7 +61,12 @@ class RunningNode:
         self.process.wait(10)
 
     def freeze(self) -> None:
+        """SIGSTOP; returns when every thread of the server stands still, which on busy cores is not at once."""
         self.process.send_signal(signal.SIGSTOP)
+        ends_at = time.monotonic() + 10
+        while not all(_state(task) in "Tt" for task in Path(f"/proc/{self.process.pid}/task").iterdir()):
+            assert time.monotonic() < ends_at, f"node {self.name} did not stop"
+            time.sleep(0.005)
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -81,6 +86,13 @@ class RunningNode:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
         clear_shared_memory(self.spec, layout_dir=self.layout_dir)
+
+
+def _state(task: Path) -> str:
+    """The letter of a thread's state in /proc; what has ended counts as stopped."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return (task / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    return "T"
 
 
 def free_ports(count: int) -> list[int]:

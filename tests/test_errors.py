@@ -35,7 +35,7 @@ def test_the_envelope_is_everywhere(client, path, accept, status, code):
     ("method", "path", "body", "status", "code"),
     [
         ("delete", "/api/v1/frames", b"", 405, "method_not_allowed"),
-        ("post", "/api/v1/nodes/x/drain", b"", 404, "not_found"),
+        ("get", "/api/v1/frames/00000000-0000-7000-8000-000000000000", b"", 404, "not_found"),
         ("patch", "/api/v1/stations/{station}", b"{", 400, "parse_error"),
         ("patch", "/api/v1/stations/{station}", b"[]", 400, "invalid"),
     ],

@@ -34,6 +34,7 @@ REPEATS = {"quick": 2, "full": 5}
 
 def main() -> None:
     options = _options()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the context managers clean up
     folder = bench_folder("schedule-real")
     policies = tuple(options.policies.split(",")) if options.policies else (OURS, *BASELINES)

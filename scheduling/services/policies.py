@@ -9,12 +9,12 @@ from scheduling.policy import POLICIES, get_policy
 FIRST_SENTENCE = re.compile(r".*?(?:\.(?=\s|$)|\n\n|$)", re.DOTALL)
 
 
-@cache
 def described() -> list[dict[str, str]]:
     """`name` and `about` of each, by name. `about` is empty where Python was told to drop docstrings."""
     return [{"name": name, "about": _about(name)} for name in sorted(POLICIES)]
 
 
+@cache
 def _about(name: str) -> str:
     text = sys.modules[type(get_policy(name)).__module__].__doc__ or ""
     sentence = FIRST_SENTENCE.match(text)

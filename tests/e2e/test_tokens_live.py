@@ -78,4 +78,5 @@ def test_the_browser_shows_five_tokens_while_the_describer_is_held_there(
     (messages,) = heard.values()
     assert max(n for _, n in messages) > HELD_TOKENS
     took_s = messages[-1][0] - messages[0][0]
-    assert len(messages) <= MESSAGES_A_SECOND * took_s + 2
+    # The first goes at once, what is held back at the end too, and one may have waited on its way for the next.
+    assert len(messages) <= MESSAGES_A_SECOND * took_s + 3
