@@ -29,7 +29,7 @@ def workers() -> None:
 
 
 def hold() -> None:
-    """A worker looks at the table again and again for now: let nobody send a wake-up for a while."""
+    """A worker with a backlog looks at the table at every tick: let nobody send a wake-up for half a second."""
     global _held_until
     now = time.monotonic()
     if now < _held_until:
