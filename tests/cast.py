@@ -77,9 +77,9 @@ def make_cast() -> Cast:
         ada=User.objects.create_superuser("ada", password="ada-password"),
         line=line,
         other_line=other_line,
-        station=Station.objects.create(line=line, name="Camera 1"),
-        second_station=Station.objects.create(line=line, name="Camera 2"),
-        other_station=Station.objects.create(line=other_line, name="Camera 9"),
+        station=Station.objects.create(line=line, name="Camera 1", product="bare-pcb"),
+        second_station=Station.objects.create(line=line, name="Camera 2", product="bare-pcb"),
+        other_station=Station.objects.create(line=other_line, name="Camera 9", product="bare-pcb"),
     )
 
 

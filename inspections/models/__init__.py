@@ -4,11 +4,12 @@ from .access import ApiToken, Membership
 from .event import Event, EventHead
 from .findings import Decision, Description, Detection
 from .frame import Frame, IdempotencyKey, Inspection, Step
-from .plant import ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
+from .plant import BitDepth, ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
 from .review import Mark, Review
 
 __all__ = [
     "ApiToken",
+    "BitDepth",
     "ClassThreshold",
     "Decision",
     "DefectClass",

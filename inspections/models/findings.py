@@ -74,6 +74,10 @@ class Decision(models.Model):
         DEFECT = "defect", "a region reached its threshold"
         LATE = "late", "not decided before the deadline"
         FAILED = "failed", "could not be inspected"
+        PRODUCT = "product", "no model here was trained for what the station looks at"
+        UNLIKE = "unlike", "unlike anything known"
+        UNPLACED = "unplaced", "a region cannot be placed on the frame"
+        UNSCALED = "unscaled", "the picture's grey levels cannot be scaled with certainty"
 
     frame = models.OneToOneField(Frame, on_delete=models.CASCADE, related_name="decision")
     outcome = models.CharField(max_length=4, choices=Outcome)
@@ -87,7 +91,7 @@ class Decision(models.Model):
             models.CheckConstraint(
                 condition=Q(outcome="pass", code="clean")
                 | Q(outcome="fail", code="defect")
-                | Q(outcome="hold", code__in=["late", "failed"]),
+                | (Q(outcome="hold") & ~Q(code__in=["clean", "defect"])),
                 name="decision_pass_only_when_clean",
             ),
         ]

@@ -61,6 +61,17 @@ class PolicyChange(models.Model):
         return f"{self.before} to {self.after} by {self.by}"
 
 
+class BitDepth(models.TextChoices):
+    """How many bits of a 16-bit value the camera uses. Pictures of 8 bits need no choice."""
+
+    AUTO = "auto", "tell by the picture"
+    BITS_8 = "8", "8 bits only"
+    BITS_10 = "10", "10 of 16 bits"
+    BITS_12 = "12", "12 of 16 bits"
+    BITS_14 = "14", "14 of 16 bits"
+    BITS_16 = "16", "16 bits"
+
+
 class Station(models.Model):
     """A camera position on a Line. Thresholds below which a Detection does not count are per class here."""
 
@@ -74,6 +85,17 @@ class Station(models.Model):
     describe = models.BooleanField(default=True, help_text="Have regions described by a cloud node")
     max_regions = models.PositiveSmallIntegerField(default=8, help_text="Regions described in one frame")
     template_sha256 = models.CharField(max_length=64, blank=True, help_text="Golden template, if there is one")
+    product = models.CharField(
+        max_length=40,
+        blank=True,
+        help_text="What it looks at, as models name it; while nobody has chosen, every frame is held",
+    )
+    bit_depth = models.CharField(
+        max_length=4,
+        choices=BitDepth,
+        default=BitDepth.AUTO,
+        help_text="Bits a camera uses of each 16-bit value; 'auto' holds a frame where they cannot be told",
+    )
 
     objects = StationQuerySet.as_manager()
 

@@ -22,7 +22,7 @@ def ensure_first_site() -> Station | None:
         return None
     site = Site.objects.create(name="Demo plant")
     line = add_line(site=site, name="Board line 1")
-    return Station.objects.create(line=line, name="Camera 1")
+    return Station.objects.create(line=line, name="Camera 1", product="bare-pcb")
 
 
 @transaction.atomic

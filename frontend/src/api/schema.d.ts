@@ -519,9 +519,13 @@ export interface components {
          *     * `defect` - a region reached its threshold
          *     * `late` - not decided before the deadline
          *     * `failed` - could not be inspected
+         *     * `product` - no model here was trained for what the station looks at
+         *     * `unlike` - unlike anything known
+         *     * `unplaced` - a region cannot be placed on the frame
+         *     * `unscaled` - the picture's grey levels cannot be scaled with certainty
          * @enum {string}
          */
-        CodeEnum: "clean" | "defect" | "late" | "failed";
+        CodeEnum: "clean" | "defect" | "late" | "failed" | "product" | "unlike" | "unplaced" | "unscaled";
         Credits: {
             /** @description Requests the node may hold at once */
             limit: number | null;
