@@ -20,6 +20,7 @@ from PIL import Image
 
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from scheduling.triton import NodeClient
+from tests.suite import shared
 
 __all__ = ["constant_node", "make_node", "node_layout", "template_node"]
 
@@ -47,6 +48,9 @@ class RunningNode:
     @property
     def grpc_url(self) -> str:
         return self.spec.grpc_url
+
+    def running_pid(self) -> int | None:
+        return self.process.pid if self.process.poll() is None else None
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         ends_at = time.monotonic() + timeout_s
@@ -148,18 +152,23 @@ def node_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def constant_node(node_layout: Path) -> Iterator[RunningNode]:
     """One node with both models, whose answers are constant. Leave it as you found it."""
-    node = start_node(node_spec("constant"), layout_dir=node_layout)
-    yield node
-    node.close()
+    yield from _shared_node(node_spec("constant"), node_layout)
 
 
 @pytest.fixture(scope="session")
 def template_node(node_layout: Path) -> Iterator[RunningNode]:
     """One edge node with the classical detector that compares a frame with its golden template."""
     spec = node_spec("template", "edge_detector", detector="template-difference", environment={})
-    node = start_node(spec, layout_dir=node_layout)
-    yield node
-    node.close()
+    yield from _shared_node(spec, node_layout)
+
+
+def _shared_node(spec: NodeSpec, layout_dir: Path) -> Iterator[RunningNode]:
+    node = start_node(spec, layout_dir=layout_dir)
+    try:
+        with shared(f"node {spec.name}", pid=node.running_pid, log=node.log_path):
+            yield node
+    finally:
+        node.close()
 
 
 @pytest.fixture
