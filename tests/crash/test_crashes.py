@@ -15,7 +15,7 @@ def in_its_own_run(test: str) -> subprocess.CompletedProcess[str]:
     """pytest on one test, in a fresh process that starts its own PostgreSQL and Redis."""
     environ = {name: value for name, value in os.environ.items() if name != "AIVD_VAR" and "PYTEST" not in name}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", test],
         cwd=ROOT,
         env=environ,
         capture_output=True,
