@@ -94,7 +94,7 @@ class Stack:
             metrics_port=node.metrics_port,
             **{**NODE_SETUPS[node.name], **self._chosen_models(node)},
         )
-        folder = self.layout.run_folder / "nodes"
+        folder = self.layout.nodes_folder
         argv, env = node_command(spec, layout_dir=folder, base_environment=self.environ)
         triton = Child(
             name=f"node-{node.name}",

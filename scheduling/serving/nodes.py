@@ -116,7 +116,8 @@ def prepare_node(spec: NodeSpec, *, layout_dir: Path) -> None:
     """Lay out what the process needs under `layout_dir` and clear what a killed one left in shared memory.
 
     The backend's three files lie apart in the wheel, and Triton wants them in one folder: links keep them
-    those of the installed wheel. Call it while no process of this node and folder is running.
+    those of the installed wheel. `layout_dir` must be a path that a shell takes as it is. Call it while no
+    process of this node and folder is running.
     """
     _refuse_numpy_2()
     wheel = locate_wheel()
@@ -124,6 +125,7 @@ def prepare_node(spec: NodeSpec, *, layout_dir: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for target in (*wheel.backend_files, wheel.stub):
         _link(folder / target.name, target)
+    _link(_models_dir(layout_dir), MODEL_REPOSITORY)
     clear_shared_memory(spec, layout_dir=layout_dir)
 
 
@@ -151,7 +153,7 @@ def node_command(
 def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
     options: dict[str, object] = {
         "id": spec.name,
-        "model-repository": MODEL_REPOSITORY,
+        "model-repository": _models_dir(layout_dir),
         "backend-directory": _backends_dir(layout_dir),
         "model-control-mode": "explicit",
         "exit-on-error": "true",
@@ -210,6 +212,11 @@ def _library_dirs(wheel: Wheel, base: Mapping[str, str]) -> list[str]:
 
 def _backends_dir(layout_dir: Path) -> Path:
     return layout_dir / "backends"
+
+
+def _models_dir(layout_dir: Path) -> Path:
+    """A link to the repository: Triton hands this path to a shell, which would split the clone's own at a blank."""
+    return layout_dir / "models"
 
 
 def _shm_prefix(spec: NodeSpec, layout_dir: Path) -> str:
