@@ -159,7 +159,6 @@ class Stack:
 
     def _web(self, needs: tuple[str, ...]) -> Child:
         host, port = self.addresses.host, self.addresses.port
-        asked_at = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104
         options = {
             "host": host,
             "port": port,
@@ -178,7 +177,7 @@ class Stack:
             env=self._environment(),
             cwd=self.layout.root,
             needs=needs,
-            ready=answers_http(asked_at, port, "/health", ok=lambda status: True),
+            ready=answers_http(self.addresses.local_host, port, "/health", ok=lambda status: True),
             ports=(PortClaim(host, port, "AIVD_PORT"),),
             console="problems",
         )
