@@ -35,7 +35,7 @@ from scheduling.serving.nodes import NodeSpec
 from scheduling.serving.wire import encode_meta
 from scheduling.triton import CHANNEL_OPTIONS, NodeClient, client_for, close_all
 from tests.node_fakes import FAILS, REFUSED, WORDS, WRONG
-from tests.nodes import TEST_MODELS, RunningNode, free_ports, node_spec, picture
+from tests.nodes import TEST_MODELS, RunningNode, free_port_range, node_spec, picture
 
 MakeNode = Callable[[NodeSpec], RunningNode]
 FAR_S = 20.0
@@ -508,7 +508,7 @@ def test_a_stopped_node_is_found_and_is_back_soon_after_it_goes_on(make_node: Ma
 
 
 def test_a_node_that_was_never_there_is_unavailable_quickly() -> None:
-    client = NodeClient(f"127.0.0.1:{free_ports(1)[0]}", name="nobody")
+    client = NodeClient(f"127.0.0.1:{free_port_range(1)}", name="nobody")
     error, took_s = failure(lambda: client.detect(picture(), min_score=0.1, timeout_s=FAR_S))
     assert error.code == "unavailable"
     assert took_s < 2
