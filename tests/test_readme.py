@@ -46,7 +46,7 @@ def test_each_command_exists_and_its_program_starts(command: str) -> None:
 
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data in DeepPCB's layout: three boards with one spot of copper each (here copper is dark), as `test` and as `train`."""
+    """Data in the layout of DeepPCB: three boards, each with a spot of copper (which is dark there)."""
     data = tmp_path_factory.mktemp("data")
     folder = data / "deeppcb"
     for name in ("images", "templates", "labels"):
