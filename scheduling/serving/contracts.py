@@ -46,6 +46,9 @@ OVERLOADED = "overloaded"
 CANCELLED = "cancelled"
 """Whoever asked went away before the work began or ended."""
 
+STOP_PARAMETER = "stop"
+"""A request to the describer with this parameter names another one, by its id, that is to be given up."""
+
 NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -289,6 +290,40 @@ def test_the_fifth_token_can_be_held_and_let_go(held_node: RunningNode) -> None:
     )
     assert len(seen) == len(WORDS)
     assert answer.answers[0].valid
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("way", ["refused", "given up", "late", "canary"])
+def test_a_node_survives_streams_that_do_not_run_to_their_end(make_node: MakeNode, way: str) -> None:
+    """Triton 2.51 dies of one in some hundred streams that are cancelled, or refused with a gRPC status."""
+    node, rng = make_node(node_spec(f"patient-{way.replace(' ', '-')}")), random.Random(7)
+    nothing = DescribeRequest("v1", (64, 48), ("open",), ())
+
+    def give_it_up(_: int) -> str:
+        ends_at = time.monotonic() + rng.random() * 0.03
+        options: dict[str, Any] = {"timeout_s": 10, "idle_timeout_s": 10}
+        try:
+            match way:
+                case "refused":
+                    node.client.describe([], nothing, **options)
+                case "given up":
+                    node.client.describe(
+                        [picture()], ask("open"), is_cancelled=lambda: time.monotonic() > ends_at, **options
+                    )
+                case "late":
+                    node.client.describe(
+                        [picture()], ask("open"), timeout_s=rng.random() * 0.03 + 0.001, idle_timeout_s=10
+                    )
+                case "canary":
+                    node.client.canary("describer", timeout_s=10)
+        except NodeError as error:
+            return error.code
+        return "ok"
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        codes = set(pool.map(give_it_up, range(600)))
+    assert codes <= {"bad_frame", "cancelled", "deadline", "ok"}
+    assert node.running_pid() is not None
 
 
 @pytest.mark.stack
