@@ -25,6 +25,11 @@ def text_parameter(request: Any, name: str) -> str:
     return str(parameters.get(name, ""))
 
 
+def flag(request: Any, name: str) -> bool:
+    """Whether the request's parameter of this name is set and true."""
+    return bool(json.loads(request.parameters() or "{}").get(name))
+
+
 def respond(sender: Any, tensors: Mapping[str, npt.NDArray[Any]], *, last: bool) -> None:
     outputs = [pb_utils.Tensor(name, values) for name, values in tensors.items()]
     _send(sender, pb_utils.InferenceResponse(outputs), last=last)
