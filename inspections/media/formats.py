@@ -45,7 +45,8 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, Ov
 UNKNOWN_TO_TIFF = ("unknown pixel mode", "unknown data organization")
 
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
-UNSIGNED, WHITE_IS_ZERO, RGB = 1, 0, 2
+ORIENTATION = 274
+UNSIGNED, WHITE_IS_ZERO, RGB, SHORT = 1, 0, 2, 3
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def opened(path: Path) -> ImageFile.ImageFile:
     if name == "JPEG":
         refuse_costly_jpeg(path)
     try:
-        image = PLUGINS[name](str(path))
+        # By its open file: of a path Pillow maps the pixels of some TIFFs, and then mixes up the sides of turned ones.
+        image = PLUGINS[name](path.open("rb"))
     except MemoryError:
         raise
     except DAMAGE as error:
@@ -152,6 +154,25 @@ def _samples_of_tiff(image: TiffImagePlugin.TiffImageFile) -> Samples:
     if deep_colour and (photometric != RGB or image.mode != "RGB" or "X;" in str(image.tile)):
         raise Refused(SAMPLES, f"A TIFF of {bits} bits is taken as grey or as three colours only.")
     return Samples(bits=bits, white_is_zero=bits > 8 and photometric == WHITE_IS_ZERO)
+
+
+def without_orientation(data: bytes) -> tuple[bytes, int]:
+    """A TIFF that says it is upright, and what it said before; 0 and the same bytes for anything else.
+
+    OpenCV turns pictures of 16 bits itself, and fails where the sides change places.
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(data[:4])
+    if order is None:
+        return data, 0
+    changed = bytearray(data)
+    at = struct.unpack_from(f"{order}I", data, 4)[0]
+    for entry in range(at + 2, at + 2 + 12 * struct.unpack_from(f"{order}H", data, at)[0], 12):
+        tag, kind = struct.unpack_from(f"{order}HH", data, entry)
+        if tag == ORIENTATION and kind == SHORT:
+            said = struct.unpack_from(f"{order}H", data, entry + 8)[0]
+            struct.pack_into(f"{order}H", changed, entry + 8, 1)
+            return bytes(changed), int(said)
+    return data, 0
 
 
 # -- JPEG ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from scheduling.serving.contracts import MAX_FRAME_BYTES
 
-from . import depth
+from . import depth, formats
 from .faults import BROKEN, INVISIBLE, Refused
 from .formats import DAMAGE, Samples
 
@@ -147,16 +147,16 @@ def _colours(image: ImageFile.ImageFile, path: Path) -> Values:
     """
     import cv2  # large, and few pictures need it
 
-    turn = TURNS.get(orientation(image), np.asarray)
-    high = turn(np.asarray(image))
-    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    data, turned = formats.without_orientation(path.read_bytes())
+    high = TURNS.get(orientation(image), np.asarray)(np.asarray(image))  # a TIFF's is turned already
+    read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype != np.uint16 or read.ndim != 3:
         raise Refused(BROKEN, "The picture's 16-bit values cannot be read.")
     values: Array = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    for candidate in (values, turn(values)):  # OpenCV turns a TIFF itself and a PNG not
-        if candidate.shape[:2] == high.shape[:2] and np.array_equal(candidate[..., :3] >> 8, high[..., :3]):
-            return candidate.astype(np.uint16, copy=False)
-    raise Refused(BROKEN, "Two decoders read different pictures from this file.")
+    values = TURNS.get(turned or orientation(image), np.asarray)(values)
+    if values.shape[:2] != high.shape[:2] or not np.array_equal(values[..., :3] >> 8, high[..., :3]):
+        raise Refused(BROKEN, "Two decoders read different pictures from this file.")
+    return values.astype(np.uint16, copy=False)
 
 
 def _alpha(values: Values, transparent: object) -> npt.NDArray[np.uint8] | None:
