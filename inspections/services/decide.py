@@ -57,6 +57,10 @@ def could_not_inspect(detail: str) -> Said:
     return Said("hold", "failed", f"The frame could not be inspected: {detail}")
 
 
+def cannot_scale(detail: str) -> Said:
+    return Said("hold", "unscaled", detail)
+
+
 def write(*, frame: Frame, said: Said, now: datetime) -> bool:
     """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it.
 
