@@ -6,7 +6,9 @@ It knows no Django, no database and no network, and imports nothing that changes
 
 import base64
 import contextlib
+import ctypes
 import fcntl
+import gc
 import io
 import json
 import os
@@ -136,7 +138,18 @@ def _alone_if_heavy(image: Image.Image, job: Job) -> Iterator[None]:
             if time.monotonic() > until:
                 raise Refused(BUSY, "Another very large picture is being decoded.")
             time.sleep(0.05)
-        yield
+        try:
+            yield
+        finally:
+            _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """A child that waits keeps nothing of what it had."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
 
 
 def _locked(lock: Any) -> bool:
@@ -157,7 +170,10 @@ def answered(job: Job) -> Answer:
         return {"error": refused.code, "detail": refused.detail}
     except MemoryError:
         return {"error": COSTLY, "detail": "The picture takes more memory to decode than one picture may."}
-    except Exception as error:  # whatever a damaged file brings about is that file's trouble
+    except Exception as error:
+        if "Insufficient memory" in str(error):  # OpenCV's word for it
+            return {"error": COSTLY, "detail": "The picture takes more memory to decode than one picture may."}
+        # Whatever a damaged file brings about is that file's trouble
         return {"error": BROKEN, "detail": "The picture cannot be decoded.", "cause": repr(error)}
 
 

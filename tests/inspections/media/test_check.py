@@ -1,6 +1,7 @@
 """What the decoder makes of each kind of file: the one upright picture of 8 bits, or a refusal with a sentence."""
 
 import io
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,17 @@ def test_scans_times_pixels_are_bounded_by_the_header(check: Check) -> None:
     large = large[:at] + (9_000).to_bytes(2) + (9_000).to_bytes(2) + large[at + 4 :]
     with pytest.raises(Refused, match="too many to decode in time"):
         check(large)
+
+
+def test_16_bit_colour_is_bounded_by_its_header(check: Check) -> None:
+    small = png_of(deep(board(3), 16))
+    header = small[16:24]
+    large = small.replace(header, (7_300).to_bytes(4) + (7_300).to_bytes(4), 1)
+    body = large[12:29]
+    large = large[:29] + zlib.crc32(body).to_bytes(4) + large[33:]
+    with pytest.raises(Refused, match="In 16-bit colour") as refused:
+        check(large)
+    assert refused.value.code == "picture_too_large"
 
 
 def test_a_jpeg_of_12_bits_is_refused_by_name(check: Check) -> None:
