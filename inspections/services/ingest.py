@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from aivd_web.kernel.database import database_now
 from inspections import wake
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 
-from . import events, storage
+from . import captured, events, storage
 from .errors import IdempotencyConflict, Overloaded
 from .pictures import Picture, check_picture
 
@@ -38,6 +38,7 @@ def add_frame(
 
     `sender` names who sent it (user or token): an Idempotency-Key is theirs alone. Raises IngestError.
     """
+    captured.check(captured_at)
     with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
         picture = check_picture(upload.path)
         refuse_when_full()
@@ -96,6 +97,7 @@ def _write_frame(
         inspection, _ = Inspection.objects.get_or_create(station=station, part_id=part_id[:100])
     else:
         inspection = Inspection.objects.create(station=station)
+    now = database_now()
     return Frame.objects.create(
         inspection=inspection,
         station=station,
@@ -107,5 +109,6 @@ def _write_frame(
         height=picture.height,
         bytes=upload.bytes,
         captured_at=captured_at,
-        deadline_at=timezone.now() + timedelta(milliseconds=station.deadline_ms),
+        received_at=now,
+        deadline_at=now + timedelta(milliseconds=station.deadline_ms),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.utils import timezone
+from django.db.models.functions import Now
 from PIL import Image
 
 from aivd_web.kernel.publish import call_later
@@ -58,7 +58,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
         regions=answered.answer.regions,
         thresholds=thresholds,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 
@@ -85,7 +85,7 @@ def describe(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: 
         described=[_described(answer, answered.measured_ms) for answer in answered.answer.answers],
         prompt_version=request.prompt_version,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 
