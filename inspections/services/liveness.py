@@ -15,6 +15,7 @@ from typing import Any
 import redis
 from django.db import connections
 
+from aivd_web.kernel.reads import current_alias
 from scheduling.services import redis_client
 
 PREFIX = "aivd:loops:"
@@ -64,8 +65,8 @@ class Queue:
         return {"overdue_s": round(self.overdue_s, 1), "oldest_waiting_s": round(self.waiting_s, 1)}
 
 
-def queue(*, using: str = "default") -> Queue:
-    with connections[using].cursor() as cursor:
+def queue() -> Queue:
+    with connections[current_alias()].cursor() as cursor:
         cursor.execute(QUEUE)
         return Queue(*map(float, cursor.fetchone()))
 
