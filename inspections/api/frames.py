@@ -77,10 +77,8 @@ class FramesView(APIView):
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
         frames = narrowed(rules.frames(request.user).newest().with_findings(), wanted)
-        page = list(frames[: wanted["limit"] + 1])
-        more = len(page) > wanted["limit"]
-        page = page[: wanted["limit"]]
-        body = {"frames": FrameSerializer(page, many=True).data, "next_before": page[-1].pk if more else None}
+        page, next_before = frames.page(wanted["limit"])
+        body = {"frames": FrameSerializer(page, many=True).data, "next_before": next_before}
         return Response(body)
 
 

@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
+from aivd_web.kernel.database import database_now
 from inspections import wake
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 
-from . import decide, events, pictures, steps, storage
+from . import captured, decide, events, pictures, steps, storage
 from .errors import IdempotencyConflict, Overloaded
 from .pictures import Picture
 
@@ -38,6 +38,7 @@ def add_frame(
 
     `sender` names who sent it (user or token): an Idempotency-Key is theirs alone. Raises IngestError.
     """
+    captured.check(captured_at)
     refuse_when_full()  # before the work that a picture makes
     with (
         storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload,
@@ -61,7 +62,7 @@ def _begin(frame: Frame, picture: Picture) -> None:
     data = {"station": frame.station_id, "width": frame.width, "height": frame.height}
     changes = [events.Change("frame.added", frame.pk, data)]
     if picture.trouble:
-        said, now = decide.cannot_scale(picture.trouble), timezone.now()
+        said, now = decide.cannot_scale(picture.trouble), database_now()
         decide.write(frame=frame, said=said, now=now)
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
         if steps.complete_if_no_step_open(frame=frame, now=now):
@@ -108,6 +109,7 @@ def _write_frame(
         inspection, _ = Inspection.objects.get_or_create(station=station, part_id=part_id[:100])
     else:
         inspection = Inspection.objects.create(station=station)
+    now = database_now()
     return Frame.objects.create(
         inspection=inspection,
         station=station,
@@ -121,5 +123,6 @@ def _write_frame(
         has_rendition=picture.has_rendition,
         bytes=upload.bytes,
         captured_at=captured_at,
-        deadline_at=timezone.now() + timedelta(milliseconds=station.deadline_ms),
+        received_at=now,
+        deadline_at=now + timedelta(milliseconds=station.deadline_ms),
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
@@ -49,7 +49,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
         regions=answered.answer.regions,
         thresholds=thresholds,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 
@@ -76,7 +76,7 @@ def describe(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: 
         described=[_described(answer, answered.measured_ms) for answer in answered.answer.answers],
         prompt_version=request.prompt_version,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 

@@ -129,8 +129,6 @@ OVERLOADED = "overloaded"
 CANCELLED = "cancelled"
 """Whoever asked went away before the work began or ended."""
 
-STOP_PARAMETER = "stop"
-"""A request to the describer with this parameter names another one, by its id, that is to be given up."""
 TOO_COSTLY = "too_costly"
 """This picture alone takes longer than a node may give it. After two nodes said so it is the picture's."""
 
@@ -141,6 +139,9 @@ NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED, TOO_COSTLY, HELD_UP)
 
 ALONE = "alone"
 """Parameter of a detect request, true where the picture is to be worked on apart from others."""
+
+STOP_PARAMETER = "stop"
+"""A request to the describer with this parameter names another one, by its id, that is to be given up."""
 
 
 class BadFrame(ValueError):
