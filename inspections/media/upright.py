@@ -60,6 +60,13 @@ class Upright:
     trouble: str = ""
 
 
+def is_drafted(image: ImageFile.ImageFile) -> bool:
+    """Whether to look at it costs little memory however large it is: a baseline JPEG that is upright already."""
+    if image.format != "JPEG" or image.mode not in PLAIN_MODES or "progressive" in image.info:
+        return False
+    return orientation(image) == 1
+
+
 def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
     """Whether the stored bytes are already what people see, in a form that a node takes. Decodes it to its end.
 

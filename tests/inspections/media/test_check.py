@@ -25,7 +25,7 @@ class Checked:
         path, out = tmp_path / "stored", tmp_path / "rendition"
         path.write_bytes(data)
         job = {"do": "check", "path": str(path), "bit_depth": bit_depth, "out": str(out)}
-        self.answer = decoder.current().ask(job | {"lock": str(tmp_path / "lock"), "lock_wait_s": 1.0})
+        self.answer = decoder.current().ask(job | {"lock": str(tmp_path / "lock")})
         self.shown = out.read_bytes() if self.answer["rendition"] else data
         self.size_wh = (self.answer["width"], self.answer["height"])
 
