@@ -30,7 +30,7 @@ WAIT_S = 5.0
 WALL_S = 20.0
 """How long a child may be at one job, also where the machine is busy with other things."""
 
-AGAIN_S = 0.1
+AGAIN_S = 0.5
 """How soon a very large picture asks again for its turn."""
 
 JOBS_PER_CHILD = 2_000
