@@ -53,7 +53,7 @@ def check(job: Job) -> Answer:
     """Decode the picture to its end; where its bytes are not what people see, make that beside it at `out`."""
     path = Path(job["path"])
     image = formats.opened(path)
-    with contextlib.nullcontext() if upright.is_drafted(image) else _alone_if_heavy(image, job):
+    with contextlib.nullcontext() if upright.is_drafted(image, path) else _alone_if_heavy(image, job):
         samples = formats.samples_of(image, path)
         answer = {"media_type": formats.MEDIA_TYPES[str(image.format)], "bit_depth": 8, "trouble": "", "rendition": ""}
         size_wh = image.size

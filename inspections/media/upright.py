@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from scheduling.serving.contracts import MAX_FRAME_BYTES
+from scheduling.serving.contracts import MAX_FRAME_BYTES, BadFrame
+from scheduling.serving.pictures import picture_cost
 
 from . import depth, formats
 from .faults import BROKEN, INVISIBLE, TOO_LARGE, Refused
@@ -60,11 +61,11 @@ class Upright:
     trouble: str = ""
 
 
-def is_drafted(image: ImageFile.ImageFile) -> bool:
+def is_drafted(image: ImageFile.ImageFile, path: Path) -> bool:
     """Whether to look at it costs little memory however large it is: a baseline JPEG that is upright already."""
     if image.format != "JPEG" or image.mode not in PLAIN_MODES or "progressive" in image.info:
         return False
-    return orientation(image) == 1
+    return orientation(image) == 1 and _node_takes(path)
 
 
 def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
@@ -73,7 +74,7 @@ def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
     A JPEG is decoded at an eighth of its size: that reads every byte, so a cut-off file is found, for a fraction of
     the time.
     """
-    if image.format not in PLAIN_FORMATS or samples.deep or path.stat().st_size > MAX_FRAME_BYTES:
+    if image.format not in PLAIN_FORMATS or samples.deep or not _node_takes(path):
         return False
     if image.format == "JPEG" and image.mode in PLAIN_MODES and orientation(image) == 1:
         image.draft("L", DRAFT_SIZE)
@@ -81,6 +82,17 @@ def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
         return True
     loaded(image)
     return image.mode in PLAIN_MODES and "transparency" not in image.info and orientation(image) == 1
+
+
+def _node_takes(path: Path) -> bool:
+    """By the node's own words: it counts what stands behind a JPEG too, such as the second picture of an MPO."""
+    if path.stat().st_size > MAX_FRAME_BYTES:
+        return False
+    try:
+        picture_cost(path.read_bytes())
+    except BadFrame:
+        return False
+    return True
 
 
 def orientation(image: Image.Image) -> int:

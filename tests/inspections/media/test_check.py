@@ -12,6 +12,7 @@ from PIL import Image
 
 from inspections.media import decoder
 from inspections.media.faults import Refused
+from scheduling.serving.pictures import decode_picture
 from tests import boards
 from tests.boards import board, chunk, deep, deep_tiff, file_of, on_the_mark, pages, png_of, seen, stored_rows
 
@@ -349,3 +350,22 @@ def test_what_no_browser_and_no_node_takes_gets_a_rendition(check: Check, format
     found = check(file_of(board(3), format))
     assert found.answer["rendition"] == ("jpg" if format == "WEBP" else "png")
     assert found.shown[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")
+
+
+# -- the node ---------------------------------------------------------------------------------------------
+
+BEHIND = {
+    "a second progressive picture": lambda: file_of(board(3), "JPEG", progressive=True) * 20,
+    "a thousand markers": lambda: file_of(board(3), "JPEG") + b"\xff\xda\x00\x08" * 1_000,
+    "markers in a comment": lambda: file_of(board(3), "JPEG", comment=b"\xff\xda" * 500),
+    "a video": lambda: file_of(board(3), "JPEG") + np.random.default_rng(7).bytes(20_000_000),
+}
+TAKEN = {**COLOURS, **BEHIND}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_whatever_the_door_takes_a_node_takes(check: Check, kind: str) -> None:
+    found = check(TAKEN[kind]())
+    pixels = decode_picture(found.shown)
+    assert pixels.shape == (found.size_wh[1], found.size_wh[0], 3)
+    assert on_the_mark(pixels[..., 0])
