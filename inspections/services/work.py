@@ -26,6 +26,7 @@ from inspections.models import Frame, Step
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
+from scheduling.serving.contracts import tile_count
 
 from . import jobs, steps
 
@@ -155,7 +156,10 @@ class Worker:
             except steps.LateHolder as late:
                 log.warning("A late result was dropped: %s", late)
             except RequestFailed as failed:
-                self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
+                if failed.final:
+                    self._set_aside(claim, failed.code, failed.detail)
+                else:
+                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
             except jobs.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
             except DatabaseError as error:
@@ -215,6 +219,8 @@ class Waiting(NamedTuple):
     deadline_at: datetime
     frame_id: UUID
     frame_bytes: int
+    width: int
+    height: int
     policy: str
 
 
@@ -224,7 +230,8 @@ def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
 
 
 def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
-    columns = ("pk", "kind", "created_at", "deadline_at", "frame_id", "frame__bytes", "frame__line__policy")
+    frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__line__policy")
+    columns = ("pk", "kind", "created_at", "deadline_at", *frame)
     waiting = Step.objects.waiting((kind,), now=Now())
     late = [Waiting(*row) for row in waiting.filter(deadline_at__lte=Now()).values_list(*columns)[:limit]]
     live = waiting.filter(deadline_at__gt=Now()).values_list(*columns)[: limit - min(len(late), limit // LATE_SHARE)]
@@ -241,6 +248,7 @@ def _request(step: Waiting, now: datetime, clock_now: float) -> Request:
         arrived_at=clock_now - (now - step.created_at).total_seconds(),
         deadline_at=clock_now + (step.deadline_at - now).total_seconds(),
         late_ok=True,
+        units=tile_count((step.width, step.height)) if step.kind == Step.Kind.DETECT else 1.0,
     )
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY
