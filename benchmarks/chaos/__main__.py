@@ -63,15 +63,15 @@ class Sizes:
 
     @property
     def stopped_s(self) -> float:
-        return max(6.0, 20 * self.scale)
+        return max(5.0, 20 * self.scale)
 
     @property
     def rest_s(self) -> float:
-        return max(4.0, 10 * self.scale)
+        return max(2.0, 10 * self.scale)
 
     @property
     def clock_off_s(self) -> float:
-        return max(8.0, 60 * self.scale)
+        return max(6.0, 60 * self.scale)
 
     @property
     def under_faults(self) -> int:
