@@ -94,7 +94,7 @@ class Stack:
             metrics_port=node.metrics_port,
             **{**NODE_SETUPS[node.name], **self._chosen_models(node)},
         )
-        folder = self.layout.run_folder / "nodes"
+        folder = self.layout.nodes_folder
         argv, env = node_command(spec, layout_dir=folder, base_environment=self.environ)
         triton = Child(
             name=f"node-{node.name}",
@@ -159,7 +159,6 @@ class Stack:
 
     def _web(self, needs: tuple[str, ...]) -> Child:
         host, port = self.addresses.host, self.addresses.port
-        asked_at = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104
         options = {
             "host": host,
             "port": port,
@@ -178,7 +177,7 @@ class Stack:
             env=self._environment("web"),
             cwd=self.layout.root,
             needs=needs,
-            ready=answers_http(asked_at, port, "/health", ok=lambda status: True),
+            ready=answers_http(self.addresses.local_host, port, "/health", ok=lambda status: True),
             ports=(PortClaim(host, port, "AIVD_PORT"),),
             console="problems",
         )

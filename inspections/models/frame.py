@@ -43,9 +43,15 @@ class Frame(models.Model):
     name = models.CharField(max_length=200, blank=True, help_text="What the sender called it; only shown")
     sha256 = models.CharField(max_length=64)
     media_type = models.CharField(max_length=20)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
+    width = models.PositiveIntegerField(help_text="Of the upright picture, which all boxes are measured in")
+    height = models.PositiveIntegerField(help_text="Of the upright picture, which all boxes are measured in")
     bytes = models.PositiveIntegerField()
+    bit_depth = models.PositiveSmallIntegerField(
+        default=8, help_text="Bits of its values that are used; 0 where that was not certain"
+    )
+    has_rendition = models.BooleanField(
+        default=False, help_text="The bytes are not what people see; a picture made from them is"
+    )
     captured_at = models.DateTimeField(null=True, blank=True)
     received_at = models.DateTimeField(db_default=Now(), editable=False)
     deadline_at = models.DateTimeField()

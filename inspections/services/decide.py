@@ -70,6 +70,10 @@ def could_not_inspect(detail: str) -> Said:
     return Said("hold", "failed", f"The frame could not be inspected: {storable(detail, most=MOST_DETAIL)}")
 
 
+def cannot_scale(detail: str) -> Said:
+    return Said("hold", "unscaled", detail)
+
+
 def write(*, frame: Frame, said: Said, now: Moment) -> bool:
     """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it."""
     return write_for(frame_id=frame.pk, said=said, now=now)

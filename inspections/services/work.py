@@ -21,13 +21,14 @@ from django.db.models import FloatField, Func
 from django.db.models.functions import Now
 
 from aivd_web.kernel.database import is_about_data, is_away
+from aivd_web.kernel.errors import Unavailable
 from inspections import wake
 from inspections.models import Frame, Step
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
 
-from . import jobs, liveness, steps
+from . import jobs, liveness, renditions, steps
 
 # How many Steps of each kind one look takes in: late descriptions must not hide the frames that wait to be decided, nor
 # a backlog that is late anyway those that can still make it. Together no more than a policy looks at.
@@ -182,8 +183,10 @@ class Worker:
                 log.warning("A late result was dropped: %s", late)
             except RequestFailed as failed:
                 self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
-            except jobs.BadMedia as bad:
+            except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
+            except Unavailable as busy:  # the decoder, for now
+                self._give_back(claim, busy.code, busy.detail, counts=False)
             except Exception as error:
                 self._broke(claim, error)
             finally:

@@ -62,6 +62,7 @@ def decode_meta(text: str | bytes) -> DetectMeta:
             **{name: _number(timings, name, "meta.timings") for name in _DETECT_MS},
             batch=_member(timings, "batch", int, "meta.timings"),
         ),
+        unplaced=_count(fields, "unplaced", "meta"),
     )
 
 
@@ -169,6 +170,14 @@ def _member(fields: Mapping[str, Any], name: str, kind: type, where: str) -> Any
         return list(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ContractBroken(f"{where}.{name} is {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
+    """A number of things; a node that does not count them says none."""
+    value: int = _member({name: 0, **fields}, name, int, where)
+    if value < 0:
+        raise ContractBroken(f"{where}.{name} is {value}, expected 0 or more")
     return value
 
 

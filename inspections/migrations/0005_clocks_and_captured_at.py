@@ -17,7 +17,7 @@ def by_the_database(**more: Any) -> "models.DateTimeField[Any, Any]":
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inspections", "0003_product_and_bit_depth")]
+    dependencies = [("inspections", "0004_renditions")]
 
     operations = [
         migrations.AlterField("inspection", "started_at", by_the_database()),
