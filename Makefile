@@ -91,6 +91,10 @@ bench-pipeline: test-setup ## frames per second and added latency of the whole p
 bench-durable: test-setup ## boards through REST and stream while parts are killed
 	@exec $(PY) -m benchmarks.durable $(ARGS)
 
+.PHONY: chaos
+chaos: test-setup ## hostile uploads, and parts that are stopped and killed: who stops whom
+	@exec $(PY) -m benchmarks.chaos $(ARGS)
+
 .PHONY: bench-detect
 bench-detect: test-setup ## the detector on the real DeepPCB test boards (AIVD_DATA)
 	@exec $(PY) -m benchmarks.detect $(ARGS)

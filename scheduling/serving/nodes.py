@@ -38,6 +38,7 @@ _PASSED_ON_PREFIXES = (
     "AIVD_DESCRIBER",
     "AIVD_ALLOW_TEST_MODELS",
     "AIVD_HOLD",
+    "AIVD_STEP_BUDGET",
     "HF_",
     "OV_",
     "OMP_",
