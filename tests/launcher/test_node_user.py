@@ -1,4 +1,4 @@
-"""Where the launcher is root its nodes are not: another user runs them, who can read the code and none of the secrets."""
+"""Where the launcher is root its nodes are not: another user runs them, who reads the code and none of the secrets."""
 
 import os
 import subprocess
@@ -66,7 +66,7 @@ def test_its_python_finds_our_packages(suite_layout: Layout) -> None:
 
 def test_every_start_knows_the_same_secret_and_the_workers_are_told(suite_layout: Layout) -> None:
     children = {child.name: child for child in stack(suite_layout).children()}
-    secret = children["worker-dispatch"].env["AIVD_NODE_CONTROL"]
+    secret = children["worker-dispatch-1"].env["AIVD_NODE_CONTROL"]
     assert len(secret) == 64
     assert any(f"aivd-control={secret}" in part for part in children["node-edge-1"].argv)
     assert "AIVD_NODE_CONTROL" not in children["node-edge-1"].env
