@@ -1,4 +1,4 @@
-"""Where the launcher is root its nodes are not: another user runs them, who can read the code and none of the secrets."""
+"""Where the launcher is root its nodes are not: another user runs them, who reads the code and no secrets."""
 
 import os
 import subprocess
@@ -41,12 +41,8 @@ def test_the_nodes_run_as_their_own_user_who_cannot_read_our_secrets(suite_layou
             pytest.skip("this clone lies where no other user can read it")
         assert child.identity.name == NODE_USER
         assert child.identity.uid != 0
-        read = subprocess.run(
-            ["cat", str(suite_layout.secrets_file)],
-            capture_output=True,
-            check=False,
-            **child.identity.popen_arguments(),
-        )
+        asked, who = ["cat", str(suite_layout.secrets_file)], child.identity.popen_arguments()
+        read = subprocess.run(asked, capture_output=True, check=False, **who)
         assert read.returncode != 0
 
 
