@@ -5,12 +5,13 @@ at a time, while tritonclient's client object allows one. Every call has a deadl
 Whether to ask another node is for the caller to decide, from `NodeError.retryable` and the time that is left.
 """
 
+import contextlib
 import os
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,13 +41,14 @@ from scheduling.node_answers import (
     raw_outputs,
     read_regions,
 )
-from scheduling.node_stream import EventStream
+from scheduling.node_stream import ENDS_WITHIN_S, EventStream
 from scheduling.serving.contracts import (
     ALONE,
     DESCRIBER,
     EDGE_DETECTOR,
     MAX_FRAME_BYTES,
     MODELS,
+    STOP_PARAMETER,
     ContractBroken,
     DescribeRequest,
     ModelContract,
@@ -266,13 +268,32 @@ class NodeClient:
         contents = (_bytes_tensor(crops), _bytes_tensor([encode_request(asked).encode()]))
         request = _infer_request(DESCRIBER, [], contents)
         request.inputs[0].shape[:] = [len(crops)]
-        # With this header most errors end the stream with a gRPC status instead of travelling as bare text.
-        metadata = (("triton_grpc_error", "true"),)
+        request.id = uuid.uuid4().hex
         try:
-            call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s, metadata=metadata)
+            call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s + ENDS_WITHIN_S)
         except _CALL_ERRORS as error:
             raise self._translated(error) from error
-        return EventStream(call, idle_timeout_s, self.name, self._translated)
+        return EventStream(
+            call,
+            timeout_s=timeout_s,
+            idle_timeout_s=idle_timeout_s,
+            node=self.name,
+            translated=self._translated,
+            stop=lambda: self._stop(request.id),
+        )
+
+    def _stop(self, request_id: str) -> None:
+        """Ask the node to give up a describe request, on a thread of its own; a node that is away is not missed."""
+        request = _infer_request(DESCRIBER, [], (_bytes_tensor([b""]), _bytes_tensor([b""])))
+        request.inputs[0].shape[:] = [1]
+        request.parameters[STOP_PARAMETER].string_param = request_id
+
+        def ask() -> None:
+            with contextlib.suppress(*_CALL_ERRORS):
+                for _ in self._stub.ModelStreamInfer(iter((request,)), timeout=ENDS_WITHIN_S):
+                    pass
+
+        threading.Thread(target=ask, name=f"stop-{self.name}", daemon=True).start()
 
     def _model_calls(self, name: str, timeout_s: float) -> tuple[Any, Any]:
         ready = service_pb2.ModelReadyRequest(name=name)
@@ -288,7 +309,7 @@ class NodeClient:
         except _CALL_ERRORS as error:
             raise self._translated(error) from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def _contract(self) -> Iterator[None]:
         try:
             yield

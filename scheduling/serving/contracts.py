@@ -140,6 +140,9 @@ NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED, TOO_COSTLY, HELD_UP)
 ALONE = "alone"
 """Parameter of a detect request, true where the picture is to be worked on apart from others."""
 
+STOP_PARAMETER = "stop"
+"""A request to the describer with this parameter names another one, by its id, that is to be given up."""
+
 
 class BadFrame(ValueError):
     """A picture or request that no retry makes usable; the text is a sentence for a person."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,7 +37,7 @@ from scheduling.serving.nodes import NodeSpec
 from scheduling.serving.wire import encode_meta
 from scheduling.triton import CHANNEL_OPTIONS, NodeClient, client_for, close_all
 from tests.node_fakes import FAILS, REFUSED, WORDS, WRONG
-from tests.nodes import TEST_MODELS, RunningNode, free_ports, node_spec, picture
+from tests.nodes import TEST_MODELS, RunningNode, free_port_range, node_spec, picture
 
 MakeNode = Callable[[NodeSpec], RunningNode]
 FAR_S = 20.0
@@ -292,6 +293,40 @@ def test_the_fifth_token_can_be_held_and_let_go(held_node: RunningNode) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.parametrize("way", ["refused", "given up", "late", "canary"])
+def test_a_node_survives_streams_that_do_not_run_to_their_end(make_node: MakeNode, way: str) -> None:
+    """Triton 2.51 dies of one in some hundred streams that are cancelled, or refused with a gRPC status."""
+    node, rng = make_node(node_spec(f"patient-{way.replace(' ', '-')}")), random.Random(7)
+    nothing = DescribeRequest("v1", (64, 48), ("open",), ())
+
+    def give_it_up(_: int) -> str:
+        ends_at = time.monotonic() + rng.random() * 0.03
+        options: dict[str, Any] = {"timeout_s": 10, "idle_timeout_s": 10}
+        try:
+            match way:
+                case "refused":
+                    node.client.describe([], nothing, **options)
+                case "given up":
+                    node.client.describe(
+                        [picture()], ask("open"), is_cancelled=lambda: time.monotonic() > ends_at, **options
+                    )
+                case "late":
+                    node.client.describe(
+                        [picture()], ask("open"), timeout_s=rng.random() * 0.03 + 0.001, idle_timeout_s=10
+                    )
+                case "canary":
+                    node.client.canary("describer", timeout_s=10)
+        except NodeError as error:
+            return error.code
+        return "ok"
+
+    with futures.ThreadPoolExecutor(4) as pool:
+        codes = set(pool.map(give_it_up, range(600)))
+    assert codes <= {"bad_frame", "cancelled", "deadline", "ok"}
+    assert node.running_pid() is not None
+
+
+@pytest.mark.stack
 def test_a_cancelled_stream_frees_the_node_for_the_next(held_node: RunningNode) -> None:
     """The hold looks for its asker: once that is gone the next request gets its turn, and five tokens."""
     for _ in range(2):
@@ -508,7 +543,7 @@ def test_a_stopped_node_is_found_and_is_back_soon_after_it_goes_on(make_node: Ma
 
 
 def test_a_node_that_was_never_there_is_unavailable_quickly() -> None:
-    client = NodeClient(f"127.0.0.1:{free_ports(1)[0]}", name="nobody")
+    client = NodeClient(f"127.0.0.1:{free_port_range(1)}", name="nobody")
     error, took_s = failure(lambda: client.detect(picture(), min_score=0.1, timeout_s=FAR_S))
     assert error.code == "unavailable"
     assert took_s < 2

@@ -19,6 +19,12 @@ def read_tensor(request: Any, name: str) -> npt.NDArray[Any]:
     return values
 
 
+def text_parameter(request: Any, name: str) -> str:
+    """The request's own parameter `name`, "" where it has none."""
+    parameters: dict[str, Any] = json.loads(request.parameters() or "{}")
+    return str(parameters.get(name, ""))
+
+
 def flag(request: Any, name: str) -> bool:
     """Whether the request's parameter of this name is set and true."""
     return bool(json.loads(request.parameters() or "{}").get(name))
