@@ -28,6 +28,7 @@ from scheduling.ledger import Ledger, Running
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
 from scheduling.services import decisions
+from scheduling.serving.contracts import LARGE_FRAME_TILES
 from scheduling.triton import NodeClient, NodeError
 
 __all__ = [
@@ -46,7 +47,7 @@ __all__ = [
 
 FLEET_GROUP = "fleet"
 DISPATCH_HINTS_A_SECOND = 10
-LONGEST_DISPATCH = timedelta(seconds=150)  # longer than any attempt's deadline
+LONGEST_DISPATCH = timedelta(seconds=240)  # longer than any attempt's deadline
 log = logging.getLogger(__name__)
 
 
@@ -73,7 +74,7 @@ class FleetRuntime(Dispatcher):
                 state = self.state.nodes.get(name)
                 if state is None:
                     state = self.state.nodes[name] = NodeState(name=name, kind=row.kind)
-                state.capacity = row.capacity
+                state.capacity, state.beside_units = row.capacity, float(LARGE_FRAME_TILES)
                 state.drained = row.draining
                 state.models = frozenset(placement.model for placement in row.placements.all())
                 state.refusal = row.health_detail if row.health == Node.Health.WRONG_CONTRACT else ""

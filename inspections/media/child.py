@@ -6,14 +6,15 @@ It knows no Django, no database and no network, and imports nothing that changes
 
 import base64
 import contextlib
+import ctypes
 import fcntl
+import gc
 import io
 import json
 import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,7 @@ from scheduling.serving import crops
 from scheduling.serving.contracts import MAX_FRAME_BYTES
 
 from . import formats, upright
-from .faults import BROKEN, BUSY, COSTLY, TOO_LARGE, Refused
+from .faults import BROKEN, COSTLY, OCCUPIED, TOO_LARGE, Refused
 
 Job = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -37,7 +38,7 @@ FILE_BYTES = 2**29
 CPU_S = 10.0
 """Seconds of a processor for one job; the kernel ends the process that takes more (SIGPROF)."""
 
-HEAVY_PIXELS = 16 * 2**20
+HEAVY_PIXELS = 32 * 2**20
 """Above this many, one picture at a time on the whole machine and for each kind of work: see `_alone_if_heavy`."""
 
 JPEG_QUALITIES = (95, 85, 75)
@@ -52,7 +53,7 @@ def check(job: Job) -> Answer:
     """Decode the picture to its end; where its bytes are not what people see, make that beside it at `out`."""
     path = Path(job["path"])
     image = formats.opened(path)
-    with _alone_if_heavy(image, job):
+    with contextlib.nullcontext() if upright.is_drafted(image, path) else _alone_if_heavy(image, job):
         samples = formats.samples_of(image, path)
         answer = {"media_type": formats.MEDIA_TYPES[str(image.format)], "bit_depth": 8, "trouble": "", "rendition": ""}
         size_wh = image.size
@@ -126,17 +127,28 @@ def _encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 @contextlib.contextmanager
 def _alone_if_heavy(image: Image.Image, job: Job) -> Iterator[None]:
-    """Several of the largest pictures at once would take more memory than a small computer has."""
+    """Several of the largest pictures at once would take more memory than a small computer has.
+
+    A child never waits for its turn: it says so, and the parent asks again without keeping a child from others.
+    """
     if image.width * image.height <= HEAVY_PIXELS:
         yield
         return
     with Path(job["lock"]).open("a") as lock:
-        until = time.monotonic() + float(job["lock_wait_s"])
-        while not _locked(lock):
-            if time.monotonic() > until:
-                raise Refused(BUSY, "Another very large picture is being decoded.")
-            time.sleep(0.05)
-        yield
+        if not _locked(lock):
+            raise Refused(OCCUPIED, "Other very large pictures are being decoded.")
+        try:
+            yield
+        finally:
+            _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """A child that waits keeps nothing of what it had."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
 
 
 def _locked(lock: Any) -> bool:
@@ -157,7 +169,10 @@ def answered(job: Job) -> Answer:
         return {"error": refused.code, "detail": refused.detail}
     except MemoryError:
         return {"error": COSTLY, "detail": "The picture takes more memory to decode than one picture may."}
-    except Exception as error:  # whatever a damaged file brings about is that file's trouble
+    except Exception as error:
+        if "Insufficient memory" in str(error):  # OpenCV's word for it
+            return {"error": COSTLY, "detail": "The picture takes more memory to decode than one picture may."}
+        # Whatever a damaged file brings about is that file's trouble
         return {"error": BROKEN, "detail": "The picture cannot be decoded.", "cause": repr(error)}
 
 

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from .faults import BROKEN, BUSY, COSTLY, Refused
+from .faults import BROKEN, BUSY, COSTLY, OCCUPIED, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILDREN = max(2, min(4, os.cpu_count() or 2))
@@ -29,6 +29,9 @@ WAIT_S = 5.0
 
 WALL_S = 20.0
 """How long a child may be at one job, also where the machine is busy with other things."""
+
+AGAIN_S = 0.5
+"""How soon a very large picture asks again for its turn."""
 
 JOBS_PER_CHILD = 2_000
 READ_BYTES = 2**18
@@ -129,18 +132,25 @@ class Decoder:
 
     def ask(self, job: Mapping[str, Any], *, wait_s: float | None = None) -> dict[str, Any]:
         """What the child answers as `ok`. Raises Refused, with BUSY where it is not the picture's fault."""
-        if not self._room.acquire(timeout=self.wait_s if wait_s is None else wait_s):
-            raise Refused(BUSY, "Too many pictures are being decoded.")
-        try:
-            answer = self._asked(job)
-        finally:
-            self._room.release()
+        until = time.monotonic() + (self.wait_s if wait_s is None else wait_s)
+        while (answer := self._answer(job, until)).get("error") == OCCUPIED:
+            if time.monotonic() >= until:
+                raise Refused(BUSY, answer["detail"])
+            threading.Event().wait(AGAIN_S)  # no child is kept from the others meanwhile
         if "error" in answer:
             if "cause" in answer:
                 log.info("The decoder refused a picture: %s", answer["cause"])
             raise Refused(answer["error"], answer["detail"])
         found: dict[str, Any] = answer["ok"]
         return found
+
+    def _answer(self, job: Mapping[str, Any], until: float) -> dict[str, Any]:
+        if not self._room.acquire(timeout=max(0.01, until - time.monotonic())):
+            raise Refused(BUSY, "Too many pictures are being decoded.")
+        try:
+            return self._asked(job)
+        finally:
+            self._room.release()
 
     def _asked(self, job: Mapping[str, Any]) -> dict[str, Any]:
         child = self._taken()

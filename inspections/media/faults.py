@@ -18,5 +18,7 @@ SAMPLES = "unsupported_samples"
 COSTLY = "picture_too_costly"
 INVISIBLE = "invisible_picture"
 BUSY = "decoder_busy"
+OCCUPIED = "occupied"
+"""Between child and parent only: another very large picture has its turn; to be asked again."""
 
 CODES = (NOT_A_PICTURE, BROKEN, TOO_LARGE, SEVERAL, SAMPLES, COSTLY, INVISIBLE, BUSY)

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
-from scheduling.serving.contracts import MAX_FRAME_BYTES
+from scheduling.serving.contracts import MAX_FRAME_BYTES, BadFrame
+from scheduling.serving.pictures import picture_cost
 
 from . import depth, formats
-from .faults import BROKEN, INVISIBLE, Refused
+from .faults import BROKEN, INVISIBLE, TOO_LARGE, Refused
 from .formats import DAMAGE, Samples
 
 GROUND = (255, 255, 255)
@@ -25,6 +26,9 @@ ORIENTATION = 0x0112
 PLAIN_MODES = ("L", "RGB")
 PLAIN_FORMATS = ("JPEG", "PNG")
 DRAFT_SIZE = (80, 80)
+MAX_DEEP_COLOUR_PIXELS = 50 * 2**20
+"""Two decoders' pixels of one such picture are in memory at once, to be compared."""
+
 Values = npt.NDArray[np.uint16]
 Array = npt.NDArray[Any]
 
@@ -57,13 +61,20 @@ class Upright:
     trouble: str = ""
 
 
+def is_drafted(image: ImageFile.ImageFile, path: Path) -> bool:
+    """Whether to look at it costs little memory however large it is: a baseline JPEG that is upright already."""
+    if image.format != "JPEG" or image.mode not in PLAIN_MODES or "progressive" in image.info:
+        return False
+    return orientation(image) == 1 and _node_takes(path)
+
+
 def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
     """Whether the stored bytes are already what people see, in a form that a node takes. Decodes it to its end.
 
     A JPEG is decoded at an eighth of its size: that reads every byte, so a cut-off file is found, for a fraction of
     the time.
     """
-    if image.format not in PLAIN_FORMATS or samples.deep or path.stat().st_size > MAX_FRAME_BYTES:
+    if image.format not in PLAIN_FORMATS or samples.deep or not _node_takes(path):
         return False
     if image.format == "JPEG" and image.mode in PLAIN_MODES and orientation(image) == 1:
         image.draft("L", DRAFT_SIZE)
@@ -71,6 +82,17 @@ def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
         return True
     loaded(image)
     return image.mode in PLAIN_MODES and "transparency" not in image.info and orientation(image) == 1
+
+
+def _node_takes(path: Path) -> bool:
+    """By the node's own words: it counts what stands behind a JPEG too, such as the second picture of an MPO."""
+    if path.stat().st_size > MAX_FRAME_BYTES:
+        return False
+    try:
+        picture_cost(path.read_bytes())
+    except BadFrame:
+        return False
+    return True
 
 
 def orientation(image: Image.Image) -> int:
@@ -93,6 +115,8 @@ def loaded(image: ImageFile.ImageFile) -> None:
 
 def made_upright(image: ImageFile.ImageFile, samples: Samples, path: Path, setting: str) -> Upright:
     """`setting` is the station's bit depth. Raises Refused."""
+    if samples.deep and not _is_grey(image) and image.width * image.height > MAX_DEEP_COLOUR_PIXELS:
+        raise Refused(TOO_LARGE, f"In 16-bit colour a picture has at most {MAX_DEEP_COLOUR_PIXELS:,} pixels.")
     loaded(image)
     if samples.deep:
         return _deep(image, samples, path, setting)
@@ -125,14 +149,17 @@ def _on_ground(image: Image.Image) -> Image.Image:
 
 
 def _deep(image: ImageFile.ImageFile, samples: Samples, path: Path, setting: str) -> Upright:
-    grey = image.mode in ("I;16", "I;16B", "I;16L", "I;16N")
-    values = _grey(image) if grey else _colours(image, path)
+    values = _grey(image) if _is_grey(image) else _colours(image, path)
     light = values if values.ndim == 2 else values[..., :3]
     found = depth.depth_of(setting, greatest=int(light.max()), file_bits=samples.bits, kept_bits=samples.kept_bits)
     table = depth.scale_table(found.bits) if found.bits else depth.window_table(light)
     if samples.white_is_zero:
         table = np.flip(np.arange(256, dtype=np.uint8))[table]
     return Upright(_eight_bits(values, table, image.info.get("transparency")), found.bits, found.trouble)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16")
 
 
 def _grey(image: ImageFile.ImageFile) -> Values:
@@ -152,9 +179,11 @@ def _colours(image: ImageFile.ImageFile, path: Path) -> Values:
     read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if read is None or read.dtype != np.uint16 or read.ndim != 3:
         raise Refused(BROKEN, "The picture's 16-bit values cannot be read.")
-    values: Array = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    values = TURNS.get(turned or orientation(image), np.asarray)(values)
-    if values.shape[:2] != high.shape[:2] or not np.array_equal(values[..., :3] >> 8, high[..., :3]):
+    values: Array = TURNS.get(turned or orientation(image), np.asarray)(read)
+    values = values[..., ::-1] if values.shape[2] == 3 else values[..., [2, 1, 0, 3]]
+    if values.shape[:2] != high.shape[:2] or any(
+        not np.array_equal(values[..., channel] >> 8, high[..., channel]) for channel in range(3)
+    ):
         raise Refused(BROKEN, "Two decoders read different pictures from this file.")
     return values.astype(np.uint16, copy=False)
 

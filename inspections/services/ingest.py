@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from aivd_web.kernel.database import database_now
 from inspections import wake
@@ -40,6 +40,7 @@ def add_frame(
     """
     captured.check(captured_at)
     refuse_when_full()  # before the work that a picture makes
+    _let_go_of_the_database()
     with (
         storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload,
         pictures.checked(upload.path, bit_depth=station.bit_depth) as (picture, rendition),
@@ -55,6 +56,12 @@ def add_frame(
         pictures.keep_rendition(frame, picture, rendition)
         _begin(frame, picture)
     return Ingested(frame, created=True)
+
+
+def _let_go_of_the_database() -> None:
+    """A body that comes slowly and a picture that is long to decode keep no connection from others."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _begin(frame: Frame, picture: Picture) -> None:

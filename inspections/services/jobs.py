@@ -16,7 +16,7 @@ from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
 from scheduling.runtime import Answered, Send
 from scheduling.serving import prompts
-from scheduling.serving.contracts import DescribeRequest, RegionRequest
+from scheduling.serving.contracts import DescribeRequest, RegionRequest, detect_budget_s
 
 from . import events, findings, renditions, steps
 
@@ -26,7 +26,10 @@ CarryOut = Callable[[Send, float], Answered]
 
 @dataclass(frozen=True)
 class Budgets:
-    """Deadlines of the calls, in seconds. `idle_s`: the longest silence within a stream of tokens."""
+    """Deadlines of the calls, in seconds. `detect_s` is for a frame of one tile; larger ones get more.
+
+    `idle_s`: the longest silence within a stream of tokens.
+    """
 
     detect_s: float = 5.0
     describe_s: float = 60.0
@@ -41,7 +44,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
     min_score = max(0.05, thresholds.lowest * 0.5)
     answered = carry_out(
         lambda client, timeout_s: client.detect(picture, template=template, min_score=min_score, timeout_s=timeout_s),
-        budgets.detect_s,
+        detect_budget_s(budgets.detect_s, (frame.width, frame.height)),
     )
     findings.commit_detections(
         claim=claim,

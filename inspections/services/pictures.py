@@ -23,6 +23,7 @@ from .errors import (
     PictureTooCostly,
     PictureTooLarge,
     SeveralPictures,
+    UnscaledPicture,
     UnsupportedSamples,
 )
 
@@ -37,8 +38,8 @@ ERRORS: dict[str, type[IngestError]] = {
     faults.BUSY: DecoderBusy,
 }
 BUSY_AGAIN_S = 5
-LOCK_WAIT_S = 0.5
-"""A sender of a very large picture is asked to come again, so that the door stays free for the others."""
+WAIT_S = 5.0
+"""How long a sender waits for a decoder before it is asked to come again."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,14 @@ def check_picture(path: Path, *, bit_depth: str = AUTO) -> Picture:
         return picture
 
 
+def check_template(path: Path, *, bit_depth: str) -> Picture:
+    """As `check_picture`; what could only be looked at is no golden template. Raises IngestError."""
+    picture = check_picture(path, bit_depth=bit_depth)
+    if picture.trouble:
+        raise UnscaledPicture(picture.trouble)
+    return picture
+
+
 @contextmanager
 def checked(path: Path, *, bit_depth: str) -> Iterator[tuple[Picture, Path]]:
     """The picture that came in, and the file of its rendition, which is gone afterwards unless it was moved."""
@@ -74,12 +83,10 @@ def checked(path: Path, *, bit_depth: str) -> Iterator[tuple[Picture, Path]]:
         rendition.unlink(missing_ok=True)
 
 
-def examined(
-    path: Path, *, bit_depth: str, rendition: Path, lock: str = "door", lock_wait_s: float = LOCK_WAIT_S
-) -> Picture:
+def examined(path: Path, *, bit_depth: str, rendition: Path, lock: str = "door", wait_s: float = WAIT_S) -> Picture:
     """What the file at `path` holds; where its bytes are not what people see, that is written to `rendition`."""
     job = {"do": "check", "path": str(path), "bit_depth": bit_depth, "out": str(rendition)}
-    answer = asked(job, lock=lock, lock_wait_s=lock_wait_s)
+    answer = asked(job, lock=lock, wait_s=wait_s)
     return Picture(
         media_type=answer["media_type"],
         width=answer["width"],
@@ -90,11 +97,11 @@ def examined(
     )
 
 
-def asked(job: Mapping[str, Any], *, lock: str, lock_wait_s: float) -> dict[str, Any]:
+def asked(job: Mapping[str, Any], *, lock: str, wait_s: float) -> dict[str, Any]:
     """Have the decoder do it. Very large pictures under one `lock` take turns. Raises IngestError."""
-    where = {"lock": str(settings.MEDIA_DIR / f".large-{lock}"), "lock_wait_s": lock_wait_s}
+    turns = {"lock": str(settings.MEDIA_DIR / f".large-{lock}")}
     try:
-        return decoder.current().ask({**job, **where})
+        return decoder.current().ask({**job, **turns}, wait_s=wait_s)
     except Refused as refused:
         again_s = BUSY_AGAIN_S if refused.code == faults.BUSY else None
         raise ERRORS[refused.code](refused.detail, retry_after_s=again_s) from None

@@ -25,7 +25,7 @@ from .pictures import Picture, asked, examined, rendition_path
 THUMBNAIL_PX = 480
 THUMBNAIL_QUALITY = 82
 CROP_QUALITY = 95
-LOCK_WAIT_S = 10.0
+WAIT_S = 10.0
 BoxXyxy = tuple[float, float, float, float]
 
 
@@ -139,7 +139,7 @@ def _make_again(stored: Stored, target: Path) -> None:
 
 def _examined(path: Path, bit_depth: str, out: Path) -> Picture:
     with _media_trouble():
-        return examined(path, bit_depth=bit_depth, rendition=out, lock="store", lock_wait_s=LOCK_WAIT_S)
+        return examined(path, bit_depth=bit_depth, rendition=out, lock="store", wait_s=WAIT_S)
 
 
 @contextmanager
@@ -155,7 +155,7 @@ def _media_trouble() -> Iterator[None]:
 
 def _ask(job: dict[str, Any]) -> dict[str, Any]:
     with _media_trouble():
-        return asked(job, lock="store", lock_wait_s=LOCK_WAIT_S)
+        return asked(job, lock="store", wait_s=WAIT_S)
 
 
 def _made(target: Path, make: Callable[[Path], object]) -> None:

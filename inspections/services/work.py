@@ -27,6 +27,7 @@ from inspections.models import Frame, Step
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
+from scheduling.serving.contracts import tile_count
 
 from . import jobs, liveness, renditions, steps
 
@@ -182,7 +183,10 @@ class Worker:
             except steps.LateHolder as late:
                 log.warning("A late result was dropped: %s", late)
             except RequestFailed as failed:
-                self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
+                if failed.final:
+                    self._set_aside(claim, failed.code, failed.detail)
+                else:
+                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
             except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
             except Unavailable as busy:  # the decoder, for now
@@ -268,6 +272,8 @@ class Waiting(NamedTuple):
     left_s: float
     frame_id: UUID
     frame_bytes: int
+    width: int
+    height: int
     policy: str
 
 
@@ -277,7 +283,8 @@ def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
 
 
 def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
-    columns = ("pk", "kind", "age_s", "left_s", "frame_id", "frame__bytes", "frame__line__policy")
+    frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__line__policy")
+    columns = ("pk", "kind", "age_s", "left_s", *frame)
     waiting = Step.objects.waiting((kind,), now=Now()).annotate(
         age_s=-SecondsUntil("created_at"), left_s=SecondsUntil("deadline_at")
     )
@@ -296,6 +303,7 @@ def _request(step: Waiting, clock_now: float) -> Request:
         arrived_at=clock_now - step.age_s,
         deadline_at=clock_now + step.left_s,
         late_ok=True,
+        units=tile_count((step.width, step.height)) if step.kind == Step.Kind.DETECT else 1.0,
     )
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY

@@ -469,7 +469,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The station's golden template */
+        /** The station's golden template as people and models see it: upright, 8 bits, flattened */
         get: operations["get_station_template"];
         put?: never;
         post?: never;
@@ -2746,9 +2746,6 @@ export interface operations {
                     "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
-                    "image/webp": string;
-                    "image/tiff": string;
-                    "image/bmp": string;
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -2762,6 +2759,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -24,7 +24,6 @@ from scheduling.serving.contracts import (
     LARGE_FRAME_TILES,
     MAX_BATCH,
     OVERLOADED,
-    STEP_BUDGET_S,
     TOO_COSTLY,
     BadFrame,
     tile_count,
@@ -153,7 +152,7 @@ class TritonPythonModel:
     @contextmanager
     def _turn(self, wanted: Sequence[Arrived[_Waiting]]) -> Iterator[None]:
         """The detector, for one batch or a few tiles; somebody watches how long that takes."""
-        budget_s = STEP_BUDGET_S * self._options.slowdown
+        budget_s = self._options.step_budget_s * self._options.slowdown
         with self._turns.turn():
             try:
                 with self._watchdog.watched(budget_s, lambda: self._overran(wanted, budget_s)):

@@ -1,6 +1,7 @@
 """What the decoder makes of each kind of file: the one upright picture of 8 bits, or a refusal with a sentence."""
 
 import io
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from PIL import Image
 
 from inspections.media import decoder
 from inspections.media.faults import Refused
+from scheduling.serving.pictures import decode_picture
 from tests import boards
 from tests.boards import board, chunk, deep, deep_tiff, file_of, on_the_mark, pages, png_of, seen, stored_rows
 
@@ -24,7 +26,7 @@ class Checked:
         path, out = tmp_path / "stored", tmp_path / "rendition"
         path.write_bytes(data)
         job = {"do": "check", "path": str(path), "bit_depth": bit_depth, "out": str(out)}
-        self.answer = decoder.current().ask(job | {"lock": str(tmp_path / "lock"), "lock_wait_s": 1.0})
+        self.answer = decoder.current().ask(job | {"lock": str(tmp_path / "lock")})
         self.shown = out.read_bytes() if self.answer["rendition"] else data
         self.size_wh = (self.answer["width"], self.answer["height"])
 
@@ -324,6 +326,17 @@ def test_scans_times_pixels_are_bounded_by_the_header(check: Check) -> None:
         check(large)
 
 
+def test_16_bit_colour_is_bounded_by_its_header(check: Check) -> None:
+    small = png_of(deep(board(3), 16))
+    header = small[16:24]
+    large = small.replace(header, (7_300).to_bytes(4) + (7_300).to_bytes(4), 1)
+    body = large[12:29]
+    large = large[:29] + zlib.crc32(body).to_bytes(4) + large[33:]
+    with pytest.raises(Refused, match="In 16-bit colour") as refused:
+        check(large)
+    assert refused.value.code == "picture_too_large"
+
+
 def test_a_jpeg_of_12_bits_is_refused_by_name(check: Check) -> None:
     data = bytearray(file_of(board(), "JPEG"))
     data[data.index(b"\xff\xc0") + 4] = 12
@@ -337,3 +350,22 @@ def test_what_no_browser_and_no_node_takes_gets_a_rendition(check: Check, format
     found = check(file_of(board(3), format))
     assert found.answer["rendition"] == ("jpg" if format == "WEBP" else "png")
     assert found.shown[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")
+
+
+# -- the node ---------------------------------------------------------------------------------------------
+
+BEHIND = {
+    "a second progressive picture": lambda: file_of(board(3), "JPEG", progressive=True) * 20,
+    "a thousand markers": lambda: file_of(board(3), "JPEG") + b"\xff\xda\x00\x08" * 1_000,
+    "markers in a comment": lambda: file_of(board(3), "JPEG", comment=b"\xff\xda" * 500),
+    "a video": lambda: file_of(board(3), "JPEG") + np.random.default_rng(7).bytes(20_000_000),
+}
+TAKEN = {**COLOURS, **BEHIND}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_whatever_the_door_takes_a_node_takes(check: Check, kind: str) -> None:
+    found = check(TAKEN[kind]())
+    pixels = decode_picture(found.shown)
+    assert pixels.shape == (found.size_wh[1], found.size_wh[0], 3)
+    assert on_the_mark(pixels[..., 0])

@@ -24,7 +24,7 @@ def job(tmp_path: Path, data: bytes, name: str = "stored") -> dict[str, Any]:
     path = tmp_path / name
     path.write_bytes(data)
     where = {"path": str(path), "out": str(tmp_path / f"{name}.out"), "lock": str(tmp_path / "lock")}
-    return {"do": "check", "bit_depth": "auto", "lock_wait_s": 0.0, **where}
+    return {"do": "check", "bit_depth": "auto", **where}
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def good(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def large(tmp_path: Path) -> dict[str, Any]:
-    """25 megapixels of nothing in a few kilobytes."""
+    """36 megapixels of nothing in a few kilobytes."""
     path = tmp_path / "flat.png"
-    Image.new("RGB", (5_000, 5_000)).save(path)
+    Image.new("RGB", (6_000, 6_000)).save(path)
     return job(tmp_path, path.read_bytes(), "large")
 
 
@@ -121,11 +121,11 @@ def test_very_large_pictures_take_turns(pool: Decoder, large: dict[str, Any], go
 
     with Path(large["lock"]).open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(Refused, match="Another very large") as refused:
-            pool.ask(large)
+        with pytest.raises(Refused, match="Other very large") as refused:
+            pool.ask(large, wait_s=0.0)
         assert refused.value.code == "decoder_busy"
         assert pool.ask(good)["width"] == 96
-    assert pool.ask(large)["width"] == 5_000
+    assert pool.ask(large)["width"] == 6_000
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,10 @@ def test_what_is_put_in_place_of_pillows_open_here_does_not_reach_it(
     def opens_nothing(*args: Any, **more: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(Image, "open", opens_nothing)
-    monkeypatch.setattr(Image, "OPEN", {})
-    assert pool.ask(good)["width"] == 96
+    with monkeypatch.context() as patched:
+        patched.setattr(Image, "open", opens_nothing)
+        patched.setattr(Image, "OPEN", {})
+        assert pool.ask(good)["width"] == 96
 
 
 def test_the_child_imports_nothing_that_could_change_pillow_or_reach_anything() -> None:
