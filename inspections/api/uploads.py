@@ -15,6 +15,7 @@ from inspections import rules
 from inspections.models import Frame, Station
 from inspections.rules import Action
 from inspections.services import stream, uploads
+from inspections.services.capture_time import captured_at
 from inspections.services.errors import EmptyBody
 from inspections.services.uploads import OpenFile, Origin, Uploaded
 
@@ -82,7 +83,7 @@ def origin_of(request: Request, station: Station) -> Origin:
         sender=rules.sender(request.user),
         key=request.headers.get("Idempotency-Key", ""),
         part_id=part_id,
-        captured_at=stream.moment(request.headers.get("X-Captured-At", "")),
+        captured_at=captured_at(moment) if (moment := request.headers.get("X-Captured-At", "")) else None,
     )
 
 
