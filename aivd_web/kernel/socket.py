@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from channels.exceptions import StopConsumer
@@ -203,9 +203,7 @@ class LiveSocket(AsyncWebsocketConsumer):
 
     async def _stop(self) -> None:
         if self.work is not None:
-            self.work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.work
+            await _end_all([self.work])
         if self.group:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(LAYER_TIMEOUT_S):
@@ -220,9 +218,16 @@ async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await _end_all(tasks)
+
+
+async def _end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: a cancellation that meets the end of a wait is swallowed by some libraries."""
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, running = await asyncio.wait(running, timeout=0.2)
 
 
 def chosen_subprotocol(offered: list[str]) -> str | None:

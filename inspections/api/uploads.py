@@ -22,6 +22,7 @@ from inspections.services.errors import EmptyBody
 from inspections.services.uploads import OpenFile, Origin, Uploaded
 
 from . import request_headers
+from .form_files import OneTemporaryFile
 from .parsers import UPLOAD_PARSERS, read_form
 from .serializers import StoredFrameSerializer, UploadedSerializer
 
@@ -77,6 +78,7 @@ class StationFramesView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """A form is parsed here, before anything looks into it: the check of a session's CSRF token does."""
         if _is_form(request):
+            request._request.upload_handlers = [OneTemporaryFile(request._request)]
             read_form(request._request)
         super().initial(request, *args, **kwargs)
 
