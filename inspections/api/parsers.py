@@ -35,6 +35,15 @@ def read_form(request: HttpRequest) -> None:
     Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have their answers.
     """
     try:
+        _read(request)
+    except Exception:
+        for handler in request.upload_handlers:
+            handler.upload_interrupted()
+        raise
+
+
+def _read(request: HttpRequest) -> None:
+    try:
         request.FILES  # noqa: B018  (reading it is what parses)
     except (MultiPartParserError, LookupError, UnicodeError, EOFError) as error:
         # A charset or an encoding that does not exist is named by the form, and Django trusts it.

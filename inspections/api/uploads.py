@@ -133,7 +133,7 @@ def _stored(frame: Frame, created: bool) -> dict[str, Any]:
 
 
 def _is_form(request: Request) -> bool:
-    return (request.content_type or "").lower().startswith("multipart/")
+    return request._request.content_type == "multipart/form-data"
 
 
 def _files(request: Request) -> list[OpenFile]:
