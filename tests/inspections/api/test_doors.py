@@ -296,7 +296,8 @@ def test_a_client_of_pictures_is_answered(cast: Cast, camera: Any, as_person: An
     "body",
     ["[" * 100_000, '{"a":' * 50_000,
      '{"deadline_ms": "\\ud83d"}', '{"deadline_ms": "\\u0000"}',
-     '{"deadline_ms": 1e999}', '{"deadline_ms": -1e999}', '{"deadline_ms": NaN}', '{"deadline_ms": ' + "9" * 5_000 + "}",
+     '{"deadline_ms": 1e999}', '{"deadline_ms": -1e999}', '{"deadline_ms": NaN}',
+     '{"deadline_ms": ' + "9" * 5_000 + "}",
      '{"thresholds": [{"defect_class_id": 1, "min_score": 1e999}]}', "\x00", "nul", "{]", '"' ],
 )  # fmt: skip
 def test_json_that_is_none_is_an_answer(cast: Cast, as_person: Any, body: str) -> None:
