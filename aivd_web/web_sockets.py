@@ -5,6 +5,8 @@ as well. A client that reads nothing is cut off when the application closes. Kno
 """
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,8 +152,13 @@ class BoundedWebSockets(WebSocketsSansIOProtocol):
         asyncio.get_running_loop().call_later(CUT_OFF_AFTER_S, self._cut_off)
 
     def _cut_off(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
+        """Without a linger the kernel would go on offering what is not read."""
+        if not self.transport.get_write_buffer_size():
+            return
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _first(self, event: Any) -> None:
         if event.fin:
