@@ -38,10 +38,26 @@ HEADERS = [
         str,
         OpenApiParameter.HEADER,
         description="A retry with the same key and picture within 48 hours gives the stored answer. "
-        "With many pictures the n-th has the key `<key>/<n>`.",
+        "In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0.",
     ),
-    OpenApiParameter("X-Part-Id", str, OpenApiParameter.HEADER, description="The part that is looked at"),
-    OpenApiParameter("X-Captured-At", str, OpenApiParameter.HEADER, description="ISO 8601, with its offset"),
+    OpenApiParameter(
+        "X-Part-Id",
+        str,
+        OpenApiParameter.HEADER,
+        description="The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen",
+    ),
+    OpenApiParameter(
+        "X-Captured-At",
+        str,
+        OpenApiParameter.HEADER,
+        description="ISO 8601, with its offset, between 1990 and tomorrow",
+    ),
+    OpenApiParameter(
+        "X-File-Name",
+        str,
+        OpenApiParameter.HEADER,
+        description="What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*`",
+    ),
 ]
 
 
@@ -52,11 +68,13 @@ class StationFramesView(APIView):
         operation_id="upload_frames",
         summary="Send one picture or many",
         description="201 as soon as one picture is stored: it is then on disk and in the database. What was "
-        "refused is listed with its reason; if nothing was stored, the status is that of the first refusal.",
+        "refused is listed with its name and reason; if nothing was stored, the status is that of the first refusal. "
+        "A zip is known by its first bytes, whatever type is stated.",
         parameters=HEADERS,
         request={
             "image/*": OpenApiTypes.BINARY,
             "application/zip": OpenApiTypes.BINARY,
+            "application/octet-stream": OpenApiTypes.BINARY,
             "multipart/form-data": FORM,
         },
         responses=answers(201, UploadedSerializer, errors=[400, 403, 404, 409, 413, 415, 422, 429, 503]),
