@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from aivd_web.body_cap import Scope
-from aivd_web.errors import DATABASE_ERRORS, SIGN_IN_HINT, as_aivd_error
+from aivd_web.errors import SIGN_IN_HINT, as_aivd_error
+from aivd_web.kernel.database import is_away
 from aivd_web.kernel.errors import AivdError
 from aivd_web.kernel.threads import in_thread
 from aivd_web.sockets import header, session_user, token_in
@@ -30,10 +31,10 @@ async def refusal_of(scope: Scope) -> AivdError | None:
 def _refusal(scope: Any, station_id: int) -> AivdError | None:
     try:
         rules.get(rules.stations, _sender(scope), station_id, Action.UPLOAD)
-    except AivdError as error:
-        return error
-    except DATABASE_ERRORS as error:
-        return as_aivd_error(error)
+    except Exception as error:
+        if isinstance(error, AivdError) or is_away(error):
+            return as_aivd_error(error)
+        raise
     return None
 
 

@@ -16,8 +16,7 @@ from aivd_web.kernel.api import answers
 from inspections import rules
 from inspections.models import Frame, Station
 from inspections.rules import Action
-from inspections.services import archives, texts, uploads
-from inspections.services.capture_time import captured_at
+from inspections.services import archives, captured, texts, uploads
 from inspections.services.errors import EmptyBody
 from inspections.services.uploads import OpenFile, Origin, Uploaded
 
@@ -121,13 +120,12 @@ class Body:
 
 def origin_of(request: Request, station: Station) -> Origin:
     """What the headers say of all pictures in the request. Raises IngestError."""
-    moment = request.headers.get("X-Captured-At", "")
     return Origin(
         station=station,
         sender=rules.sender(request.user),
         key=request.headers.get("Idempotency-Key", ""),
         part_id=texts.part_id(request_headers.header_text(request._request, "X-Part-Id")),
-        captured_at=captured_at(moment) if moment else None,
+        captured_at=captured.moment(request.headers.get("X-Captured-At", "")),
     )
 
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from inspections import rules
 from inspections.models import Station
 
-from . import capture_time, texts, uploads
+from . import captured, texts, uploads
 from .errors import PictureTooLarge
 from .uploads import Origin
 
@@ -31,7 +31,7 @@ def take_in(
         station=station,
         sender=sender,
         part_id=texts.part_id(part_id),
-        captured_at=capture_time.captured_at(captured_at) if captured_at else None,
+        captured_at=captured.moment(captured_at),
     )
     frame_id: UUID = uploads.take_in(origin=origin, data=data, key=key).frame.pk
     return frame_id

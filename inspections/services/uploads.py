@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-import psycopg
-from django.db import InterfaceError, OperationalError
-
+from aivd_web.kernel.database import is_away
 from aivd_web.kernel.errors import AivdError, Unavailable
 from inspections.models import Frame, Station
 
@@ -20,7 +18,6 @@ from .ingest import Ingested
 
 log = logging.getLogger(__name__)
 
-DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError)
 MAX_KEY_LENGTH = 180
 PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
@@ -96,10 +93,10 @@ def take_in(*, origin: Origin, data: BinaryIO | bytes, name: str = "", key: str 
         )
     except AivdError:
         raise
-    except DATABASE_AWAY as error:
-        log.warning("A picture was not stored: %s", type(error).__name__)
-        raise Unavailable("The database is not reachable.", hint="Send it again.", retry_after_s=2) from None
     except Exception as error:
+        if is_away(error):
+            log.warning("A picture was not stored: %s", type(error).__name__)
+            raise Unavailable("The database is not reachable.", hint="Send it again.", retry_after_s=2) from None
         log.exception("A picture was not taken in, for a reason that nobody foresaw")
         raise NotTakenIn(f"This picture could not be taken in ({type(error).__name__}).") from None
 
