@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from inspections.models import Frame, Inspection
-from inspections.services import ingest
-from inspections.services.pictures import check_picture
+from inspections.services import ingest, storage
 from tests.cast import Cast, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -57,15 +56,17 @@ FORM = "multipart/form-data; boundary=x"
 
 @pytest.fixture
 def unforeseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checking the picture of seed 2 meets an error that nobody foresaw."""
+    """Keeping the picture of seed 2 meets an error that nobody foresaw."""
     bad = picture(2)
 
-    def check(path: Any) -> Any:
-        if path.read_bytes() == bad:
-            raise KeyError("MPO")
-        return check_picture(path)
+    real = storage.keep
 
-    monkeypatch.setattr(ingest, "check_picture", check)
+    def keep(upload: storage.Received) -> Any:
+        if upload.path.read_bytes() == bad:
+            raise KeyError("MPO")
+        return real(upload)
+
+    monkeypatch.setattr(storage, "keep", keep)
 
 
 @pytest.mark.usefixtures("unforeseen")
