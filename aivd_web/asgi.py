@@ -23,11 +23,15 @@ from inspections.consumers import StreamSocket, ViewerSocket  # noqa: E402
 from scheduling.consumers import FleetSocket  # noqa: E402
 
 UPLOADS = re.compile(r"/api/v1/stations/\d+/frames")
+TEMPLATE = re.compile(r"/api/v1/stations/\d+/template")
+FORM_BYTES = 64 * 1024  # the lines of a form around its one file
 PLAIN_BODY_BYTES = 1024 * 1024
 
 
 def cap_for(path: str, content_type: str) -> int:
     """The most bytes that a body may have there."""
+    if TEMPLATE.fullmatch(path):
+        return int(settings.MAX_UPLOAD_BYTES) + FORM_BYTES
     if not UPLOADS.fullmatch(path):
         return PLAIN_BODY_BYTES
     many = content_type.startswith(("multipart/", "application/zip"))

@@ -2,7 +2,7 @@
 
 from typing import IO, Any
 
-from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 
 
 class PictureParser(BaseParser):
@@ -21,3 +21,4 @@ class ZipParser(PictureParser):
 
 
 UPLOAD_PARSERS = (MultiPartParser, PictureParser, BytesParser, ZipParser)
+TEMPLATE_PARSERS = (JSONParser, MultiPartParser, PictureParser, BytesParser)
