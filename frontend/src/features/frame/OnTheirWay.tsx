@@ -47,5 +47,5 @@ function stateInWords({ state, reason }: QueuedVerdict): string {
   const why = reason === null ? "" : `${reason.detail} ${reason.hint}`.trim();
   if (state === "refused") return `refused. ${why}`;
   if (state === "sending") return "being sent again.";
-  return `waiting to be sent. ${why} It is kept in this browser and sent by itself.`;
+  return `waiting to be sent. ${why} It goes out by itself.`;
 }

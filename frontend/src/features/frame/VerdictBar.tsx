@@ -96,7 +96,8 @@ export function VerdictBar({ frame, judging, user, now, noteField, onWord }: Pro
 function saidBefore(frame: Frame, user: string, now: number): string {
   const standing = standingOf(frame.reviews);
   const word = standing === null ? null : wordOf(standing);
-  if (standing === null || word === null) return "";
+  // What is still on its way is told of above.
+  if (standing === null || standing.id === 0 || word === null) return "";
   const who = standing.reviewer === user ? "You" : standing.reviewer;
   return `${who} said ${PART_WORDS[word].toLowerCase()} ${ago(standing.at, now)}`;
 }

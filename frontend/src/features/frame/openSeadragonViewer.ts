@@ -11,6 +11,7 @@ const MOST_LABELS = 40;
 /** One picture pixel becomes at most so many screen pixels. */
 const MOST_ZOOM = 24;
 const SLACK_PX = 5;
+const LABEL_PX = 20;
 
 export interface Picture {
   url: string;
@@ -258,7 +259,10 @@ class Overlay {
 
   private placeLabel({ rect }: ViewerRegion, label: SVGGElement): void {
     const { x, y, scale } = this.placed;
-    label.setAttribute("transform", `translate(${x + rect.x * scale} ${y + rect.y * scale - 20})`);
+    // Above the box; at the upper edge of the view inside it, so that no number is cut off.
+    const top = y + rect.y * scale;
+    const above = top < LABEL_PX ? top + 3 : top - LABEL_PX;
+    label.setAttribute("transform", `translate(${x + rect.x * scale} ${above})`);
   }
 }
 
