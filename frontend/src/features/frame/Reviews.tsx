@@ -3,6 +3,7 @@ import type { Review } from "../../api/types";
 import { ago, exactTime, plural } from "../../domain/format";
 import { PART_WORDS, quarrelIn, wordOf } from "../../domain/judgement";
 import { Notice, ReviewChip } from "../../ui/parts";
+import { ON_ITS_WAY } from "./useJudging";
 
 export function Reviews({ reviews, now }: { reviews: readonly Review[]; now: number }) {
   if (reviews.length === 0) return <p className="hint">Nobody has judged this frame yet.</p>;
@@ -17,7 +18,8 @@ export function Reviews({ reviews, now }: { reviews: readonly Review[]; now: num
               {ago(review.at, now)}
             </time>
             {review.marks.length > 0 && <span className="hint">, {plural(review.marks.length, "mark")}</span>}
-            {review.stands && <b className="stands"> stands</b>}
+            {review.id === ON_ITS_WAY && <span className="hint">, on its way</span>}
+            {review.stands && review.id !== ON_ITS_WAY && <b className="stands"> stands</b>}
             {review.note !== "" && <q>{review.note}</q>}
           </span>
         </li>

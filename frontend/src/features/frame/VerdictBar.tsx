@@ -9,7 +9,7 @@ import { isTouched } from "../../domain/reviewDraft";
 import { Icon } from "../../ui/icons";
 import { DecisionChip } from "../../ui/parts";
 import { OnTheirWay } from "./OnTheirWay";
-import type { Judging } from "./useJudging";
+import { ON_ITS_WAY, type Judging } from "./useJudging";
 
 interface Props {
   frame: Frame;
@@ -97,7 +97,7 @@ function saidBefore(frame: Frame, user: string, now: number): string {
   const standing = standingOf(frame.reviews);
   const word = standing === null ? null : wordOf(standing);
   // What is still on its way is told of above.
-  if (standing === null || standing.id === 0 || word === null) return "";
+  if (standing === null || standing.id === ON_ITS_WAY || word === null) return "";
   const who = standing.reviewer === user ? "You" : standing.reviewer;
   return `${who} said ${PART_WORDS[word].toLowerCase()} ${ago(standing.at, now)}`;
 }

@@ -20,6 +20,9 @@ import { nameOf } from "./FrameHeader";
 import type { FrameStore } from "./frameStore";
 import { keepSettings, loadSettings } from "./settings";
 
+/** The id of a review that only this browser knows yet. */
+export const ON_ITS_WAY = 0;
+
 export interface Judging {
   draft: ReviewDraft;
   change: (change: DraftChange) => void;
@@ -138,7 +141,7 @@ function withMine(frame: Frame, queued: readonly QueuedVerdict[], user: string):
     from_model: detected.get(mark.detection ?? "") === mark.defect_class,
   }));
   const review: Review = {
-    id: 0,
+    id: ON_ITS_WAY,
     reviewer: user,
     verdict: mine.body.verdict ?? "accept",
     part: mine.body.part ?? "",
