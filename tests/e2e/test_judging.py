@@ -76,11 +76,8 @@ def buttons(page: Page) -> list[str]:
 def shown_as(page: Page, frame: dict, **change: Any) -> None:
     """Let the page see `frame` with these fields, as if the server had said so."""
 
-    def answer(route: Route) -> None:
-        response = route.fetch()
-        route.fulfill(response=response, json=response.json() | change)
-
-    page.route(f"**/api/v1/frames/{frame['id']}", answer)
+    page.unroute_all(behavior="wait")
+    page.route(f"**/api/v1/frames/{frame['id']}", lambda route: route.fulfill(json=frame | change))
     page.reload()
     expect(page.locator(".frame-header h1")).to_be_visible()
 
@@ -95,7 +92,6 @@ def test_the_buttons_say_what_is_meant_by_the_decision_that_stands_there(page: P
     expect(page.locator(".verdicts button").first).to_contain_text("Agree: Pass")
     assert buttons(page)[1] == "Disagree: it is defective X"
     for code in ("late", "product", "unlike", "unplaced", "unscaled"):
-        page.unroute_all()
         shown_as(page, failed, decision=decision | {"outcome": "hold", "code": code})
         expect(page.locator(".verdicts button").first).to_contain_text("It is good")
         assert buttons(page) == ["It is good G", "It is defective D", "Unsure U"]
