@@ -15,17 +15,18 @@ from aivd_web.kernel.errors import Unprocessable
 from inspections.models import Decision, Frame, Station
 
 from . import events, storage
-from .errors import NotAPicture
 from .judgement import GOOD, standing
 from .pictures import check_picture
-
-NODE_MEDIA_TYPES = ("image/jpeg", "image/png")
-"""What a Node decodes; the template goes to it as it is stored."""
 
 
 class TemplateSize(Unprocessable):
     code = "template_size"
     hint = "Use a picture of the same camera at the same resolution, not cut and not scaled."
+
+
+class TemplateUnscaled(Unprocessable):
+    code = "template_unscaled"
+    hint = "Choose the station's bit depth, or save the template with 8 bits."
 
 
 class NotGolden(Unprocessable):
@@ -36,25 +37,26 @@ class NotGolden(Unprocessable):
 @dataclass(frozen=True)
 class _Golden:
     sha256: str
-    media_type: str
     width: int
     height: int
 
 
 def set_template(*, station: Station, data: BinaryIO | bytes, by: str) -> Station:
-    """Keep the picture and use it from the next frame on. Raises IngestError or TemplateSize."""
+    """Keep the picture and use it from the next frame on. Raises IngestError, TemplateUnscaled or TemplateSize."""
     with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
-        picture = check_picture(upload.path)
-        golden = _Golden(upload.sha256, picture.media_type, picture.width, picture.height)
+        picture = check_picture(upload.path, bit_depth=station.bit_depth)
+        if picture.trouble:
+            raise TemplateUnscaled(f"The template's values cannot be scaled with certainty. {picture.trouble}")
+        golden = _Golden(upload.sha256, picture.width, picture.height)
         return _use(station, golden, by, keep=lambda: storage.keep(upload))
 
 
 def set_template_from_frame(*, station: Station, frame: Frame, by: str) -> Station:
-    """Use a Frame of this Station that nobody found a defect on. Raises NotGolden, NotAPicture or TemplateSize."""
+    """Use a Frame of this Station that nobody found a defect on. Raises NotGolden or TemplateSize."""
     if frame.station_id != station.pk:
         raise NotGolden("This frame is of another station.", hint="Choose a frame of the station itself.")
     _check_golden(frame)
-    return _use(station, _Golden(frame.sha256, frame.media_type, frame.width, frame.height), by)
+    return _use(station, _Golden(frame.sha256, frame.width, frame.height), by)
 
 
 @transaction.atomic
@@ -67,10 +69,6 @@ def clear_template(*, station: Station, by: str) -> Station:
 
 @transaction.atomic
 def _use(station: Station, golden: _Golden, by: str, *, keep: Callable[[], object] = lambda: None) -> Station:
-    if golden.media_type not in NODE_MEDIA_TYPES:
-        raise NotAPicture(
-            "A golden template is a JPEG or a PNG picture.", hint="Save it as PNG, without scaling, and send that."
-        )
     _check_size(station, golden)
     keep()  # on disk before any row names it
     _write(station, golden.sha256, by)
@@ -79,6 +77,8 @@ def _use(station: Station, golden: _Golden, by: str, *, keep: Callable[[], objec
 
 def _check_golden(frame: Frame) -> None:
     """A person's word goes before the machine's; without one the machine must have passed it."""
+    if frame.bit_depth == 0:
+        raise NotGolden("The grey levels of this frame cannot be scaled with certainty.", hint="Choose another frame.")
     review = standing(frame.reviews.all())
     if review is not None:
         if review.part != GOOD:

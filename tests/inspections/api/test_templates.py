@@ -3,14 +3,24 @@
 import hashlib
 import io
 
+import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
 
 from inspections.models import Event, Frame, Review
 from inspections.services import jobs
 from tests.cast import add_frame, decide, frame_row, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
+
+
+def deep_grey(brightest):
+    """A 16-bit PNG of the frames' size, whose values end at `brightest`."""
+    values = np.linspace(0, brightest, 64 * 48).astype(np.uint16).reshape(48, 64)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def url(station):
@@ -129,8 +139,7 @@ def test_the_newest_frame_tells_the_size(cast, as_person):
         (b"", 400, "empty_body"),
         (b"no picture at all", 415, "not_a_picture"),
         (picture(1, format="PNG")[:-60], 422, "broken_picture"),
-        (picture(1, format="BMP"), 415, "not_a_picture"),
-        (picture(1, format="TIFF"), 415, "not_a_picture"),
+        (deep_grey(4095), 422, "template_unscaled"),
     ],
 )
 def test_what_a_node_cannot_use_is_refused(cast, as_person, content, status, code):
@@ -192,3 +201,25 @@ def test_the_node_gets_the_template_with_the_next_frame(cast, as_person, taken_a
     with pytest.raises(Overheard) as overheard:
         jobs.detect(claim=None, frame=frame, carry_out=lambda send, s: send(Node(), s), budgets=jobs.Budgets())
     assert overheard.value.args == (b"" if taken_away else content,)
+
+
+@pytest.mark.parametrize("format", ["BMP", "TIFF", "WEBP"])
+def test_what_a_frame_may_be_a_template_may_be_too(cast, as_person, format):
+    content = picture(5, format=format)
+    client = as_person(cast.alice)
+    assert put_body(client, cast.station, content).status_code == 200
+    seen = client.get(url(cast.station))
+    assert seen["Content-Type"] in ("image/png", "image/jpeg")  # as people and nodes see it
+
+
+def test_deep_grey_is_a_template_where_the_station_says_how_deep(cast, as_person):
+    cast.station.bit_depth = "12"
+    cast.station.save()
+    assert put_body(as_person(cast.alice), cast.station, deep_grey(4095)).status_code == 200
+
+
+def test_a_frame_whose_grey_cannot_be_scaled_is_no_template(cast, as_person):
+    frame = frame_row(cast.station, bit_depth=0)
+    Review.objects.create(frame=frame, reviewer=cast.bob, verdict="settle", part="good")
+    answer = put_frame(as_person(cast.alice), cast.station, frame)
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_golden")

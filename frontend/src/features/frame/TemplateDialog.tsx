@@ -113,7 +113,7 @@ function Current({ url, frame }: { url: string; frame: Frame }) {
   const show = useCallback((found: Alignment) => setSeen(found), []);
   useEffect(() => {
     const abort = new AbortController();
-    Promise.all([fetchPicture(frame.urls.picture, abort.signal), fetchPicture(url, abort.signal)])
+    Promise.all([fetchPicture(frame.urls.rendition, abort.signal), fetchPicture(url, abort.signal)])
       .then(([picture, template]) => alignment(picture, template, frame))
       .then(show, () => undefined);
     return () => abort.abort();
@@ -150,7 +150,7 @@ function Chosen({ file, frame, busy, onUse }: ChosenProps) {
         );
         return;
       }
-      tell(null, await alignment(await fetchPicture(frame.urls.picture, abort.signal), file, frame));
+      tell(null, await alignment(await fetchPicture(frame.urls.rendition, abort.signal), file, frame));
     };
     look().catch(() => tell("This file is not a supported picture."));
     return () => abort.abort();

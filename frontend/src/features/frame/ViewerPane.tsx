@@ -63,7 +63,7 @@ export function ViewerPane(props: Props) {
     follow.current = beside;
   }, [beside]);
 
-  const mount = useViewer(frame, frame.urls.picture, setViewer, {
+  const mount = useViewer(frame, frame.urls.rendition, setViewer, {
     onError: useCallback(() => setFailed(true), []),
     onSelect: useCallback((region: string | null) => select.current(region), [select]),
     onView: useCallback((view: View) => follow.current?.setView(view), []),
@@ -234,7 +234,7 @@ function useTemplateOver(viewer: FrameViewer | null, template: string | null, di
 /** How the frame lies on its template; null until it is known. */
 function useAlignment(frame: Frame, template: string | null): Alignment | null {
   const { width, height } = frame;
-  const { picture } = frame.urls;
+  const { rendition: picture } = frame.urls;
   const [found, setFound] = useState<{ of: string; lies: Alignment } | null>(null);
   const of = `${picture} ${template ?? ""}`;
   useEffect(() => {

@@ -16,7 +16,7 @@ WHERE decision.frame_id = review.frame_id AND decision.outcome IN ('pass', 'fail
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inspections", "0003_product_and_bit_depth")]
+    dependencies = [("inspections", "0005_clocks_and_captured_at")]
 
     operations = [
         migrations.AddField(
