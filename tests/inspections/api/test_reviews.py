@@ -1,9 +1,13 @@
 """What a person says of a part and of the machine, over REST: its two sides, marks, two people, twice is once."""
 
 import itertools
+from importlib import import_module
+from pathlib import Path
 
 import pytest
+from django.db import connection
 
+from inspections import migrations
 from inspections.models import Event, Mark, Review
 from tests.cast import add_detection, decide, finished_frame, frame_row
 
@@ -224,3 +228,33 @@ def test_two_people_may_use_one_key(cast, as_person):
 def test_a_key_that_cannot_be_one_is_refused(cast, as_person, key):
     answer = send(as_person(cast.bob), decided(cast, "fail"), key=key, part="good")
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+
+
+# -- what was said before there was a part ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict", "marked", "part"),
+    [
+        ("fail", "accept", True, "defective"),
+        ("fail", "accept", False, "defective"),
+        ("fail", "reject", False, "good"),
+        ("fail", "reject", True, ""),  # wrong, and yet with defects: nobody knows what was meant
+        ("pass", "accept", False, "good"),
+        ("pass", "accept", True, ""),
+        ("pass", "reject", True, "defective"),
+        ("hold", "accept", False, ""),
+        ("hold", "reject", False, ""),
+        ("fail", "unsure", False, ""),
+    ],
+)
+def test_an_upgrade_names_the_part_where_an_earlier_verdict_meant_one(cast, outcome, verdict, marked, part):
+    (path,) = Path(migrations.__path__[0]).glob("*_desk.py")
+    frame = decided(cast, outcome)
+    review = Review.objects.create(frame=frame, reviewer=cast.bob, verdict=verdict)
+    if marked:
+        Mark.objects.create(review=review, defect_class=cast.classes["open"], x1=1, y1=1, x2=9, y2=9, from_model=False)
+    with connection.cursor() as cursor:
+        cursor.execute(import_module(f"inspections.migrations.{path.stem}").NAME_THE_PART)
+    review.refresh_from_db()
+    assert review.part == part
