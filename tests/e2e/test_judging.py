@@ -198,8 +198,8 @@ def test_a_verdict_outlives_its_page_and_goes_out_from_another(
     context.route("**/reviews", lambda route: route.abort())
     page.keyboard.press("x")
     expect(page.get_by_label("Verdicts on their way")).to_contain_text("waiting to be sent")
-    context.unroute_all()
     page.goto(f"{stack.base_url}/live/{failed['line']['id']}/")
+    context.unroute_all()
     expect(page.locator(".toast")).to_contain_text("Sent: Disagree: it is good")
     assert len(reviews_of(api, failed)) == 1
 
