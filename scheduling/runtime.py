@@ -47,7 +47,7 @@ __all__ = [
 
 FLEET_GROUP = "fleet"
 DISPATCH_HINTS_A_SECOND = 10
-LONGEST_DISPATCH = timedelta(seconds=150)  # longer than any attempt's deadline
+LONGEST_DISPATCH = timedelta(seconds=240)  # longer than any attempt's deadline
 log = logging.getLogger(__name__)
 
 

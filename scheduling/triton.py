@@ -55,6 +55,7 @@ from scheduling.serving.contracts import (
     RegionRequest,
     differences,
 )
+from scheduling.serving.nodes import CONTROL_METADATA
 from scheduling.serving.wire import decode_event, encode_request, event_fields, request_from_fields
 
 __all__ = [
@@ -66,6 +67,8 @@ __all__ = [
     "client_for",
     "close_all",
 ]
+
+CONTROL_VARIABLE = "AIVD_NODE_CONTROL"
 
 MAX_MESSAGE_BYTES = 2 * MAX_FRAME_BYTES + 2**20
 """A frame and its template, each as long as may be, and what the protocol adds."""
@@ -126,8 +129,9 @@ class NodeAddress(Protocol):
 class NodeClient:
     """One node as this process sees it. Safe to use from many threads; make it after any fork."""
 
-    def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None) -> None:
+    def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None, control: str = "") -> None:
         self.grpc_url, self.name, self._tls = grpc_url, name, tls
+        self._control = ((CONTROL_METADATA, control),) if control else ()
         self._closed = self._alone = False
         self._swap = threading.Lock()
         self._channel = self._opened()
@@ -231,9 +235,10 @@ class NodeClient:
         _require_timeout(timeout_s)
         ends_at = time.perf_counter() + timeout_s
         unload = service_pb2.RepositoryModelUnloadRequest(model_name=model)
-        self._call(self._stub.RepositoryModelUnload, unload, timeout_s)
+        self._call(self._stub.RepositoryModelUnload, unload, timeout_s, self._control)
         load = service_pb2.RepositoryModelLoadRequest(model_name=model)
-        self._call(self._stub.RepositoryModelLoad, load, max(0.001, ends_at - time.perf_counter()))
+        left_s = max(0.001, ends_at - time.perf_counter())
+        self._call(self._stub.RepositoryModelLoad, load, left_s, self._control)
 
     def reconnect(self) -> None:
         """Begin anew: calls that still run end as unavailable at once, and no backoff delays the next one."""
@@ -298,9 +303,9 @@ class NodeClient:
             self._stub.ModelConfig.future(config, timeout=timeout_s),
         )
 
-    def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+    def _call(self, method: Any, request: Any, timeout_s: float, metadata: tuple[tuple[str, str], ...] = ()) -> Any:
         try:
-            return method(request, timeout=timeout_s)
+            return method(request, timeout=timeout_s, metadata=metadata)
         except _CALL_ERRORS as error:
             raise self._translated(error) from error
 
@@ -329,10 +334,17 @@ def client_for(node: NodeAddress, *, tls: TlsFiles | None = None) -> NodeClient:
         client = _clients.get(node.name)
         if client is not None and client.grpc_url == node.grpc_url:
             return client
-        _clients[node.name] = fresh = NodeClient(node.grpc_url, name=node.name, tls=tls)
+        fresh = NodeClient(node.grpc_url, name=node.name, tls=tls, control=_control_of(node.grpc_url))
+        _clients[node.name] = fresh
     if client is not None:
         client.close()
     return fresh
+
+
+def _control_of(grpc_url: str) -> str:
+    """What opens the control API of the nodes that were started with this process; no other machine is told."""
+    host = grpc_url.rpartition(":")[0].strip("[]")
+    return os.environ.get(CONTROL_VARIABLE, "") if host in ("127.0.0.1", "::1", "localhost") else ""
 
 
 def close_all() -> None:

@@ -32,7 +32,7 @@ class ConstantDetector:
 
     `service_ms` is slept for each frame of a batch, and while a file `gate` exists no batch ends. The width of a
     frame can ask for trouble: at `FAILS` pixels the detector fails, at `REFUSED` it takes the frame for bad, at `SLOW`
-    it takes `slow_s` longer, and at the widths of `WRONG` its answer breaks the contract in the way named there.
+    it takes `slow_s` longer, and at those of `WRONG` a region lies nowhere in the way that is named there.
     """
 
     name = "constant-detector"

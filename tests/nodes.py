@@ -149,7 +149,9 @@ def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
         process = subprocess.Popen(
             argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
-    node = RunningNode(spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name))
+    node = RunningNode(
+        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control)
+    )
     try:
         node.wait_ready()
     except BaseException:

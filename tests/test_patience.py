@@ -17,6 +17,8 @@ from aivd_web.settings.database import PATIENCE, databases
 from inspections.models import Frame, Station
 from inspections.services import events, follow, liveness, steps
 from tests.cast import Cast, add_frame, picture, token_for
+from tests.inspections.fake_nodes import FakeNode
+from tests.inspections.test_work import eventually, polled, working
 from tests.services import Service
 
 pytestmark = [
@@ -109,6 +111,21 @@ def test_late_frames_of_other_lines_are_held_while_one_line_is_locked(
     assert Frame.objects.get(pk=other.pk).decision.code == "late"
     stopped.rollback()
     assert steps.hold_overdue(now=max(mine.deadline_at, other.deadline_at)) == 1
+
+
+def test_other_lines_are_decided_while_one_line_is_locked(cast: Cast, stopped: psycopg.Connection[Any]) -> None:
+    """What was found for the locked line is done again later; nothing is held for it, and nothing is lost."""
+    mine = [add_frame(cast.station, seed) for seed in range(3)]
+    others = [add_frame(cast.other_station, 100 + seed) for seed in range(6)]
+    stopped.execute("SET idle_in_transaction_session_timeout = 0")
+    hold_counter(stopped, cast.line.pk)
+    with working(FakeNode("edge-1"), lease_s=2) as worker, polled(worker):
+        complete = Frame.objects.filter(completed_at__isnull=False)
+        eventually(lambda: complete.filter(line=cast.other_line).count() == len(others))
+        assert not Frame.objects.filter(line=cast.line, decided_at__isnull=False).exists()
+        stopped.rollback()
+        eventually(lambda: complete.filter(line=cast.line).count() == len(mine))
+    assert set(Frame.objects.values_list("decision__outcome", flat=True)) == {"pass"}
 
 
 def test_reads_answer_while_every_other_connection_waits(cast: Cast, settings: Any) -> None:

@@ -48,6 +48,12 @@ class InvisiblePicture(IngestError):
     hint = "Save it without transparency."
 
 
+class UnscaledPicture(IngestError):
+    code = "unscaled"
+    status = 422
+    hint = "Set the station's bit depth to what its camera uses, or send a picture of 8 bits."
+
+
 class PictureTooCostly(IngestError):
     code = "picture_too_costly"
     status = 422

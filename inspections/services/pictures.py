@@ -23,6 +23,7 @@ from .errors import (
     PictureTooCostly,
     PictureTooLarge,
     SeveralPictures,
+    UnscaledPicture,
     UnsupportedSamples,
 )
 
@@ -62,6 +63,14 @@ def check_picture(path: Path, *, bit_depth: str = AUTO) -> Picture:
     """Decode the file at `path` to its end. Raises IngestError: which ones, ERRORS says."""
     with checked(path, bit_depth=bit_depth) as (picture, _):
         return picture
+
+
+def check_template(path: Path, *, bit_depth: str) -> Picture:
+    """As `check_picture`; what could only be looked at is no golden template. Raises IngestError."""
+    picture = check_picture(path, bit_depth=bit_depth)
+    if picture.trouble:
+        raise UnscaledPicture(picture.trouble)
+    return picture
 
 
 @contextmanager

@@ -38,8 +38,8 @@ TILE_OVERLAP_PX = 128
 TILE_FROM_RATIO = 1.25
 """A frame up to so many times as long as a tile is looked at as one."""
 
-TILE_BUDGET_S = 0.25
-"""How much longer a request may take for each tile more: several times what a tile takes on one loaded core."""
+TILE_BUDGET_S = 0.5
+"""How much longer a request may take for each tile more: ten times what a tile takes on one core."""
 
 LARGE_FRAME_TILES = 8
 """A frame of more tiles is worked on beside the others: it holds them up for a few tiles at a time."""

@@ -106,7 +106,7 @@ def test_what_is_dear_to_decode_is_small_to_send(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.stack
 def test_hostile_uploads_and_stopped_parts_stop_nobody() -> None:
     """About a minute on a quiet machine. How long the other line waits is for `make chaos` to say."""
-    sizes = ("--scale", "0.02", "--rate", "6", "--costly", "0", "--limit-s", str(LIMIT_S - 60))
+    sizes = ("--scale", "0.02", "--rate", "6", "--limit-s", str(LIMIT_S - 60))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AIVD_", "DJANGO_"))}
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.chaos", *sizes],

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from inspections.media import decoder
 from inspections.media.decoder import Decoder
 from inspections.models import Decision, Event, Frame, Station, Step
 from inspections.services import ingest, pictures, renditions, storage
-from inspections.services.errors import DecoderBusy, Overloaded, SeveralPictures
+from inspections.services.errors import DecoderBusy, Overloaded, SeveralPictures, UnscaledPicture
 from inspections.services.renditions import BadMedia
 from scheduling.node_answers import DetectAnswer
 from tests import boards
@@ -177,6 +178,18 @@ def test_a_template_that_cannot_be_scaled_or_is_gone_is_not_left_out(cast: Cast)
     cast.station.template_sha256 = "0" * 64
     with pytest.raises(BadMedia):
         renditions.template_bytes(cast.station)
+
+
+@pytest.mark.parametrize(("setting", "taken"), [("auto", False), ("10", False), ("12", True)])
+def test_a_template_is_checked_by_the_depth_of_its_station(tmp_path: Path, setting: str, taken: bool) -> None:
+    path = tmp_path / "golden"
+    path.write_bytes(png_of(deep(board(), 12)))
+    if taken:
+        assert pictures.check_template(path, bit_depth=setting).bit_depth == 12
+        return
+    with pytest.raises(UnscaledPicture, match="3,533") as refused:
+        pictures.check_template(path, bit_depth=setting)
+    assert refused.value.as_dict()["code"] == "unscaled"
 
 
 # -- the door ---------------------------------------------------------------------------------------------
