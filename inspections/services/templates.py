@@ -16,17 +16,12 @@ from inspections.models import Decision, Frame, Station
 
 from . import events, storage
 from .judgement import GOOD, standing
-from .pictures import check_picture
+from .pictures import check_template
 
 
 class TemplateSize(Unprocessable):
     code = "template_size"
     hint = "Use a picture of the same camera at the same resolution, not cut and not scaled."
-
-
-class TemplateUnscaled(Unprocessable):
-    code = "template_unscaled"
-    hint = "Choose the station's bit depth, or save the template with 8 bits."
 
 
 class NotGolden(Unprocessable):
@@ -42,11 +37,9 @@ class _Golden:
 
 
 def set_template(*, station: Station, data: BinaryIO | bytes, by: str) -> Station:
-    """Keep the picture and use it from the next frame on. Raises IngestError, TemplateUnscaled or TemplateSize."""
+    """Keep the picture and use it from the next frame on. Raises IngestError or TemplateSize."""
     with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
-        picture = check_picture(upload.path, bit_depth=station.bit_depth)
-        if picture.trouble:
-            raise TemplateUnscaled(f"The template's values cannot be scaled with certainty. {picture.trouble}")
+        picture = check_template(upload.path, bit_depth=station.bit_depth)
         golden = _Golden(upload.sha256, picture.width, picture.height)
         return _use(station, golden, by, keep=lambda: storage.keep(upload))
 

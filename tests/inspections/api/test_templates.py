@@ -139,7 +139,7 @@ def test_the_newest_frame_tells_the_size(cast, as_person):
         (b"", 400, "empty_body"),
         (b"no picture at all", 415, "not_a_picture"),
         (picture(1, format="PNG")[:-60], 422, "broken_picture"),
-        (deep_grey(4095), 422, "template_unscaled"),
+        (deep_grey(4095), 422, "unscaled"),
     ],
 )
 def test_what_a_node_cannot_use_is_refused(cast, as_person, content, status, code):
