@@ -14,6 +14,8 @@ from inspections.rules import Action, Principal, TokenPrincipal
 from inspections.services import tokens
 
 UPLOADS = re.compile(r"/api/v1/stations/(\d{1,18})/frames")
+TEMPLATES = re.compile(r"/api/v1/stations/(\d{1,18})/template")
+ACTIONS = {UPLOADS: Action.UPLOAD, TEMPLATES: Action.CONFIGURE}
 
 
 class NotSignedIn(AivdError):
@@ -24,13 +26,15 @@ class NotSignedIn(AivdError):
 
 async def refusal_of(scope: Scope) -> AivdError | None:
     """401, 403 or 404 where the request's sender may not upload there; None where nothing speaks against it."""
-    match = UPLOADS.fullmatch(scope["path"])
-    return None if match is None else await in_thread(_refusal, scope, int(match[1]))
+    for pattern, action in ACTIONS.items():
+        if match := pattern.fullmatch(scope["path"]):
+            return await in_thread(_refusal, scope, int(match[1]), action)
+    return None
 
 
-def _refusal(scope: Any, station_id: int) -> AivdError | None:
+def _refusal(scope: Any, station_id: int, action: Action) -> AivdError | None:
     try:
-        rules.get(rules.stations, _sender(scope), station_id, Action.UPLOAD)
+        rules.get(rules.stations, _sender(scope), station_id, action)
     except Exception as error:
         if isinstance(error, AivdError) or is_away(error):
             return as_aivd_error(error)

@@ -158,17 +158,20 @@ async def test_a_client_that_hangs_up_is_let_go():
         ("/api/v1/stations/1/frames", "Image/JPEG", "picture"),
         ("/api/v1/stations/1/frames", "", "picture"),
         ("/api/v1/stations/1/frames/x", "application/zip", "plain"),
+        ("/api/v1/stations/1/template", "image/png", "template"),
+        ("/api/v1/stations/1/template", "multipart/form-data; boundary=x", "template"),
         ("/api/v1/frames/1/reviews", "application/json", "plain"),
         ("/admin/login/", "application/x-www-form-urlencoded", "plain"),
     ],
 )
 def test_each_address_has_its_cap(path, content_type, kind, settings):
-    from aivd_web.asgi import cap_for
+    from aivd_web.asgi import FORM_BYTES, cap_for
     from aivd_web.body_cap import FREE_BYTES
 
     caps = {
         "picture": settings.MAX_UPLOAD_BYTES,
         "archive": settings.MAX_ARCHIVE_BYTES,
         "plain": FREE_BYTES,
+        "template": settings.MAX_UPLOAD_BYTES + FORM_BYTES,
     }
     assert cap_for(path, content_type) == caps[kind]
