@@ -201,7 +201,11 @@ export interface paths {
         /** Lines that you may see */
         get: operations["list_lines"];
         put?: never;
-        post?: never;
+        /**
+         * Make a line with its vocabulary and its first station
+         * @description For superusers, and people with Django's permission to add lines.
+         */
+        post: operations["make_line"];
         delete?: never;
         options?: never;
         head?: never;
@@ -220,6 +224,23 @@ export interface paths {
         /** Choose another policy for this line; it holds from the next request on */
         put: operations["set_line_policy"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lines/{line_id}/stations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add a station to a line */
+        post: operations["add_station"];
         delete?: never;
         options?: never;
         head?: never;
@@ -294,6 +315,23 @@ export interface paths {
          * @description `draining` comes from the URL: drain or undrain.
          */
         post: operations["undrain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What stations can look at: products that models here were trained for, with their defect classes */
+        get: operations["list_products"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -400,7 +438,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Change thresholds, deadline and description of a station */
+        /** Change product, bit depth, thresholds, deadline and description of a station */
         patch: operations["configure_station"];
         trace?: never;
     };
@@ -502,6 +540,16 @@ export interface components {
             why_not: string | null;
         };
         /**
+         * @description * `auto` - tell by the picture
+         *     * `8` - 8 bits only
+         *     * `10` - 10 of 16 bits
+         *     * `12` - 12 of 16 bits
+         *     * `14` - 14 of 16 bits
+         *     * `16` - 16 bits
+         * @enum {string}
+         */
+        BitDepthEnum: "auto" | "8" | "10" | "12" | "14" | "16";
+        /**
          * @description * `closed` - closed
          *     * `half-open` - half-open
          *     * `open` - open
@@ -513,6 +561,24 @@ export interface components {
             node: string | null;
             /** Format: double */
             predicted_ms: number | null;
+        };
+        ClassName: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
+        };
+        ClassNameRequest: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
         };
         /**
          * @description * `clean` - no region reached its threshold
@@ -807,6 +873,10 @@ export interface components {
             /** @description Requests sent there in the last 60 s */
             placed_last_minute: number;
         };
+        MadeLine: {
+            line: components["schemas"]["Line"];
+            station: components["schemas"]["Station"];
+        };
         Mark: {
             readonly id: number;
             /** Format: uuid */
@@ -838,6 +908,23 @@ export interface components {
         Named: {
             id: number;
             name: string;
+        };
+        /** @description A line, its site and its first station. Its classes are chosen in one of three ways. */
+        NewLineRequest: {
+            /** @description The plant; made where there is none of this name */
+            site: string;
+            name: string;
+            classes_of_product?: string;
+            /** Format: int64 */
+            classes_of_line?: number;
+            classes?: components["schemas"]["ClassNameRequest"][];
+            station: components["schemas"]["NewStationRequest"];
+        };
+        NewStationRequest: {
+            name: string;
+            product?: string;
+            /** @default auto */
+            bit_depth: components["schemas"]["BitDepthEnum"];
         };
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
@@ -888,6 +975,8 @@ export interface components {
         NullEnum: null;
         /** @description What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole. */
         PatchedStationChangeRequest: {
+            product?: string;
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             deadline_ms?: number;
             /** Format: double */
             min_score?: number;
@@ -933,6 +1022,13 @@ export interface components {
             predicted_ms: number;
             /** Format: double */
             measured_ms: number;
+        };
+        Product: {
+            name: string;
+            title: string;
+            classes: components["schemas"]["ClassName"][];
+            /** @description A model that is on a node now was trained for it */
+            served: boolean;
         };
         Region: {
             /** Format: uuid */
@@ -1098,6 +1194,19 @@ export interface components {
             readonly id: number;
             name: string;
             line: components["schemas"]["Named"];
+            /** @description What it looks at, as models name it; while nobody has chosen, every frame is held */
+            product?: string;
+            /**
+             * @description Bits a camera uses of each 16-bit value; 'auto' holds a frame where they cannot be told
+             *
+             *     * `auto` - tell by the picture
+             *     * `8` - 8 bits only
+             *     * `10` - 10 of 16 bits
+             *     * `12` - 12 of 16 bits
+             *     * `14` - 14 of 16 bits
+             *     * `16` - 16 bits
+             */
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             /** @description A frame without a decision after this long is held */
             deadline_ms?: number;
             /**
@@ -1736,6 +1845,83 @@ export interface operations {
             };
         };
     };
+    make_line: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLineRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeLine"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_line_policy: {
         parameters: {
             query?: never;
@@ -1836,6 +2022,76 @@ export interface operations {
             };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1997,6 +2253,34 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_products: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"][];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
