@@ -84,6 +84,7 @@ class LinesView(APIView):
             classes=_classes(request, asked),
             station=asked["station"]["name"],
             product=asked["station"]["product"],
+            bit_depth=asked["station"]["bit_depth"],
             by=by,
         )
         return Response(MadeLineSerializer({"line": line, "station": station}).data, status=201)

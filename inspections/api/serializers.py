@@ -56,7 +56,7 @@ class LineSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Line
-        fields = ["id", "name", "site", "policy"]
+        fields = ["id", "name", "site", "policy", "is_demo"]
 
 
 class DefectClassSerializer(serializers.ModelSerializer):

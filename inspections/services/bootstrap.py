@@ -24,14 +24,14 @@ def ensure_first_site() -> Station | None:
     if Site.objects.exists():
         return None
     site = Site.objects.create(name="Demo plant")
-    line = add_line(site=site, name="Board line 1")
+    line = add_line(site=site, name="Board line 1", is_demo=True)
     return Station.objects.create(line=line, name="Camera 1", product=BARE_PCB)
 
 
 @transaction.atomic
-def add_line(*, site: Site, name: str) -> Line:
+def add_line(*, site: Site, name: str, is_demo: bool = False) -> Line:
     """A line with the shipped detector's vocabulary."""
-    line = Line.objects.create(site=site, name=name)
+    line = Line.objects.create(site=site, name=name, is_demo=is_demo)
     EventHead.objects.create(line=line)
     vocabulary.write(line=line, entries=[vocabulary.ClassName(*entry) for entry in DEFECT_CLASSES])
     return line

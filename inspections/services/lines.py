@@ -16,7 +16,14 @@ from .vocabulary import ClassName
 
 
 def make(
-    *, site: str, name: str, classes: Sequence[ClassName], station: str, product: str, by: User
+    *,
+    site: str,
+    name: str,
+    classes: Sequence[ClassName],
+    station: str,
+    product: str,
+    by: User,
+    bit_depth: str = "auto",
 ) -> tuple[Line, Station]:
     """A Line with the vocabulary that somebody chose for it, and its first Station.
 
@@ -32,7 +39,7 @@ def make(
             vocabulary.write(line=line, entries=entries)
             if not by.is_superuser:
                 Membership.objects.create(user=by, line=line, role="admin")
-            first = stations.add(line=line, name=station, product=product, by=by.get_username())
+            first = stations.add(line=line, name=station, product=product, bit_depth=bit_depth, by=by.get_username())
     except IntegrityError:
         raise Conflict(f"'{site}' has a line '{name}' already.", hint="Give the new line another name.") from None
     return line, first

@@ -840,6 +840,8 @@ export interface components {
             name: string;
             site: components["schemas"]["Named"];
             policy: string;
+            /** @description Live offers to send generated boards to it */
+            is_demo?: boolean;
         };
         LinePolicy: {
             line: number;

@@ -5,6 +5,7 @@ import type { DefectClass, Outcome, Region, Verdict } from "../api/types";
 import { formatScore } from "../domain/format";
 import { rectOf } from "../domain/region";
 import type { ConnectionState } from "../live/socket";
+import { useOnline } from "./hooks";
 import { Icon, type IconName } from "./icons";
 
 const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = { pass: "Pass", fail: "Fail", hold: "Hold" };
@@ -142,7 +143,16 @@ const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
   closed: "Not connected",
 };
 
-export function Connection({ state, onRetry }: { state: ConnectionState; onRetry: () => void }) {
+interface ConnectionProps {
+  state: ConnectionState;
+  /** The server does not answer by other ways: an open socket alone is not "live". */
+  lost?: boolean;
+  onRetry: () => void;
+}
+
+export function Connection({ state: socket, lost = false, onRetry }: ConnectionProps) {
+  const online = useOnline();
+  const state = socket === "open" && (lost || !online) ? "waiting" : socket;
   return (
     <span className="connection" data-state={state} role="status">
       <Icon name={state === "open" ? "dot" : state === "refused" ? "close" : "ring"} />

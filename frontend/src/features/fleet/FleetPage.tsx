@@ -33,7 +33,11 @@ export function FleetPage({ boot }: { boot: Boot }) {
       <header className="strip">
         <h1>Fleet</h1>
         <div className="strip-end">
-          <Connection state={status.connection} onRetry={() => store.retryNow()} />
+          <Connection
+            state={status.connection}
+            lost={status.error !== null}
+            onRetry={() => store.retryNow()}
+          />
         </div>
       </header>
       <div className="notices">
