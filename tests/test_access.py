@@ -29,6 +29,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "lines"): (400, 403, 403, 403, 403, 403, 403, 403, 401),
     ("post", "lines/<int:line_id>/stations"): (400, 400, 403, 403, 404, 404, 403, 404, 401),
     ("get", "products"): LISTS,
+    ("get", "lateness"): LISTS,
     ("get", "stations"): LISTS,
     ("get", "defect-classes"): LISTS,
     ("get", "frames"): LISTS,

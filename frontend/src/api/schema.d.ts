@@ -174,6 +174,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lateness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Frames of the last hour, and how many of them had no decision in time */
+        get: operations["get_lateness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/line-policies": {
         parameters: {
             query?: never;
@@ -766,6 +783,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -835,6 +857,13 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        Lateness: {
+            minutes: number;
+            /** @description Frames received in that time on lines that you may see */
+            received: number;
+            /** @description Those of them that were held because no decision came in time */
+            late: number;
+        };
         Line: {
             readonly id: number;
             name: string;
@@ -957,6 +986,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -1015,6 +1049,8 @@ export interface components {
             name: string;
             /** @description One sentence */
             about: string;
+            /** @description The others are there to be compared with */
+            recommended: boolean;
         };
         PredictionPoint: {
             id: number;
@@ -1782,6 +1818,34 @@ export interface operations {
             };
             /** @description A part is away; Retry-After says when to come again. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_lateness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lateness"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

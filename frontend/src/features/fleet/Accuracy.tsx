@@ -90,17 +90,17 @@ function Figures({ accuracy: { all, by_node } }: { accuracy: Accuracy }) {
             className="number"
             title="Half of the answers were nearer to their prediction than this"
           >
-            Median miss
+            Median error
           </th>
           <th
             scope="col"
             className="number"
             title="19 of 20 answers were nearer to their prediction than this"
           >
-            95 %
+            95th percentile
           </th>
-          <th scope="col" className="number" title="The middle error; + is slower than predicted">
-            Bias
+          <th scope="col" className="number" title="Negative: faster than predicted">
+            Average error
           </th>
         </tr>
       </thead>
@@ -113,7 +113,7 @@ function Figures({ accuracy: { all, by_node } }: { accuracy: Accuracy }) {
             <td className="number">{row.count}</td>
             <td className="number">{formatMs(row.median_off_ms)}</td>
             <td className="number">{formatMs(row.p95_off_ms)}</td>
-            <td className="number">{formatError(row.median_error_ms ?? 0)}</td>
+            <td className="number">{formatError(row.mean_error_ms ?? 0)}</td>
           </tr>
         ))}
       </tbody>
