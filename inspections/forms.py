@@ -57,7 +57,7 @@ class ProductForm(PlainForm):
         known = [(one.name, one.title if one.served else f"{one.title} (no node serves it now)") for one in products]
         field = self.fields["product"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [*known, (ANOTHER, "Another product"), (NOBODY, "Nobody has chosen yet: hold every frame")]
+        field.choices = [*known, (NOBODY, "Nobody has chosen yet: hold every frame"), (ANOTHER, "Another product")]
 
     def clean_other_product(self) -> str:
         name = str(self.cleaned_data["other_product"]).strip()

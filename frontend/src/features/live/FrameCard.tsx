@@ -156,7 +156,7 @@ function Fact({ icon, label, node, ms }: FactProps) {
         <span className="visually-hidden">{label}</span>
       </dt>
       <dd>
-        {node} {typeof ms === "number" && <b>{formatMs(ms)}</b>}
+        <span className="node-name">{node}</span> {typeof ms === "number" && <b>{formatMs(ms)}</b>}
       </dd>
     </div>
   );
