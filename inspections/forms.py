@@ -28,6 +28,7 @@ class PlainForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
+            field.error_messages["required"] = "Fill this in."
             self._dress(field)
 
     def _dress(self, field: forms.Field) -> None:
