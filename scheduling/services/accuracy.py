@@ -5,8 +5,7 @@ from datetime import timedelta
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
-from django.utils import timezone
-
+from aivd_web.kernel.database import database_now
 from scheduling.models import Dispatch
 from scheduling.percentiles import percentile
 
@@ -30,7 +29,7 @@ class Point(NamedTuple):
 
 def accuracy(*, minutes: float) -> dict[str, Any]:
     """The newest `MOST_POINTS` answers of the last `minutes`, and the figures of each Node and model among them."""
-    since = timezone.now() - timedelta(minutes=minutes)
+    since = database_now() - timedelta(minutes=minutes)
     columns = ("id", "node__name", "model", "predicted_ms", "measured_ms")
     points = [Point(*row) for row in Dispatch.objects.answered(since=since).values_list(*columns)[:MOST_POINTS]]
     groups: dict[tuple[str, str], list[Point]] = {}

@@ -11,7 +11,7 @@ def mark_the_first_one(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> N
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inspections", "0003_product_and_bit_depth")]
+    dependencies = [("inspections", "0005_clocks_and_captured_at")]
 
     operations = [
         migrations.AddField(
