@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -9,7 +10,6 @@ from django.db import models
 from django.db.models import Prefetch, Q
 
 from aivd_web.kernel.database import Moment, is_about_data
-
 from aivd_web.kernel.ids import first_at
 
 if TYPE_CHECKING:
