@@ -183,7 +183,7 @@ def _said(request: HttpRequest, error: AivdError) -> HttpResponse:
     if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
         return JsonResponse(error.as_dict(), status=error.status)
     try:
-        page = render_to_string("error.html", {"error": error})
+        page = render_to_string("error.html", {"error": error, "theme": request.COOKIES.get("aivd_theme")})
     except TemplateDoesNotExist:
         return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
     return HttpResponse(page, status=error.status)

@@ -56,7 +56,7 @@ class SiteAdmin(admin.ModelAdmin):
 
 class StationInline(admin.TabularInline):
     model = Station
-    fields = ["name", "deadline_ms", "min_score", "describe", "max_regions"]
+    fields = ["name", "product", "bit_depth", "deadline_ms", "min_score", "describe", "max_regions"]
     extra = 0
     show_change_link = True
 
@@ -131,7 +131,7 @@ class ThresholdInline(admin.TabularInline):
 
 @admin.register(Station)
 class StationAdmin(admin.ModelAdmin):
-    list_display = ["name", "line", "deadline_ms", "min_score", "describe", "max_regions", "has_template"]
+    list_display = ["name", "line", "product", "deadline_ms", "min_score", "describe", "max_regions", "has_template"]
     list_filter = ["line__site", "line", "describe"]
     list_select_related = ["line__site"]
     search_fields = ["name", "line__name"]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from django.db import models
 from django.db.models import Prefetch, Q
 
 from aivd_web.kernel.database import Moment, is_about_data
+from aivd_web.kernel.ids import first_at
 
 if TYPE_CHECKING:
     from inspections.models import Frame, Line, Station, Step  # noqa: F401 - named in strings below
@@ -43,6 +45,14 @@ class FrameQuerySet(models.QuerySet["Frame"]):
 
     def newest(self) -> "FrameQuerySet":
         return self.order_by("-id")
+
+    def received_since(self, moment: datetime) -> "FrameQuerySet":
+        """By their ids, which hold the millisecond of receipt and are indexed together with the line."""
+        return self.filter(id__gte=first_at(moment))
+
+    def late(self) -> "FrameQuerySet":
+        """Those without a decision when their deadline came."""
+        return self.filter(decision__code="late")
 
     def awaiting_review(self) -> "FrameQuerySet":
         """Decided frames that no person has judged yet."""

@@ -15,8 +15,9 @@ from inspections import rules
 from inspections.models import DefectClass, Site, Station
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
-from inspections.services import renditions, stations, storage, templates
+from inspections.services import lines, products, renditions, stations, storage, templates, vocabulary
 from inspections.services.errors import EmptyBody
+from inspections.services.vocabulary import ClassName
 
 from .frames import PICTURE_TYPES
 from .media import media_type_of, send_picture
@@ -24,7 +25,11 @@ from .parsers import TEMPLATE_PARSERS
 from .serializers import (
     DefectClassSerializer,
     LineSerializer,
+    MadeLineSerializer,
     MeSerializer,
+    NewLineSerializer,
+    NewStationSerializer,
+    ProductSerializer,
     SiteSerializer,
     StationChangeSerializer,
     StationSerializer,
@@ -64,6 +69,55 @@ class LinesView(APIView):
     def get(self, request: Request) -> Response:
         return Response(LineSerializer(rules.lines(request.user).select_related("site"), many=True).data)
 
+    @extend_schema(
+        operation_id="make_line",
+        summary="Make a line with its vocabulary and its first station",
+        description="For superusers, and people with Django's permission to add lines.",
+        request=NewLineSerializer,
+        responses=answers(201, MadeLineSerializer, errors=[400, 403, 404, 409, 422]),
+    )
+    def post(self, request: Request) -> Response:
+        by = rules.line_maker(request.user)
+        body = NewLineSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        line, station = lines.make(
+            site=asked["site"],
+            name=asked["name"],
+            classes=_classes(request, asked),
+            station=asked["station"]["name"],
+            product=asked["station"]["product"],
+            bit_depth=asked["station"]["bit_depth"],
+            by=by,
+        )
+        return Response(MadeLineSerializer({"line": line, "station": station}).data, status=201)
+
+
+class LineStationsView(APIView):
+    @extend_schema(
+        operation_id="add_station",
+        summary="Add a station to a line",
+        request=NewStationSerializer,
+        responses=answers(201, StationSerializer, errors=[400, 403, 404, 409]),
+    )
+    def post(self, request: Request, line_id: int) -> Response:
+        line = rules.get(rules.lines, request.user, line_id, Action.CONFIGURE)
+        body = NewStationSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        station = stations.add(line=line, by=request.user.username, **body.validated_data)
+        return Response(StationSerializer(station).data, status=201)
+
+
+class ProductsView(APIView):
+    @extend_schema(
+        operation_id="list_products",
+        summary="What stations can look at: products that models here were trained for, with their defect classes",
+        responses=answers(200, ProductSerializer(many=True)),
+    )
+    def get(self, request: Request) -> Response:
+        allowed = rules.may_somewhere(request.user, Action.SEE) or rules.may_make_lines(request.user)
+        return Response(ProductSerializer(products.known() if allowed else [], many=True).data)
+
 
 class StationsView(APIView):
     @extend_schema(
@@ -86,7 +140,7 @@ class StationView(APIView):
 
     @extend_schema(
         operation_id="configure_station",
-        summary="Change thresholds, deadline and description of a station",
+        summary="Change product, bit depth, thresholds, deadline and description of a station",
         request=StationChangeSerializer,
         responses=answers(200, StationSerializer, errors=[400, 403, 404, 422]),
     )
@@ -187,6 +241,19 @@ class DefectClassesView(APIView):
     def get(self, request: Request) -> Response:
         found = _of_line(DefectClass.objects.filter(line__in=rules.lines(request.user)), request)
         return Response(DefectClassSerializer(found.select_related("line"), many=True).data)
+
+
+def _classes(request: Request, asked: dict[str, Any]) -> list[ClassName]:
+    """The vocabulary that was chosen for a new line. Raises NotFound for a line or a product that is not there."""
+    if "classes_of_line" in asked:
+        return vocabulary.of_line(rules.get(rules.lines, request.user, asked["classes_of_line"]))
+    if "classes_of_product" in asked:
+        wanted = asked["classes_of_product"]
+        found = next((product for product in products.known() if product.name == wanted), None)
+        if found is None:
+            raise NotFound(f"No model here was trained for '{wanted}'.", hint="See /api/v1/products.")
+        return list(found.classes)
+    return [ClassName(row["name"], row["title"]) for row in asked["classes"]]
 
 
 def _stations(who: rules.Principal, action: Action) -> StationQuerySet:

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from inspections.models import (
+    BitDepth,
     Decision,
     DefectClass,
     Description,
@@ -20,6 +21,7 @@ from inspections.models import (
     Step,
 )
 from inspections.services import judgement
+from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
@@ -55,7 +57,7 @@ class LineSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Line
-        fields = ["id", "name", "site", "policy"]
+        fields = ["id", "name", "site", "policy", "is_demo"]
 
 
 class DefectClassSerializer(serializers.ModelSerializer):
@@ -85,17 +87,72 @@ class StationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Station
         fields = [
-            "id", "name", "line", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions",
-            "thresholds", "has_template",
+            "id", "name", "line", "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe",
+            "max_regions", "thresholds", "has_template",
         ]  # fmt: skip
 
     def get_has_template(self, station: Station) -> bool:
         return bool(station.template_sha256)
 
 
+class ProductNameField(serializers.RegexField):
+    """What a station looks at, as models name it: `bare-pcb` for example. Empty: nobody has chosen yet."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        message = "Use letters, digits, '-', '_' and '.', at most 40, beginning with a letter or digit."
+        limits: dict[str, Any] = {"allow_blank": True, "max_length": 40, "error_messages": {"invalid": message}}
+        super().__init__(r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z", **(limits | kwargs))
+
+
+class NewStationSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    product = ProductNameField(default="")
+    bit_depth = serializers.ChoiceField(BitDepth.choices, default=BitDepth.AUTO)
+
+
+class ClassNameSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=MAX_LENGTH, help_text="As the detector names it")
+    title = serializers.CharField(
+        max_length=MAX_LENGTH, allow_blank=True, default="", help_text="As people read it; empty: made from the name"
+    )
+
+
+class ProductSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    classes = ClassNameSerializer(many=True)
+    served = serializers.BooleanField(help_text="A model that is on a node now was trained for it")
+
+
+class NewLineSerializer(serializers.Serializer):
+    """A line, its site and its first station. Its classes are chosen in one of three ways."""
+
+    site = serializers.CharField(max_length=100, help_text="The plant; made where there is none of this name")
+    name = serializers.CharField(max_length=100)
+    classes_of_product = serializers.CharField(max_length=40, required=False)
+    classes_of_line = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    classes = ClassNameSerializer(many=True, required=False, max_length=MAX_CLASSES)  # type: ignore[call-arg]
+    station = NewStationSerializer()
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        chosen = [name for name in ("classes_of_product", "classes_of_line", "classes") if name in values]
+        if len(chosen) != 1:
+            raise serializers.ValidationError(
+                {"classes": ["Choose them once: of a product, of another line, or as a list."]}
+            )
+        return values
+
+
+class MadeLineSerializer(serializers.Serializer):
+    line = LineSerializer()
+    station = StationSerializer()
+
+
 class StationChangeSerializer(serializers.Serializer):
     """What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole."""
 
+    product = ProductNameField(required=False)
+    bit_depth = serializers.ChoiceField(BitDepth.choices, required=False)
     deadline_ms = serializers.IntegerField(required=False, min_value=100, max_value=3_600_000)
     min_score = serializers.FloatField(required=False, min_value=0, max_value=1)
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)

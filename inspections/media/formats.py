@@ -102,7 +102,7 @@ def sniffed(path: Path) -> str:
     for signature, name in SIGNATURES:
         if start.startswith(signature):
             return name
-    raise Refused(NOT_A_PICTURE, "These bytes are not a picture in a format that is taken in.")
+    raise Refused(NOT_A_PICTURE, "This file is not a supported picture.")
 
 
 def refuse_large(size_wh: tuple[int, int]) -> None:

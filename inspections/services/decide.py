@@ -31,7 +31,7 @@ class Said:
 class Finding:
     """A Detection as far as the Decision looks at it."""
 
-    class_name: str
+    class_title: str  # as people read it: the reason is for them
     score: float
     counts: bool
 
@@ -57,7 +57,7 @@ def by_findings(findings: Sequence[Finding]) -> Said:
     if not counting:
         near = f"; {len(findings)} below it" if findings else ""
         return Said("pass", "clean", f"No region reached its threshold{near}.")
-    names = sorted({finding.class_name for finding in counting})
+    names = sorted({finding.class_title for finding in counting})
     regions = "1 region" if len(counting) == 1 else f"{len(counting)} regions"
     return Said("fail", "defect", f"{regions} reached the threshold: {', '.join(names)}.")
 

@@ -15,6 +15,7 @@ from inspections.models import DefectClass, Description, Detection, Frame, Stati
 from scheduling.serving.contracts import DetectedRegion
 
 from . import decide, events, steps
+from .vocabulary import readable_title
 
 DESCRIBE_WITHIN = timedelta(minutes=10)
 COLOURS = 8
@@ -64,7 +65,7 @@ def commit_detections(
         Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    said = decide.by_findings([decide.Finding(d.defect_class.name, d.score, d.counts) for d in detections])
+    said = decide.by_findings([decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections])
     if decide.write(frame=frame, said=said, now=now):
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
     if frame.station.describe and any(detection.counts for detection in detections):
@@ -136,7 +137,7 @@ class Vocabulary:
                 line_id=self.line_id,
                 name=name,
                 defaults={
-                    "title": name.capitalize(),
+                    "title": readable_title(name),
                     "position": position,
                     "colour_index": (position - 1) % COLOURS,
                 },

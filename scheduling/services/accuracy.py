@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from statistics import median
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
 from aivd_web.kernel.database import database_now
@@ -46,10 +46,11 @@ def accuracy(*, minutes: float) -> dict[str, Any]:
 def figures(points: Sequence[Point]) -> dict[str, float | int | None]:
     """Medians and the 95th percentile of the errors; None where there is nothing to tell of."""
     if not points:
-        return {"count": 0, "median_error_ms": None, "median_off_ms": None, "p95_off_ms": None}
+        return {"count": 0, "mean_error_ms": None, "median_error_ms": None, "median_off_ms": None, "p95_off_ms": None}
     off = sorted(abs(point.error_ms) for point in points)
     return {
         "count": len(points),
+        "mean_error_ms": round(fmean(point.error_ms for point in points), 2),
         "median_error_ms": round(median(point.error_ms for point in points), 2),
         "median_off_ms": round(median(off), 2),
         "p95_off_ms": round(percentile(off, 0.95), 2),

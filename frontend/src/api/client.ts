@@ -8,6 +8,7 @@ import type {
   Frame,
   Health,
   IngestAnswer,
+  Lateness,
   LinePolicy,
   Me,
   Replay,
@@ -134,6 +135,7 @@ export const api = {
     get<Dispatch[]>("/api/v1/dispatches", signal, { limit }),
   accuracy: (minutes: number, signal?: AbortSignal) =>
     get<Accuracy>("/api/v1/dispatches/accuracy", signal, { minutes }),
+  lateness: (signal?: AbortSignal) => get<Lateness>("/api/v1/lateness", signal),
   linePolicies: (signal?: AbortSignal) => get<LinePolicy[]>("/api/v1/line-policies", signal),
   setPolicy: (line: number, policy: string) => put<LinePolicy>(`/api/v1/lines/${line}/policy`, { policy }),
   replays: (signal?: AbortSignal) => get<Replays>("/api/v1/replays", signal),

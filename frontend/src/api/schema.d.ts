@@ -197,6 +197,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lateness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Frames of the last hour, and how many of them had no decision in time */
+        get: operations["get_lateness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/line-policies": {
         parameters: {
             query?: never;
@@ -224,7 +241,11 @@ export interface paths {
         /** Lines that you may see */
         get: operations["list_lines"];
         put?: never;
-        post?: never;
+        /**
+         * Make a line with its vocabulary and its first station
+         * @description For superusers, and people with Django's permission to add lines.
+         */
+        post: operations["make_line"];
         delete?: never;
         options?: never;
         head?: never;
@@ -243,6 +264,23 @@ export interface paths {
         /** Choose another policy for this line; it holds from the next request on */
         put: operations["set_line_policy"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lines/{line_id}/stations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add a station to a line */
+        post: operations["add_station"];
         delete?: never;
         options?: never;
         head?: never;
@@ -317,6 +355,23 @@ export interface paths {
          * @description `draining` comes from the URL: drain or undrain.
          */
         post: operations["undrain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What stations can look at: products that models here were trained for, with their defect classes */
+        get: operations["list_products"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -423,7 +478,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Change thresholds, deadline and description of a station */
+        /** Change product, bit depth, thresholds, deadline and description of a station */
         patch: operations["configure_station"];
         trace?: never;
     };
@@ -529,6 +584,16 @@ export interface components {
             predicted_ms: number | null;
             why_not: string | null;
         };
+        /**
+         * @description * `auto` - tell by the picture
+         *     * `8` - 8 bits only
+         *     * `10` - 10 of 16 bits
+         *     * `12` - 12 of 16 bits
+         *     * `14` - 14 of 16 bits
+         *     * `16` - 16 bits
+         * @enum {string}
+         */
+        BitDepthEnum: "auto" | "8" | "10" | "12" | "14" | "16";
         /** @enum {unknown} */
         BlankEnum: "";
         /**
@@ -543,6 +608,24 @@ export interface components {
             node: string | null;
             /** Format: double */
             predicted_ms: number | null;
+        };
+        ClassName: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
+        };
+        ClassNameRequest: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
         };
         /**
          * @description * `clean` - no region reached its threshold
@@ -730,6 +813,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -806,11 +894,20 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        Lateness: {
+            minutes: number;
+            /** @description Frames received in that time on lines that you may see */
+            received: number;
+            /** @description Those of them that were held because no decision came in time */
+            late: number;
+        };
         Line: {
             readonly id: number;
             name: string;
             site: components["schemas"]["Named"];
             policy: string;
+            /** @description Live offers to send generated boards to it */
+            is_demo?: boolean;
         };
         LinePolicy: {
             line: number;
@@ -843,6 +940,10 @@ export interface components {
             };
             /** @description Requests sent there in the last 60 s */
             placed_last_minute: number;
+        };
+        MadeLine: {
+            line: components["schemas"]["Line"];
+            station: components["schemas"]["Station"];
         };
         Mark: {
             readonly id: number;
@@ -881,6 +982,23 @@ export interface components {
             id: number;
             name: string;
         };
+        /** @description A line, its site and its first station. Its classes are chosen in one of three ways. */
+        NewLineRequest: {
+            /** @description The plant; made where there is none of this name */
+            site: string;
+            name: string;
+            classes_of_product?: string;
+            /** Format: int64 */
+            classes_of_line?: number;
+            classes?: components["schemas"]["ClassNameRequest"][];
+            station: components["schemas"]["NewStationRequest"];
+        };
+        NewStationRequest: {
+            name: string;
+            product?: string;
+            /** @default auto */
+            bit_depth: components["schemas"]["BitDepthEnum"];
+        };
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
             name: string;
@@ -910,6 +1028,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -937,6 +1060,8 @@ export interface components {
         PartEnum: "good" | "defective";
         /** @description What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole. */
         PatchedStationChangeRequest: {
+            product?: string;
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             deadline_ms?: number;
             /** Format: double */
             min_score?: number;
@@ -973,6 +1098,8 @@ export interface components {
             name: string;
             /** @description One sentence */
             about: string;
+            /** @description The others are there to be compared with */
+            recommended: boolean;
         };
         PredictionPoint: {
             id: number;
@@ -982,6 +1109,13 @@ export interface components {
             predicted_ms: number;
             /** Format: double */
             measured_ms: number;
+        };
+        Product: {
+            name: string;
+            title: string;
+            classes: components["schemas"]["ClassName"][];
+            /** @description A model that is on a node now was trained for it */
+            served: boolean;
         };
         Region: {
             /** Format: uuid */
@@ -1161,6 +1295,19 @@ export interface components {
             readonly id: number;
             name: string;
             line: components["schemas"]["Named"];
+            /** @description What it looks at, as models name it; while nobody has chosen, every frame is held */
+            product?: string;
+            /**
+             * @description Bits a camera uses of each 16-bit value; 'auto' holds a frame where they cannot be told
+             *
+             *     * `auto` - tell by the picture
+             *     * `8` - 8 bits only
+             *     * `10` - 10 of 16 bits
+             *     * `12` - 12 of 16 bits
+             *     * `14` - 14 of 16 bits
+             *     * `16` - 16 bits
+             */
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             /** @description A frame without a decision after this long is held */
             deadline_ms?: number;
             /**
@@ -1825,6 +1972,34 @@ export interface operations {
             };
         };
     };
+    get_lateness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lateness"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_line_policies: {
         parameters: {
             query?: never;
@@ -1872,6 +2047,83 @@ export interface operations {
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    make_line: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLineRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeLine"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1981,6 +2233,76 @@ export interface operations {
             };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2142,6 +2464,34 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_products: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"][];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

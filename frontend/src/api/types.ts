@@ -25,6 +25,7 @@ export type DemoState = Answer<Schemas["Demo"]>;
 export type DefectClass = Answer<Schemas["DefectClassName"]>;
 export type Dispatch = Answer<Schemas["Dispatch"]>;
 export type FleetNode = Answer<Schemas["Node"]>;
+export type Lateness = Answer<Schemas["Lateness"]>;
 export type LinePolicy = Answer<Schemas["LinePolicy"]>;
 export type Accuracy = Answer<Schemas["Accuracy"]>;
 export type Replay = Answer<Schemas["Replay"]>;

@@ -77,16 +77,16 @@ export function prefersReducedMotion(): boolean {
   return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-function onNetworkChange(listener: () => void): () => void {
+/** Whether the browser has a network at all; it knows that sooner than a silent socket does. */
+export function useOnline(): boolean {
+  return useSyncExternalStore(followNetwork, () => navigator.onLine);
+}
+
+function followNetwork(listener: () => void): () => void {
   window.addEventListener("online", listener);
   window.addEventListener("offline", listener);
   return () => {
     window.removeEventListener("online", listener);
     window.removeEventListener("offline", listener);
   };
-}
-
-/** False when the machine itself knows that it has no network: then nothing is live, whatever a socket believes. */
-export function useOnline(): boolean {
-  return useSyncExternalStore(onNetworkChange, () => navigator.onLine);
 }

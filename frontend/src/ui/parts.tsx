@@ -126,9 +126,17 @@ const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
   closed: "Not connected",
 };
 
-export function Connection({ state: told, onRetry }: { state: ConnectionState; onRetry: () => void }) {
+interface ConnectionProps {
+  state: ConnectionState;
+  /** The server does not answer by other ways: an open socket alone is not "live". */
+  lost?: boolean;
+  onRetry: () => void;
+}
+
+export function Connection({ state: socket, lost = false, onRetry }: ConnectionProps) {
   const online = useOnline();
-  const state = !online && (told === "open" || told === "connecting") ? "waiting" : told;
+  const trying = socket === "open" || socket === "connecting";
+  const state = trying && ((lost && socket === "open") || !online) ? "waiting" : socket;
   return (
     <span className="connection" data-state={state} role="status">
       <Icon name={state === "open" ? "dot" : state === "refused" ? "close" : "ring"} />
