@@ -415,34 +415,6 @@ async def test_who_sends_more_than_the_window_waits_and_loses_nothing(cast, came
     assert [(said["type"], said["key"]) for said in answers] == [("ack", f"k{n}") for n in range(20)]
 
 
-async def test_no_more_than_its_share_of_memory_is_held_for_a_stream(cast, camera, monkeypatch):
-    """While nothing is taken in, the socket takes what fits into its room and leaves the rest in the network."""
-    gate, seen = threading.Event(), []
-
-    def slow(**kwargs):
-        gate.wait(PATIENCE_S)
-        seen.append(len(kwargs["data"]))
-        return "id"
-
-    monkeypatch.setattr(consumers, "MAX_UNDER_WAY_BYTES", 4_000_000)
-    monkeypatch.setattr(stream, "take_in", slow)
-    held = []
-    real = consumers.Room.take
-
-    async def take(room, size):
-        await real(room, size)
-        held.append(room.size)
-
-    monkeypatch.setattr(consumers.Room, "take", take)
-    for _ in range(6):
-        await camera.inner.send_to(bytes_data=bytes(1_500_000))
-    await asyncio.sleep(0)
-    gate.set()
-    for _ in range(6):
-        assert (await camera.json())["type"] == "ack"
-    assert len(seen) == 6
-
-
 async def test_an_oversize_picture_is_answered_and_the_stream_goes_on(cast, camera, monkeypatch):
     monkeypatch.setattr(stream, "MAX_PICTURE_BYTES", 1000)
     await announce(camera, "big")
