@@ -50,7 +50,7 @@ app.conf.update(
         "sweep": {
             "task": "inspections.sweep",
             "schedule": 600.0,
-            "options": {"queue": "housekeeping", "expires": 600},
+            "options": {"queue": "housekeeping", "expires": 3 * 3600},  # longer than clocks differ
         },
         "resume-demo": {"task": "aivd_web.demo.resume", "schedule": 10.0, "options": {"expires": 10}},
     },

@@ -456,7 +456,7 @@ export interface paths {
         put?: never;
         /**
          * Send one picture or many
-         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its reason; if nothing was stored, the status is that of the first refusal.
+         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its name and reason; if nothing was stored, the status is that of the first refusal. A zip is known by its first bytes, whatever type is stated.
          */
         post: operations["upload_frames"];
         delete?: never;
@@ -2669,11 +2669,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A retry with the same key and picture within 48 hours gives the stored answer. With many pictures the n-th has the key `<key>/<n>`. */
+                /** @description A retry with the same key and picture within 48 hours gives the stored answer. In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0. */
                 "Idempotency-Key"?: string;
-                /** @description ISO 8601, with its offset */
+                /** @description ISO 8601, with its offset, between 1990 and tomorrow */
                 "X-Captured-At"?: string;
-                /** @description The part that is looked at */
+                /** @description What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*` */
+                "X-File-Name"?: string;
+                /** @description The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen */
                 "X-Part-Id"?: string;
             };
             path: {
@@ -2685,6 +2687,7 @@ export interface operations {
             content: {
                 "image/*": string;
                 "application/zip": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     file: string[];
                 };
