@@ -175,6 +175,7 @@ function LoadedFrame({ boot, frame: stored, store }: { boot: Boot; frame: Frame;
         />
         <aside className="side">
           <div className="side-scroll">
+            <Quarrel reviews={frame.reviews} now={now} />
             <MachineSide
               frame={frame}
               onRetried={() => store.reload()}
@@ -224,7 +225,6 @@ function LoadedFrame({ boot, frame: stored, store }: { boot: Boot; frame: Frame;
             </section>
             <section>
               <h2>Judged by</h2>
-              <Quarrel reviews={frame.reviews} now={now} />
               <Reviews reviews={frame.reviews} now={now} />
             </section>
           </div>
