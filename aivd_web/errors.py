@@ -5,7 +5,7 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
@@ -34,6 +34,18 @@ HINTS = {
 PLAIN_MESSAGES = {
     404: NotFound("There is nothing here, or nothing that you may see.", hint="Check the address."),
     403: Forbidden("This is not allowed."),
+}
+
+
+class OverFormCap(AivdError):
+    status = 413
+    hint = "Send fewer pictures at once, or a zip of them."
+
+
+FORM_CAPS: dict[type[BaseException], tuple[str, str]] = {
+    TooManyFilesSent: ("too_many_files", "The form holds more files than are taken in at once."),
+    TooManyFieldsSent: ("too_many_fields", "The form holds more fields than are taken in at once."),
+    RequestDataTooBig: ("fields_too_large", "The form's text is larger than is taken in."),
 }
 
 
@@ -87,11 +99,19 @@ def as_aivd_error(exc: BaseException) -> AivdError | None:
         return Unstorable("This holds a value that cannot be stored or read.")
     if isinstance(exc, Http404):
         return PLAIN_MESSAGES[404]
+    if type(exc) in FORM_CAPS:
+        return _over_form_cap(*FORM_CAPS[type(exc)])
     if isinstance(exc, PermissionDenied):
         return PLAIN_MESSAGES[403]
     if isinstance(exc, exceptions.PermissionDenied) and "CSRF" in str(exc.detail):
         return CsrfFailed("The CSRF check failed.")
     return None
+
+
+def _over_form_cap(code: str, detail: str) -> AivdError:
+    error = OverFormCap(detail)
+    error.code = code
+    return error
 
 
 def _body_of(exc: exceptions.APIException) -> dict[str, Any]:
@@ -135,7 +155,9 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(request, AivdError("The request is not understood.", hint="Check the address and its headers."))
+    known = as_aivd_error(exception) if exception is not None else None
+    plain = AivdError("The request is not understood.", hint="Check the address and its headers.")
+    return _answer(request, known or plain)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

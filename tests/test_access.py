@@ -35,6 +35,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("get", "stations/<int:station_id>"): SEES,
     ("patch", "stations/<int:station_id>"): (200, 200, 403, 403, 404, 404, 403, 404, 401),
     ("get", "stations/<int:station_id>/template"): (404, 404, 404, 404, 404, 404, 404, 404, 401),
+    ("put", "stations/<int:station_id>/template"): (400, 400, 403, 403, 404, 404, 403, 404, 401),
+    ("delete", "stations/<int:station_id>/template"): (200, 200, 403, 403, 404, 404, 403, 404, 401),
     ("post", "stations/<int:station_id>/frames"): (415, 415, 415, 403, 404, 404, 403, 415, 401),
     ("get", "stations/<int:station_id>/demo"): SEES,
     ("post", "stations/<int:station_id>/demo"): (400, 400, 400, 403, 404, 404, 403, 404, 401),

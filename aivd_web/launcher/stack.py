@@ -199,7 +199,11 @@ class Stack:
             "port": port,
             "lifespan": "off",
             "timeout-graceful-shutdown": 5,
+            # Messages over their limit are read over long before this; see aivd_web/web_sockets.py.
+            "http": "aivd_web.web_requests:BoundedRequests",
+            "ws": "aivd_web.web_sockets:BoundedWebSockets",
             "ws-max-size": MAX_SOCKET_MESSAGE_BYTES,
+            "ws-per-message-deflate": "false",
             "log-level": "info",
         }
         flags = [f"--{name}={value}" for name, value in options.items()]

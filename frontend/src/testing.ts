@@ -1,5 +1,15 @@
 /** Values for tests: a frame and its parts with every field filled, and one place to vary them. */
-import type { Description, Dispatch, FleetNode, Frame, Health, Region, Replay } from "./api/types";
+import type {
+  Description,
+  Dispatch,
+  FleetNode,
+  Frame,
+  Health,
+  Mark,
+  Region,
+  Replay,
+  Review,
+} from "./api/types";
 
 export function aRegion(part: Partial<Region> = {}): Region {
   return {
@@ -46,6 +56,25 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     urls: { picture: `/p/${id}`, rendition: `/r/${id}`, thumbnail: `/t/${id}`, template: null },
     ...part,
   };
+}
+
+export function aReview(part: Partial<Review> = {}): Review {
+  return {
+    id: 1,
+    reviewer: "alice",
+    verdict: "accept",
+    part: "defective",
+    note: "",
+    at: "2026-03-02T10:05:00Z",
+    marks: [],
+    stands: true,
+    contradicts: [],
+    ...part,
+  };
+}
+
+export function aMark(part: Partial<Mark> = {}): Mark {
+  return { id: 1, detection: null, defect_class: 1, box_xyxy: [10, 10, 30, 30], from_model: true, ...part };
 }
 
 export function aHealth(nodes: Health["parts"]["nodes"], waitingToDescribe = 0): Health {

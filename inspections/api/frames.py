@@ -20,7 +20,7 @@ from inspections import rules
 from inspections.models import Decision, Frame, Review
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
-from inspections.services import renditions, reviews, steps, storage
+from inspections.services import renditions, reviews, steps, storage, uploads
 from scheduling.api.serializers import DispatchSerializer, dispatch_fact
 from scheduling.models import Dispatch
 
@@ -187,23 +187,32 @@ class ReviewsView(APIView):
     @extend_schema(
         operation_id="review_frame",
         summary="Say what you, a person, decided about this frame",
+        description="A retry with the same Idempotency-Key gives the stored review with 200: twice is once.",
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
         request=ReviewChangeSerializer,
-        responses=answers(201, ReviewSerializer, errors=[400, 403, 404, 422]),
+        responses=answers(201, ReviewSerializer, errors=[400, 403, 404, 409, 422]) | {200: ReviewSerializer},
     )
     def post(self, request: Request, frame_id: UUID) -> Response:
         frame = rules.get(rules.frames, request.user, frame_id, Action.REVIEW)
         body = ReviewChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         sent = body.validated_data
-        marks = [
-            reviews.DrawnMark(mark["defect_class"], tuple(mark["box_xyxy"]), mark["detection"])
-            for mark in sent["marks"]
-        ]
-        reviewer = cast(User, request.user)  # a token has no right to review
-        review = reviews.submit_review(
-            frame=frame, reviewer=reviewer, verdict=sent["verdict"], note=sent["note"], marks=marks
+        key = request.headers.get("Idempotency-Key", "")
+        uploads.check_key(key)
+        done = reviews.submit_review(
+            frame=frame,
+            reviewer=cast(User, request.user),  # a token has no right to review
+            verdict=sent.get("verdict", ""),
+            part=sent.get("part", ""),
+            note=sent["note"],
+            marks=[_drawn(mark) for mark in sent["marks"]],
+            client_key=key,
         )
-        return Response(ReviewSerializer(review).data, status=201)
+        return Response(ReviewSerializer(done.review).data, status=201 if done.created else 200)
+
+
+def _drawn(mark: dict[str, Any]) -> reviews.DrawnMark:
+    return reviews.DrawnMark(mark["defect_class"], tuple(mark["box_xyxy"]), mark["detection"], mark["restored"])
 
 
 class RetryView(APIView):

@@ -1,6 +1,6 @@
 """REST views of sites, lines, stations and vocabularies, and of who is asking."""
 
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -12,13 +12,15 @@ from rest_framework.views import APIView
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import AivdError, NotFound
 from inspections import rules
-from inspections.models import DefectClass, Site
+from inspections.models import DefectClass, Site, Station
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
-from inspections.services import renditions, stations, storage
+from inspections.services import renditions, stations, storage, templates
+from inspections.services.errors import EmptyBody
 
 from .frames import PICTURE_TYPES
 from .media import media_type_of, send_picture
+from .parsers import TEMPLATE_PARSERS
 from .serializers import (
     DefectClassSerializer,
     LineSerializer,
@@ -26,6 +28,7 @@ from .serializers import (
     SiteSerializer,
     StationChangeSerializer,
     StationSerializer,
+    TemplateFrameSerializer,
 )
 
 LINE = OpenApiParameter("line", int, description="Only of this line")
@@ -99,6 +102,8 @@ class StationView(APIView):
 
 
 class StationTemplateView(APIView):
+    parser_classes = TEMPLATE_PARSERS
+
     @extend_schema(
         operation_id="get_station_template",
         summary="The station's golden template as people and models see it: upright, 8 bits, flattened",
@@ -121,6 +126,55 @@ class StationTemplateView(APIView):
             etag=f"{station.template_sha256}-{station.bit_depth}",
             name=f"template-{station.pk}",
         )
+
+    @extend_schema(
+        operation_id="set_station_template",
+        summary="Give the station a golden template: a picture without defects, of the size of its frames",
+        description="Send the picture as the body or as the form field `file`, or name a frame of this station as "
+        "JSON. A frame must have passed, or its standing review must call it good. It is used from the next frame on.",
+        request={
+            "application/json": TemplateFrameSerializer,
+            "image/*": OpenApiTypes.BINARY,
+            "multipart/form-data": {
+                "type": "object",
+                "properties": {"file": {"type": "string", "format": "binary"}},
+                "required": ["file"],
+            },
+        },
+        responses=answers(200, StationSerializer, errors=[400, 403, 404, 413, 415, 422, 503]),
+    )
+    def put(self, request: Request, station_id: int) -> Response:
+        station = rules.get(rules.stations, request.user, station_id, Action.CONFIGURE)
+        kind = (request.content_type or "").lower()
+        if kind.startswith("application/json"):
+            self._from_frame(request, station)
+        else:
+            data = _form_file(request) if kind.startswith("multipart/") else cast(BinaryIO, request._request)
+            templates.set_template(station=station, data=data, by=request.user.username)
+        return Response(StationSerializer(rules.get(_stations, request.user, station_id)).data)
+
+    @extend_schema(
+        operation_id="clear_station_template",
+        summary="Inspect without a golden template from the next frame on",
+        responses=answers(200, StationSerializer, errors=[403, 404]),
+    )
+    def delete(self, request: Request, station_id: int) -> Response:
+        station = rules.get(rules.stations, request.user, station_id, Action.CONFIGURE)
+        templates.clear_template(station=station, by=request.user.username)
+        return Response(StationSerializer(rules.get(_stations, request.user, station_id)).data)
+
+    def _from_frame(self, request: Request, station: Station) -> None:
+        body = TemplateFrameSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        frame = rules.get(rules.frames, request.user, body.validated_data["frame"])
+        templates.set_template_from_frame(station=station, frame=frame, by=request.user.username)
+
+
+def _form_file(request: Request) -> BinaryIO:
+    files = [file for _, group in request.FILES.lists() for file in group]
+    if len(files) != 1:
+        raise EmptyBody(f"The form holds {len(files)} files.", hint="Put one picture into a field named 'file'.")
+    return cast(BinaryIO, files[0].file)
 
 
 class DefectClassesView(APIView):

@@ -19,6 +19,7 @@ from inspections.models import (
     Station,
     Step,
 )
+from inspections.services import judgement
 
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
@@ -101,6 +102,10 @@ class StationChangeSerializer(serializers.Serializer):
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
     thresholds = ThresholdSerializer(many=True, required=False)
+
+
+class TemplateFrameSerializer(serializers.Serializer):
+    frame = serializers.UUIDField(help_text="A frame of this station without a defect")
 
 
 # -- a frame ----------------------------------------------------------------------------------------
@@ -214,24 +219,44 @@ class MarkSerializer(serializers.ModelSerializer):
 
 class ReviewSerializer(serializers.ModelSerializer):
     reviewer = serializers.CharField(source="reviewer.username")
+    part = serializers.ChoiceField([*Review.Part.choices, ("", "")], help_text="Empty where nothing was said of it")
     at = serializers.DateTimeField(source="created_at")
     marks = MarkSerializer(many=True)
+    stands = serializers.SerializerMethodField(help_text="The latest review of the frame is the one that stands")
+    contradicts = serializers.SerializerMethodField(help_text="Others whose last word says the opposite of the part")
 
     class Meta:
         model = Review
-        fields = ["id", "reviewer", "verdict", "note", "at", "marks"]
+        fields = ["id", "reviewer", "verdict", "part", "note", "at", "marks", "stands", "contradicts"]
+
+    def get_stands(self, review: Review) -> bool:
+        return judgement.standing(review.frame.reviews.all()) == review
+
+    def get_contradicts(self, review: Review) -> list[str]:
+        return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     box_xyxy = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+    restored = serializers.BooleanField(
+        default=False, help_text="The Region did not reach its threshold, and the person says it is a defect"
+    )
 
 
 class ReviewChangeSerializer(serializers.Serializer):
-    verdict = serializers.ChoiceField(Review.Verdict.choices)
+    """Say what the part is (`part`), or what the machine's decision is worth (`verdict`); the other one follows."""
+
+    verdict = serializers.ChoiceField(Review.Verdict.choices, required=False)
+    part = serializers.ChoiceField(Review.Part.choices, required=False)
     note = serializers.CharField(allow_blank=True, default="", max_length=2000)
     marks = MarkChangeSerializer(many=True, default=list, max_length=1000)  # type: ignore[call-arg]
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "verdict" not in values and "part" not in values:
+            raise serializers.ValidationError({"part": ["Say what the part is, or give a verdict."]})
+        return values
 
 
 class DispatchFactSerializer(serializers.Serializer):
@@ -310,7 +335,9 @@ class FrameSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(FrameUrlsSerializer())
     def get_urls(self, frame: Frame) -> dict[str, str | None]:
-        template = reverse("api:station-template", args=[frame.station_id])
+        # Another template is another address: a picture that a page has in hand is never taken for it.
+        version = frame.station.template_sha256[:12]
+        template = f"{reverse('api:station-template', args=[frame.station_id])}?v={version}"
         return {
             "picture": reverse("api:frame-picture", args=[frame.pk]),
             "rendition": reverse("api:frame-rendition", args=[frame.pk]),

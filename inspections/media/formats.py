@@ -6,6 +6,7 @@ inspected as another. What decoding may cost is bounded here by the header: pixe
 
 import re
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,9 @@ SIGNATURES = (
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, RuntimeError)
 UNKNOWN_TO_TIFF = ("unknown pixel mode", "unknown data organization")
 
+DOUBTFUL = "doubtful"
+"""In `image.info`: Pillow warned of the metadata, which another reader may read in another way."""
+
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
 ORIENTATION = 274
 UNSIGNED, WHITE_IS_ZERO, RGB, SHORT = 1, 0, 2, 3
@@ -68,17 +72,25 @@ def opened(path: Path) -> ImageFile.ImageFile:
     if name == "JPEG":
         refuse_costly_jpeg(path)
     try:
-        # By its open file: of a path Pillow maps the pixels of some TIFFs, and then mixes up the sides of turned ones.
-        image = PLUGINS[name](path.open("rb"))
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            image = _read_header(name, path)
     except MemoryError:
         raise
     except DAMAGE as error:
         if str(error) in UNKNOWN_TO_TIFF:
             raise Refused(SAMPLES, "This TIFF keeps its values in a form that is not taken in.") from None
         raise Refused(BROKEN, "The picture's header cannot be read.") from None
+    if doubts:
+        image.info[DOUBTFUL] = True
     refuse_large(image.size)
     refuse_several(image)
     return image
+
+
+def _read_header(name: str, path: Path) -> ImageFile.ImageFile:
+    """By its open file: of a path Pillow maps the pixels of some TIFFs, and then mixes up the sides of turned ones."""
+    return PLUGINS[name](path.open("rb"))
 
 
 def sniffed(path: Path) -> str:

@@ -3,6 +3,7 @@
 Node, crops, thumbnail, viewer and boxes all use what this makes, or the stored file where that is it already.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,8 @@ def is_drafted(image: ImageFile.ImageFile, path: Path) -> bool:
     """Whether to look at it costs little memory however large it is: a baseline JPEG that is upright already."""
     if image.format != "JPEG" or image.mode not in PLAIN_MODES or "progressive" in image.info:
         return False
+    if formats.DOUBTFUL in image.info:
+        return False
     return orientation(image) == 1 and _node_takes(path)
 
 
@@ -74,7 +77,7 @@ def is_plain(image: ImageFile.ImageFile, samples: Samples, path: Path) -> bool:
     A JPEG is decoded at an eighth of its size: that reads every byte, so a cut-off file is found, for a fraction of
     the time.
     """
-    if image.format not in PLAIN_FORMATS or samples.deep or not _node_takes(path):
+    if image.format not in PLAIN_FORMATS or samples.deep or formats.DOUBTFUL in image.info or not _node_takes(path):
         return False
     if image.format == "JPEG" and image.mode in PLAIN_MODES and orientation(image) == 1:
         image.draft("L", DRAFT_SIZE)
@@ -98,7 +101,12 @@ def _node_takes(path: Path) -> bool:
 def orientation(image: Image.Image) -> int:
     """1 to 8; 0 where the metadata cannot be read, so that a picture without it has to be made."""
     try:
-        found = int(image.getexif().get(ORIENTATION, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            metadata = image.getexif()
+            if image.info.get("exif") and not len(metadata):
+                return 0
+            found = int(metadata.get(ORIENTATION, 1))
     except MemoryError:
         raise
     except Exception:  # metadata may be anything; nobody else shall read it in another way

@@ -27,11 +27,12 @@ def moment(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        found = parse_datetime(text)
+        found = parse_datetime(text) if text.isprintable() else None  # it passes over a NUL at the end
     except ValueError:
         found = None
     if found is None or found.utcoffset() is None:
-        raise BadMoment(f"'{text[:40]}' is not a time with an offset.")
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:40])
+        raise BadMoment(f"'{shown}' is not a time with an offset.")
     check(found)
     return found
 

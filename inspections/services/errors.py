@@ -30,6 +30,14 @@ class PictureTooLarge(IngestError):
     hint = "Send a smaller picture, or cut it into several frames."
 
 
+class NotTakenIn(IngestError):
+    """An error that no check foresaw: told for the picture that met it, logged in full."""
+
+    code = "not_taken_in"
+    status = 422
+    hint = "Save the picture anew, for example as PNG, and send it again; an admin finds the cause in the log."
+
+
 class SeveralPictures(IngestError):
     code = "several_pictures"
     status = 422

@@ -16,6 +16,7 @@ from scheduling.ledger import LocalLedger
 from scheduling.models import Dispatch
 from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet
+from scheduling.services.heartbeat import Heartbeat
 from scheduling.triton import client_for, close_all
 from tests.cast import Cast
 from tests.node_fakes import SLOW
@@ -80,11 +81,9 @@ def test_a_picture_that_is_slow_on_every_node_is_held_and_the_other_line_goes_on
     assert {frame.decision.code for frame in decided} == {"defect"}
     assert len(decided) == 60
 
-    # Nothing is left of it: both nodes, which refused others while they were held up, are back in rotation.
-    until, seed = time.monotonic() + 20, 100
+    # Nothing is left of it: a beat brings both nodes, which refused others while they were held up, back into rotation.
+    heart, until = Heartbeat(worker.fleet), time.monotonic() + 20
     while any(map(worker.fleet.given_up, ("edge-1", "edge-2"))) and time.monotonic() < until:
-        seed += 1
-        send(cast.other_station, 64, seed)
-        worker.drain()
+        heart.beat()
     assert not any(map(worker.fleet.given_up, ("edge-1", "edge-2")))
     assert not any(state.ledger for state in worker.fleet.state.nodes.values())

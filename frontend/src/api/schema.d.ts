@@ -169,7 +169,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Say what you, a person, decided about this frame */
+        /**
+         * Say what you, a person, decided about this frame
+         * @description A retry with the same Idempotency-Key gives the stored review with 200: twice is once.
+         */
         post: operations["review_frame"];
         delete?: never;
         options?: never;
@@ -453,7 +456,7 @@ export interface paths {
         put?: never;
         /**
          * Send one picture or many
-         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its reason; if nothing was stored, the status is that of the first refusal.
+         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its name and reason; if nothing was stored, the status is that of the first refusal. A zip is known by its first bytes, whatever type is stated.
          */
         post: operations["upload_frames"];
         delete?: never;
@@ -471,9 +474,14 @@ export interface paths {
         };
         /** The station's golden template as people and models see it: upright, 8 bits, flattened */
         get: operations["get_station_template"];
-        put?: never;
+        /**
+         * Give the station a golden template: a picture without defects, of the size of its frames
+         * @description Send the picture as the body or as the form field `file`, or name a frame of this station as JSON. A frame must have passed, or its standing review must call it good. It is used from the next frame on.
+         */
+        put: operations["set_station_template"];
         post?: never;
-        delete?: never;
+        /** Inspect without a golden template from the next frame on */
+        delete: operations["clear_station_template"];
         options?: never;
         head?: never;
         patch?: never;
@@ -521,6 +529,8 @@ export interface components {
             predicted_ms: number | null;
             why_not: string | null;
         };
+        /** @enum {unknown} */
+        BlankEnum: "";
         /**
          * @description * `closed` - closed
          *     * `half-open` - half-open
@@ -852,6 +862,11 @@ export interface components {
             /** Format: int64 */
             defect_class: number;
             box_xyxy: number[];
+            /**
+             * @description The Region did not reach its threshold, and the person says it is a defect
+             * @default false
+             */
+            restored: boolean;
         };
         Me: {
             username: string;
@@ -913,6 +928,13 @@ export interface components {
         NodeKindEnum: "edge" | "cloud";
         /** @enum {unknown} */
         NullEnum: null;
+        /**
+         * @description * `good` - Good
+         *     * `defective` - Defective
+         *     * `` -
+         * @enum {string}
+         */
+        PartEnum: "good" | "defective";
         /** @description What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole. */
         PatchedStationChangeRequest: {
             deadline_ms?: number;
@@ -1093,13 +1115,27 @@ export interface components {
             readonly id: number;
             reviewer: string;
             verdict: components["schemas"]["VerdictEnum"];
+            /**
+             * @description Empty where nothing was said of it
+             *
+             *     * `good` - Good
+             *     * `defective` - Defective
+             *     * `` -
+             */
+            part: components["schemas"]["PartEnum"] | components["schemas"]["BlankEnum"];
             note?: string;
             /** Format: date-time */
             at: string;
             marks: components["schemas"]["Mark"][];
+            /** @description The latest review of the frame is the one that stands */
+            readonly stands: boolean;
+            /** @description Others whose last word says the opposite of the part */
+            readonly contradicts: string[];
         };
+        /** @description Say what the part is (`part`), or what the machine's decision is worth (`verdict`); the other one follows. */
         ReviewChangeRequest: {
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict?: components["schemas"]["VerdictEnum"];
+            part?: components["schemas"]["PartEnum"];
             /** @default  */
             note: string;
             marks?: components["schemas"]["MarkChangeRequest"][];
@@ -1182,6 +1218,13 @@ export interface components {
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
         };
+        TemplateFrameRequest: {
+            /**
+             * Format: uuid
+             * @description A frame of this station without a defect
+             */
+            frame: string;
+        };
         Threshold: {
             /** @description Id of the DefectClass */
             defect_class: number;
@@ -1199,12 +1242,13 @@ export interface components {
             rejected: components["schemas"]["Rejected"][];
         };
         /**
-         * @description * `accept` - Accept
-         *     * `reject` - Reject
-         *     * `unsure` - Unsure
+         * @description * `accept` - the machine's decision is right
+         *     * `reject` - the machine's decision is wrong
+         *     * `unsure` - somebody else should look
+         *     * `settle` - the machine had not judged; the person did
          * @enum {string}
          */
-        VerdictEnum: "accept" | "reject" | "unsure";
+        VerdictEnum: "accept" | "reject" | "unsure" | "settle";
     };
     responses: never;
     parameters: never;
@@ -1371,9 +1415,10 @@ export interface operations {
                  *     * `accept` - accept
                  *     * `reject` - reject
                  *     * `unsure` - unsure
+                 *     * `settle` - settle
                  *     * `none` - none
                  */
-                verdict?: "accept" | "reject" | "unsure" | "none";
+                verdict?: "accept" | "reject" | "unsure" | "settle" | "none";
             };
             header?: never;
             path?: never;
@@ -1645,18 +1690,28 @@ export interface operations {
     review_frame: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
             path: {
                 frame_id: string;
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["ReviewChangeRequest"];
             };
         };
         responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Review"];
+                };
+            };
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1694,6 +1749,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2605,11 +2669,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A retry with the same key and picture within 48 hours gives the stored answer. With many pictures the n-th has the key `<key>/<n>`. */
+                /** @description A retry with the same key and picture within 48 hours gives the stored answer. In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0. */
                 "Idempotency-Key"?: string;
-                /** @description ISO 8601, with its offset */
+                /** @description ISO 8601, with its offset, between 1990 and tomorrow */
                 "X-Captured-At"?: string;
-                /** @description The part that is looked at */
+                /** @description What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*` */
+                "X-File-Name"?: string;
+                /** @description The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen */
                 "X-Part-Id"?: string;
             };
             path: {
@@ -2621,6 +2687,7 @@ export interface operations {
             content: {
                 "image/*": string;
                 "application/zip": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     file: string[];
                 };
@@ -2768,6 +2835,156 @@ export interface operations {
             };
             /** @description A part is away; Retry-After says when to come again. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    set_station_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TemplateFrameRequest"];
+                "image/*": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    clear_station_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

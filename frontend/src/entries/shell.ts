@@ -16,3 +16,12 @@ function switchTheme(): void {
 }
 
 document.getElementById("theme-switch")?.addEventListener("click", switchTheme);
+
+/** What a person has begun to write is theirs: whoever signs in here next finds none of it. */
+function forgetDrafts(): void {
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith("aivd.drafts.")) localStorage.removeItem(key);
+  }
+}
+
+document.querySelector('form[action$="/sign-out/"]')?.addEventListener("submit", forgetDrafts);

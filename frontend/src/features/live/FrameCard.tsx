@@ -6,7 +6,7 @@ import { isWriting, type Typing } from "../../domain/frameFeed";
 import { ago, exactTime, formatMs, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
 import { Icon, type IconName } from "../../ui/icons";
-import { Boxes, ClassName, DecisionChip, VerdictChip } from "../../ui/parts";
+import { Boxes, ClassName, DecisionChip, ReviewChip } from "../../ui/parts";
 
 const REGIONS_SHOWN = 2;
 
@@ -18,7 +18,7 @@ interface Props {
 }
 
 export const FrameCard = memo(function FrameCard({ frame, typing, waitFor, now }: Props) {
-  const verdict = frame.reviews[0]?.verdict;
+  const review = frame.reviews[0];
   return (
     <li className="frame-card panel" data-frame={frame.id} data-state={frame.state}>
       <a className="picture" href={`/frames/${frame.id}/`} aria-label={`Open frame ${nameOf(frame)}`}>
@@ -28,7 +28,7 @@ export const FrameCard = memo(function FrameCard({ frame, typing, waitFor, now }
       <div className="body">
         <div className="top">
           <DecisionChip outcome={frame.decision?.outcome ?? null} />
-          {verdict !== undefined && <VerdictChip verdict={verdict} />}
+          {review !== undefined && <ReviewChip review={review} />}
           <time dateTime={frame.received_at} title={exactTime(frame.received_at)}>
             {ago(frame.received_at, now)}
           </time>
