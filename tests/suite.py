@@ -57,13 +57,14 @@ def troubles() -> list[str]:
     return found
 
 
-@pytest.fixture(autouse=True)
-def _suite_stays_whole(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """After the test's fixtures have put back what they changed."""
     yield
-    may_break = request.node.get_closest_marker("breaks_services") is not None
+    may_break = item.get_closest_marker("breaks_services") is not None
     found = [] if may_break else troubles()
     if any("the run's own" in one for one in found):
-        request.session.shouldstop = f"after {request.node.nodeid}: {found[0]}"
+        item.session.shouldstop = f"after {item.nodeid}: {found[0]}"
     if found:
         pytest.fail("; ".join(found), pytrace=False)
 
