@@ -4,7 +4,6 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aivd_web.settings")
 
-import re
 from typing import Any, cast
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -16,22 +15,25 @@ django_application = get_handler()  # sets Django up, which the consumers' model
 
 from django.urls import path, re_path  # noqa: E402
 
-from aivd_web.body_cap import BodyCap  # noqa: E402
+from aivd_web.body_cap import FREE_BYTES, BodyCap  # noqa: E402
 from aivd_web.kernel.socket import NoSuchSocket  # noqa: E402
 from aivd_web.sockets import KnownSockets  # noqa: E402
+from aivd_web.upload_gate import TEMPLATES, UPLOADS, refusal_of  # noqa: E402
 from inspections.consumers import StreamSocket, ViewerSocket  # noqa: E402
 from scheduling.consumers import FleetSocket  # noqa: E402
 
-UPLOADS = re.compile(r"/api/v1/stations/\d+/frames")
-PLAIN_BODY_BYTES = 1024 * 1024
+PICTURES = "image/"
+FORM_BYTES = 64 * 1024  # the lines of a form around its one file
 
 
 def cap_for(path: str, content_type: str) -> int:
-    """The most bytes that a body may have there."""
+    """The most bytes that a body may have there. What is not called a picture may be a zip of many."""
+    if TEMPLATES.fullmatch(path):
+        return int(settings.MAX_UPLOAD_BYTES) + FORM_BYTES
     if not UPLOADS.fullmatch(path):
-        return PLAIN_BODY_BYTES
-    many = content_type.startswith(("multipart/", "application/zip"))
-    return int(settings.MAX_ARCHIVE_BYTES if many else settings.MAX_UPLOAD_BYTES)
+        return FREE_BYTES
+    one = not content_type or content_type.lower().startswith(PICTURES)
+    return int(settings.MAX_UPLOAD_BYTES if one else settings.MAX_ARCHIVE_BYTES)
 
 
 sockets = URLRouter(
@@ -43,5 +45,5 @@ sockets = URLRouter(
     ]
 )
 application = ProtocolTypeRouter(
-    {"http": BodyCap(cast(Any, django_application), cap_for), "websocket": KnownSockets(sockets)}
+    {"http": BodyCap(cast(Any, django_application), cap_for, refusal_of), "websocket": KnownSockets(sockets)}
 )

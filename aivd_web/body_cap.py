@@ -2,7 +2,8 @@
 
 Django's ASGI handler collects the whole body before any view runs, and it takes a body that came in chunks
 without a length for an empty one. So here a body over the cap is refused with 413 before it is collected, and
-one without a length is counted first and handed on with its length.
+one without a length is counted first and handed on with its length. A body that is more than anybody may send is
+read only from whom `refusal_of` lets in.
 """
 
 import asyncio
@@ -11,7 +12,10 @@ import json
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import IO, Any
+
+from aivd_web.kernel.errors import AivdError
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -19,6 +23,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CapFor = Callable[[str, str], int]
+RefusalOf = Callable[[Scope], Awaitable[AivdError | None]]
+
+FREE_BYTES = 1024 * 1024  # what an address takes from anybody
 
 SPOOL_BYTES = 1024 * 1024
 REPLAY_BYTES = 256 * 1024
@@ -26,8 +33,12 @@ LINGER_S = 1.0
 LINGER_BYTES = 8 * 1024 * 1024
 
 
-class OverCap(Exception):
+class OverCap(AivdError):
     """More arrived than may be taken in."""
+
+    code = "body_too_large"
+    status = 413
+    hint = "Send a smaller picture, or fewer at once."
 
 
 class ClientGone(Exception):
@@ -36,10 +47,14 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True)
 class BodyCap:
-    """ASGI middleware; `cap_for(path, content_type)` gives the most bytes that a body there may have."""
+    """ASGI middleware; `cap_for(path, content_type)` gives the most bytes that a body there may have.
+
+    `refusal_of(scope)` is asked before a large body is read; what it gives is the answer.
+    """
 
     app: App
     cap_for: CapFor
+    refusal_of: RefusalOf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,17 +64,27 @@ class BodyCap:
         length = _header(scope, b"content-length")
         try:
             if length:
-                if not length.isdigit() or int(length) > cap:
-                    raise OverCap
+                await self._admit(scope, length, cap)
                 await self._counted(scope, receive, send, cap)
             elif _header(scope, b"transfer-encoding"):
+                await self._admit(scope, "", cap)
                 await self._collected(scope, receive, send, cap)
             else:
                 await self.app(scope, receive, send)
-        except OverCap:
-            await _refuse(receive, send, cap)
+        except AivdError as refusal:
+            await _refuse(receive, send, refusal)
         except ClientGone:
             return
+
+    async def _admit(self, scope: Scope, length: str, cap: int) -> None:
+        """Raise what speaks against this body, as far as that can be known before a byte of it is read."""
+        if length and not (length.isascii() and length.isdigit() and len(length) < 20):
+            raise _over(cap)
+        stated = int(length) if length else None
+        if (stated is None or stated > FREE_BYTES) and (refusal := await self.refusal_of(scope)) is not None:
+            raise refusal
+        if stated is not None and stated > cap:
+            raise _over(cap)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send, cap: int) -> None:
         """Pass the body on as it comes; the server holds it to its stated length, and we do so too."""
@@ -76,7 +101,7 @@ class BodyCap:
 
         await self.app(scope, limited, send)
         if over:
-            raise OverCap
+            raise _over(cap)
 
     async def _collected(self, scope: Scope, receive: Receive, send: Send, cap: int) -> None:
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
@@ -94,7 +119,7 @@ async def _collect(receive: Receive, file: IO[bytes], cap: int) -> int:
             raise ClientGone
         size += len(message.get("body", b""))
         if size > cap:
-            raise OverCap
+            raise _over(cap)
         file.write(message.get("body", b""))
         if not message.get("more_body", False):
             file.seek(0)
@@ -119,24 +144,26 @@ def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin1") for key, value in scope["headers"] if key == name), "")
 
 
-async def _refuse(receive: Receive, send: Send, cap: int) -> None:
+def _over(cap: int) -> OverCap:
+    return OverCap(f"The body has more than the {cap:,} bytes that are taken in here.")
+
+
+async def _refuse(receive: Receive, send: Send, error: AivdError) -> None:
     """Answer, listen a moment longer, close.
 
     A connection that is closed with unread bytes is reset, and a reset makes many clients lose the answer.
     """
-    body = json.dumps(
-        {
-            "code": "body_too_large",
-            "detail": f"The body has more than the {cap:,} bytes that are taken in here.",
-            "hint": "Send a smaller picture, or fewer at once.",
-        }
-    ).encode()
+    body = json.dumps(error.as_dict()).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer realm="aivd"'))
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", str(error.retry_after_s).encode()))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):

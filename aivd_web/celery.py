@@ -42,10 +42,15 @@ app.conf.update(
             "schedule": 1.0,
             "options": {"queue": "housekeeping", "expires": 2},
         },
+        "hold-overdue": {
+            "task": "inspections.hold_overdue",
+            "schedule": 1.0,
+            "options": {"queue": "housekeeping", "expires": 2},
+        },
         "sweep": {
             "task": "inspections.sweep",
             "schedule": 600.0,
-            "options": {"queue": "housekeeping", "expires": 600},
+            "options": {"queue": "housekeeping", "expires": 3 * 3600},  # longer than clocks differ
         },
         "resume-demo": {"task": "aivd_web.demo.resume", "schedule": 10.0, "options": {"expires": 10}},
     },

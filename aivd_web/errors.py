@@ -1,12 +1,12 @@
 """The one place where an error becomes an answer: `{code, detail, hint}` for programs, a page for people."""
 
 import logging
+import sys
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
-from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
@@ -14,11 +14,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from aivd_web.kernel.database import is_about_data, is_away, is_busy
 from aivd_web.kernel.errors import AivdError, Forbidden, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
-DATABASE_ERRORS = (OperationalError, InterfaceError, psycopg.OperationalError)
 SIGN_IN_HINT = "Sign in, or send 'Authorization: Bearer <token>'."
 HINTS = {
     "not_authenticated": SIGN_IN_HINT,
@@ -37,10 +37,30 @@ PLAIN_MESSAGES = {
 }
 
 
+class OverFormCap(AivdError):
+    status = 413
+    hint = "Send fewer pictures at once, or a zip of them."
+
+
+FORM_CAPS: dict[type[BaseException], tuple[str, str]] = {
+    TooManyFilesSent: ("too_many_files", "The form holds more files than are taken in at once."),
+    TooManyFieldsSent: ("too_many_fields", "The form holds more fields than are taken in at once."),
+    RequestDataTooBig: ("fields_too_large", "The form's text is larger than is taken in."),
+}
+
+
 class InternalError(AivdError):
     code = "internal_error"
     status = 500
     hint = "It has been logged. Try again; if it stays, tell an admin what you did and when."
+
+
+class Unstorable(AivdError):
+    """Doors name what is wrong with a field; this is what they all let through."""
+
+    code = "unstorable"
+    status = 422
+    hint = "Send plain text without control characters, and times and numbers in their usual range."
 
 
 class CsrfFailed(Forbidden):
@@ -70,16 +90,28 @@ def as_aivd_error(exc: BaseException) -> AivdError | None:
     """`exc` in our own words, if it is one of the errors that are expected to happen."""
     if isinstance(exc, AivdError):
         return exc
-    if isinstance(exc, DATABASE_ERRORS):
+    if is_away(exc):
         log.warning("The database did not answer: %s", type(exc).__name__)
-        return Unavailable("The database is not reachable.", hint="Try again in a moment.", retry_after_s=2)
+        said = "The database is busy." if is_busy(exc) else "The database is not reachable."
+        return Unavailable(said, hint="Try again in a moment.", retry_after_s=2)
+    if is_about_data(exc) or isinstance(exc, IntegrityError):
+        log.error("A value cannot be stored or read", exc_info=exc)
+        return Unstorable("This holds a value that cannot be stored or read.")
     if isinstance(exc, Http404):
         return PLAIN_MESSAGES[404]
+    if type(exc) in FORM_CAPS:
+        return _over_form_cap(*FORM_CAPS[type(exc)])
     if isinstance(exc, PermissionDenied):
         return PLAIN_MESSAGES[403]
     if isinstance(exc, exceptions.PermissionDenied) and "CSRF" in str(exc.detail):
         return CsrfFailed("The CSRF check failed.")
     return None
+
+
+def _over_form_cap(code: str, detail: str) -> AivdError:
+    error = OverFormCap(detail)
+    error.code = code
+    return error
 
 
 def _body_of(exc: exceptions.APIException) -> dict[str, Any]:
@@ -123,7 +155,9 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(request, AivdError("The request is not understood.", hint="Check the address and its headers."))
+    known = as_aivd_error(exception) if exception is not None else None
+    plain = AivdError("The request is not understood.", hint="Check the address and its headers.")
+    return _answer(request, known or plain)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
@@ -131,15 +165,25 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, InternalError("Something went wrong on our side."))
+    """Django calls it while it handles the error: a database that is away or busy is no fault of ours to log as one."""
+    error = sys.exc_info()[1]
+    known = as_aivd_error(error) if error is not None else None
+    return _answer(request, known or InternalError("Something went wrong on our side."))
 
 
 def _answer(request: HttpRequest, error: AivdError) -> HttpResponse:
+    response = _said(request, error)
+    if error.retry_after_s is not None:
+        response["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _said(request: HttpRequest, error: AivdError) -> HttpResponse:
     """JSON for the API and for whoever asks for it; else a page, which must not need the database."""
     if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
         return JsonResponse(error.as_dict(), status=error.status)
     try:
-        page = render_to_string("error.html", {"error": error})
+        page = render_to_string("error.html", {"error": error, "theme": request.COOKIES.get("aivd_theme")})
     except TemplateDoesNotExist:
         return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
     return HttpResponse(page, status=error.status)

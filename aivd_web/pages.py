@@ -7,7 +7,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 WRONG = (
-    "This username and password do not go together. Both are case-sensitive: is Caps Lock on? "
+    "Wrong username or password. Both are case-sensitive: is Caps Lock on? "
     "If you have forgotten the password, an admin can set a new one."
 )
 

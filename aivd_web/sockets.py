@@ -82,6 +82,11 @@ def _who(scope: Any, text: str) -> Principal | None:
             return TokenPrincipal(tokens.find(text=text))
         except tokens.TokenRefused:
             return None
+    return session_user(scope)
+
+
+def session_user(scope: Any) -> User | None:
+    """Whose session the request's cookie names."""
     return _session_user(_session_key(scope))
 
 

@@ -10,6 +10,7 @@ set's authors report. `--speed` compares the shipped detector with ultralytics' 
 import argparse
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,7 @@ def main() -> None:
         return
     data = os.environ.get("AIVD_DATA")
     if not data or not (Path(data) / "deeppcb" / f"{options.split}.txt").is_file():
-        print(json.dumps({"skipped": "set AIVD_DATA to the folder that holds deeppcb/"}))
-        return
+        sys.exit(f"Nothing was measured: AIVD_DATA must name the folder that holds deeppcb/{options.split}.txt.")
     folder = Path(data) / "deeppcb"
     detector = load_detector(options.detector, threads=options.threads)
     with_template = not options.without_template
@@ -77,7 +77,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detect", description=__doc__.splitlines()[0])
-    parser.add_argument("--split", choices=("train", "test"), default=os.environ.get("SPLIT", "test"))
+    parser.add_argument("--split", choices=("train", "test"), default=os.environ.get("SPLIT") or "test")
     parser.add_argument("--detector", default="yolo-openvino")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=0, help="only the first so many boards")

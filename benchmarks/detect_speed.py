@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from finetune.boards import CLASSES, generate_board
+from finetune.training import ultralytics_import
 from finetune.training.detector_export import load_network
 from scheduling.serving.contracts import Rgb
 from scheduling.serving.detectors import SHIPPED_INT8_WEIGHTS, SHIPPED_WEIGHTS, load_detector
@@ -73,6 +74,7 @@ def _shipped_models() -> dict[str, ModelFile]:
 
 def _predict() -> Callable[[Rgb], object]:
     network = load_network(SHIPPED_WEIGHTS.with_name("detector.safetensors"), len(CLASSES))
+    ultralytics_import.ensure()
     from ultralytics.models import YOLO
 
     model: Any = YOLO("yolo26n.yaml")

@@ -17,6 +17,7 @@ export default defineConfig({
     rolldownOptions: {
       input: {
         shell: "src/entries/shell.ts",
+        admin: "src/entries/admin.ts",
         live: "src/entries/live.tsx",
         frame: "src/entries/frame.tsx",
         fleet: "src/entries/fleet.tsx",

@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils import timezone
 
 from inspections.models import (
     ApiToken,
@@ -56,7 +56,7 @@ class SiteAdmin(admin.ModelAdmin):
 
 class StationInline(admin.TabularInline):
     model = Station
-    fields = ["name", "deadline_ms", "min_score", "describe", "max_regions"]
+    fields = ["name", "product", "bit_depth", "deadline_ms", "min_score", "describe", "max_regions"]
     extra = 0
     show_change_link = True
 
@@ -131,7 +131,7 @@ class ThresholdInline(admin.TabularInline):
 
 @admin.register(Station)
 class StationAdmin(admin.ModelAdmin):
-    list_display = ["name", "line", "deadline_ms", "min_score", "describe", "max_regions", "has_template"]
+    list_display = ["name", "line", "product", "deadline_ms", "min_score", "describe", "max_regions", "has_template"]
     list_filter = ["line__site", "line", "describe"]
     list_select_related = ["line__site"]
     search_fields = ["name", "line__name"]
@@ -259,7 +259,7 @@ class UndecidedFilter(admin.SimpleListFilter):
         if self.value() == "undecided":
             return queryset.filter(decided_at__isnull=True)
         if self.value() == "overdue":
-            return queryset.overdue(timezone.now())
+            return queryset.overdue(Now())
         if self.value() == "open":
             return queryset.filter(decided_at__isnull=False, completed_at__isnull=True)
         return queryset

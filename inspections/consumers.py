@@ -1,14 +1,14 @@
 """The two websockets of a line: viewers follow its events, cameras stream frames in. REST says what things are."""
 
-import asyncio
-import contextlib
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from aivd_web.kernel.errors import AivdError
+from aivd_web.kernel.room import Room
 from aivd_web.kernel.socket import TOO_SLOW, LiveSocket, Refused
 from aivd_web.kernel.threads import in_thread, on_executor
 from inspections import rules
@@ -19,8 +19,10 @@ from inspections.services import follow, stream
 PAGE = 500
 MAX_REPLAY = 5_000
 WINDOW = 8
-OVER_WINDOW = 4008
-OVERSIZE = 1009
+MAX_TEXT_LENGTH = 8 * 1024
+MAX_UNDER_WAY = 4 * WINDOW
+MAX_UNDER_WAY_BYTES = 32 * 1024**2
+TOO_LONG = f"A message has at most {MAX_TEXT_LENGTH:,} characters."
 BAD_MESSAGE = 4400
 # Taking in is hashing, a decode and two fsyncs: a few at a time, so that it cannot starve the viewers.
 INGEST = ThreadPoolExecutor(max_workers=4, thread_name_prefix="stream-ingest")
@@ -78,25 +80,29 @@ class BadMessage(AivdError):
 
 @dataclass(frozen=True)
 class Announced:
-    """What a text message said about the picture that follows it."""
+    """What a text message said about the picture that follows it; with `error` that picture is refused."""
 
     key: str = ""
     part_id: str = ""
     captured_at: str = ""
+    error: AivdError | None = None
 
 
 class StreamSocket(LiveSocket):
     """`/ws/v1/stations/ID/stream`: binary pictures in, one answer for each after its COMMIT, in order.
 
-    At most WINDOW pictures may be unanswered. One is taken in at a time, so frames get their numbers in the
-    order in which the camera sent them.
+    At most WINDOW pictures are under way; what is sent beyond waits in the network. One is taken in at a time, so
+    frames get their numbers in the order in which the camera sent them. No message ends the stream: what cannot be
+    read is refused with its number, and with it the picture that it may have announced.
     """
 
     async def connect(self) -> None:
         self.station_id: int = self.scope["url_route"]["kwargs"]["station_id"]
         self.announced = Announced()
-        self.count = 0
-        self.unanswered = 0
+        self.pictures = 0
+        self.texts = 0
+        self.room = Room(messages=MAX_UNDER_WAY, size=MAX_UNDER_WAY_BYTES)
+        self.window = Room(messages=WINDOW, size=sys.maxsize)
         self.station: Station | None = None
         self.sender = ""
         await super().connect()
@@ -108,48 +114,69 @@ class StreamSocket(LiveSocket):
         return self.station is not None
 
     async def joined(self) -> None:
+        self.allow_messages(size=stream.MAX_PICTURE_BYTES)
         await self.tell({"type": "credit", "window": WINDOW})
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Only takes note; the answers come from the socket's own task."""
+        """Only takes note, once there is room; the answers come from the socket's own task."""
         if bytes_data is None:
-            message: dict[str, Any] = {"type": "text", "text": text_data or ""}
+            text = text_data or ""
+            await self._note_text(text if len(text) <= MAX_TEXT_LENGTH else None, TOO_LONG)
         else:
-            self.count += 1
-            self.unanswered += 1
-            message = {"type": "picture", "data": bytes_data, "n": self.count}
-        if bytes_data is not None and len(bytes_data) > stream.MAX_PICTURE_BYTES:
-            await self._end(OVERSIZE)
-        elif self.unanswered > WINDOW:
-            await self._end(OVER_WINDOW)
-        else:
-            self._note(message)
+            await self._note_picture(bytes_data if len(bytes_data) <= stream.MAX_PICTURE_BYTES else None)
 
-    def _note(self, message: dict[str, Any]) -> None:
-        """There is room for the window and its announcements; whoever sends more has left the protocol."""
-        with contextlib.suppress(asyncio.QueueFull):
-            self.inbox.put_nowait(message)
+    async def unreadable(self, *, is_text: bool, reason: str) -> None:
+        """A message that the server read over, because it was too long or no text."""
+        if is_text:
+            await self._note_text(None, reason)
+        else:
+            await self._note_picture(None)
+
+    async def _note_text(self, text: str | None, reason: str) -> None:
+        self.texts += 1
+        await self._note({"type": "text", "text": text, "reason": reason, "n": self.texts}, len(text or ""))
+
+    async def _note_picture(self, data: bytes | None) -> None:
+        """Without `data` it was too large, and nothing of it is kept."""
+        self.pictures += 1
+        if await self.while_working(self.window.take(0)):
+            await self._note({"type": "picture", "data": data, "n": self.pictures}, len(data or b""))
+
+    async def _note(self, message: dict[str, Any], size: int) -> None:
+        if await self.while_working(self.room.take(size)):
+            self.inbox.put_nowait(message | {"size": size})
 
     async def heard(self, message: dict[str, Any]) -> None:
-        if message["type"] == "text":
-            await self._announce(message["text"])
-            return
+        try:
+            if message["type"] == "text":
+                await self._announce(message)
+            else:
+                await self._answer(message)
+        finally:
+            self.room.give(message["size"])
+
+    async def _announce(self, message: dict[str, Any]) -> None:
+        """A picture must not go in under the wrong key: after a message that cannot be read it is refused as well."""
+        text = message["text"]
+        error = BadMessage(message["reason"])
+        self.announced = announced(text) if text is not None else Announced(error=error)
+        if self.announced.error is not None:
+            refusal = {"type": "refused", "key": "", "n": None, "text": message["n"]}
+            await self.tell(refusal | self.announced.error.as_dict())
+
+    async def _answer(self, message: dict[str, Any]) -> None:
         said, self.announced = self.announced, Announced()
         answer = await self._take_in(message["data"], said)
-        self.unanswered -= 1
+        self.window.give(0)
         await self.tell(answer | {"key": said.key, "n": message["n"]})
 
-    async def _announce(self, text: str) -> None:
-        """A picture must not go in under the wrong key, so a message that cannot be read ends the stream."""
-        try:
-            self.announced = announced(text)
-        except BadMessage as error:
-            await self.tell({"type": "refused", "key": "", "n": None, **error.as_dict()})
-            raise Refused(BAD_MESSAGE) from None
-
-    async def _take_in(self, data: bytes, said: Announced) -> dict[str, Any]:
+    async def _take_in(self, data: bytes | None, said: Announced) -> dict[str, Any]:
         assert self.station is not None  # `allowed` found it before anything is heard
         try:
+            if said.error is not None:
+                raise said.error
+            if data is None:
+                raise stream.too_large()
             frame_id = await on_executor(
                 INGEST,
                 stream.take_in,
@@ -164,11 +191,6 @@ class StreamSocket(LiveSocket):
             return {"type": "refused", **error.as_dict()}
         return {"type": "ack", "frame": str(frame_id)}
 
-    async def _end(self, code: int) -> None:
-        if self.work is not None:
-            self.work.cancel()
-        await self._close(code)
-
 
 def _after_seq(query: bytes) -> int | None:
     text = parse_qs(query.decode("latin1")).get("after_seq", [""])[0]
@@ -180,14 +202,19 @@ def _after_seq(query: bytes) -> int | None:
 
 
 def announced(text: str) -> Announced:
-    """The announcement in a text message. Raises BadMessage."""
+    """The announcement in a text message; where it cannot be read, the error and what can be known of its key."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadMessage("The message is not JSON.") from None
-    if not isinstance(said, dict) or said.get("type") != "frame":
-        raise BadMessage("The message's type is not 'frame'.")
-    values = [said.get(name) for name in ("key", "part_id", "captured_at")]
-    if not all(value is None or isinstance(value, str) for value in values):
-        raise BadMessage("key, part_id and captured_at are texts.")
-    return Announced(*(value or "" for value in values))
+        return Announced(error=BadMessage("The message is not JSON."))
+    if not isinstance(said, dict):
+        return Announced(error=BadMessage("The message is no JSON object."))
+    values = (said.get(name) for name in ("key", "part_id", "captured_at"))
+    key, part_id, captured_at = ("" if value is None else value for value in values)
+    if not isinstance(key, str):
+        return Announced(error=BadMessage("The key is no text."))
+    if said.get("type") != "frame":
+        return Announced(key=key, error=BadMessage("The message's type is not 'frame'."))
+    if not isinstance(part_id, str) or not isinstance(captured_at, str):
+        return Announced(key=key, error=BadMessage("part_id and captured_at are texts."))
+    return Announced(key, part_id, captured_at)

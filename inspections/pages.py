@@ -1,17 +1,26 @@
-"""Pages of a line and of a frame: shells around islands, which fetch the rest from the API."""
+"""Pages of a line, a frame and a station. Live and Frame are shells around islands, the others plain forms."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 
+from aivd_web.kernel.errors import AivdError
 from inspections import rules
 from inspections.api.serializers import LineSerializer, MeSerializer
-from inspections.models import Line
+from inspections.forms import NewLineForm, NewStationForm, StationForm, chosen_classes
+from inspections.models import DefectClass, Line, Station
+from inspections.rules import Action
+from inspections.services import lines as line_services
+from inspections.services import products, stations, vocabulary
 
 
 @login_required
@@ -42,18 +51,106 @@ def frame(request: HttpRequest, frame_id: UUID) -> HttpResponse:
     )
 
 
+@login_required
+def station(request: HttpRequest, station_id: int) -> HttpResponse:
+    """What a station looks at, and from when on it says so. Whoever may not change it can read it."""
+    found = get_object_or_404(rules.stations(request.user), pk=station_id)
+    may_change = rules.stations(request.user, Action.CONFIGURE).filter(pk=found.pk).exists()
+    classes = DefectClass.objects.filter(line=found.line_id)
+    about: dict[str, Any] = {"station": found, "classes": classes, "products": products.known()}
+    form = StationForm(request.POST or None, **about)
+    if request.method == "POST":
+        if not may_change:
+            raise PermissionDenied
+        if form.is_valid() and _done(form, lambda: _configure(request, found, form)):
+            messages.success(request, f"Saved. The next frame of {found.name} is inspected by these settings.")
+            return redirect("station", found.pk)
+    context = {"form": form, "station": found, "line": found.line, "may_change": may_change}
+    return render(request, "station.html", _plain(context), status=_status(form))
+
+
+def _configure(request: HttpRequest, found: Station, form: StationForm) -> None:
+    by = request.user.get_username()
+    stations.configure(station=found, by=by, changes=form.changes, thresholds=form.thresholds)
+
+
+@login_required
+def new_station(request: HttpRequest, line_id: int) -> HttpResponse:
+    line = get_object_or_404(rules.lines(request.user, Action.CONFIGURE).select_related("site"), pk=line_id)
+    form = NewStationForm(request.POST or None, products=products.known())
+    if request.method == "POST" and form.is_valid() and _done(form, lambda: _add_station(request, line, form)):
+        return redirect("live", line.pk)
+    return render(request, "new_station.html", _plain({"form": form, "line": line}), status=_status(form))
+
+
+def _add_station(request: HttpRequest, line: Line, form: NewStationForm) -> None:
+    said = form.cleaned_data
+    stations.add(
+        line=line,
+        name=said["name"],
+        product=said["product"],
+        bit_depth=said["bit_depth"],
+        by=request.user.get_username(),
+    )
+
+
+@login_required
+def new_line(request: HttpRequest) -> HttpResponse:
+    if not rules.may_make_lines(request.user):
+        raise PermissionDenied
+    seen = rules.lines(request.user).select_related("site")
+    form = NewLineForm(request.POST or None, products=products.known(), lines=seen)
+    made: list[Line] = []
+    if request.method == "POST" and form.is_valid() and _done(form, lambda: made.append(_make_line(request, form))):
+        return redirect("live", made[0].pk)
+    return render(request, "new_line.html", _plain({"form": form}), status=_status(form))
+
+
+def _make_line(request: HttpRequest, form: NewLineForm) -> Line:
+    said = form.cleaned_data
+    chosen = chosen_classes(said, form.products)
+    line, _ = line_services.make(
+        site=said["site"],
+        name=said["name"],
+        classes=vocabulary.of_line(chosen) if isinstance(chosen, Line) else chosen,
+        station=said["station"],
+        product=said["product"],
+        bit_depth=said["bit_depth"],
+        by=rules.line_maker(request.user),
+    )
+    return line
+
+
+def _done(form: Form, act: Callable[[], None]) -> bool:
+    """Do it; what a service refuses stands above the form, in its own words."""
+    try:
+        act()
+    except AivdError as refusal:
+        form.add_error(None, f"{refusal.detail} {refusal.hint}".strip())
+        return False
+    return True
+
+
+def _status(form: Form) -> int:
+    return 422 if form.is_bound and form.errors else 200
+
+
+def _plain(context: dict[str, Any]) -> dict[str, Any]:
+    return {"page": "live", **context}
+
+
 def _island(request: HttpRequest, entry: str, title: str, *, line: Line | None, **boot: Any) -> HttpResponse:
     lines = rules.lines(request.user).select_related("site")
     roles = [{"line": line_id, "role": role} for line_id, role in rules.roles(request.user)]
     me = {"username": request.user.get_username(), "roles": roles, "can": rules.abilities(request.user)}
     context = {
         "page": "live",
-        "page_theme": "dark",
         "title": title,
         "entry": f"src/entries/{entry}.tsx",
         "boot": {
             "me": MeSerializer(me).data,
             "line": LineSerializer(line).data if line else None,
+            "may_make_lines": rules.may_make_lines(request.user),
             "lines": LineSerializer(lines, many=True).data,
             "csrf": get_token(request),
             **boot,
@@ -63,6 +160,9 @@ def _island(request: HttpRequest, entry: str, title: str, *, line: Line | None, 
 
 
 urlpatterns = [
+    path("lines/new/", new_line, name="new-line"),
+    path("lines/<int:line_id>/stations/new/", new_station, name="new-station"),
+    path("stations/<int:station_id>/", station, name="station"),
     path("", home, name="home"),
     path("live/<int:line_id>/", live, name="live"),
     path("frames/<uuid:frame_id>/", frame, name="frame"),

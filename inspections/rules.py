@@ -127,6 +127,18 @@ def may_somewhere(who: Principal, action: Action) -> bool:
     return lines(who, action).exists()
 
 
+def may_make_lines(who: Principal) -> bool:
+    """A line is a matter of its site: Django's own permission to add lines, which a superuser has."""
+    return isinstance(who, User) and who.is_active and who.has_perm("inspections.add_line")
+
+
+def line_maker(who: Principal) -> User:
+    """`who`, as somebody who may make lines. Raises Forbidden."""
+    if not (isinstance(who, User) and may_make_lines(who)):
+        raise Forbidden("Your role does not allow you to make lines.", hint="Ask whoever runs this AIVD.")
+    return who
+
+
 def abilities(who: Principal) -> dict[str, bool]:
     """What to offer on the pages, at most two queries whatever the number of lines."""
     if isinstance(who, TokenPrincipal):

@@ -14,6 +14,9 @@ from scheduling.services import redis_client
 FLAG = "aivd:wake"
 FLAG_MS = 500
 TASK = "inspections.dispatch_waiting"
+# The receiving worker compares it with a clock of its own, so it is no shorter than clocks may differ. While nobody
+# receives, two messages a second pile up at most.
+EXPIRES_S = 3 * 3600
 log = logging.getLogger(__name__)
 _held_until = 0.0
 
@@ -23,7 +26,7 @@ def workers() -> None:
     if not redis_client.attempt(lambda client: client.set(FLAG, 1, nx=True, px=FLAG_MS), otherwise=None):
         return
     try:
-        current_app.send_task(TASK, queue="dispatch", retry=False, expires=2)
+        current_app.send_task(TASK, queue="dispatch", retry=False, expires=EXPIRES_S)
     except Exception as error:  # kombu and redis each have their own; the poll makes up for any
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
 

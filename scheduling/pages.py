@@ -19,7 +19,6 @@ def fleet(request: HttpRequest) -> HttpResponse:
     }
     context = {
         "page": "fleet",
-        "page_theme": "light",
         "title": "Fleet",
         "entry": "src/entries/fleet.tsx",
         "boot": boot,

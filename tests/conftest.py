@@ -14,6 +14,7 @@ from tests.services import (  # noqa: F401
     redis_server,
     suite_layout,
 )
+from tests.suite import pytest_runtest_teardown  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ node makes its own with `make_node`.
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from PIL import Image
 
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from scheduling.triton import NodeClient
+from tests.suite import shared
 
 __all__ = ["constant_node", "make_node", "node_layout", "template_node"]
 
@@ -47,6 +49,9 @@ class RunningNode:
     @property
     def grpc_url(self) -> str:
         return self.spec.grpc_url
+
+    def running_pid(self) -> int | None:
+        return self.process.pid if self.process.poll() is None else None
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         ends_at = time.monotonic() + timeout_s
@@ -95,24 +100,38 @@ def _state(task: Path) -> str:
     return "T"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def free_port_range(count: int) -> int:
+    """The first of `count` ports in a row on which nobody listens, below those that clients are given.
+
+    A port of the clients' range may go to any connection between now and the moment when it is needed.
+    """
+    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    highest = max(min(first_of_clients, 60_000) - count, 11_000)
+    for _ in range(200):
+        # The system's randomness: the run seeds Python's own, and two runs must not meet on the same ports.
+        first = secrets.SystemRandom().randrange(10_000, highest)
+        if all(_is_free(port) for port in range(first, first + count)):
+            return first
+    raise AssertionError(f"There are no {count} free ports in a row.")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
     """A spec on free ports, with the constant test models unless `options` say otherwise."""
-    grpc_port, http_port, metrics_port = free_ports(3)
+    first = free_port_range(3)
     spec = NodeSpec(
         name=name,
         models=models or ("edge_detector", "describer"),
-        grpc_port=grpc_port,
-        http_port=http_port,
-        metrics_port=metrics_port,
+        grpc_port=first,
+        http_port=first + 1,
+        metrics_port=first + 2,
         detector=CONSTANT_DETECTOR,
         describer=CONSTANT_DESCRIBER,
         environment=TEST_MODELS,
@@ -130,7 +149,9 @@ def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
         process = subprocess.Popen(
             argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
-    node = RunningNode(spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name))
+    node = RunningNode(
+        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control)
+    )
     try:
         node.wait_ready()
     except BaseException:
@@ -148,18 +169,23 @@ def node_layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def constant_node(node_layout: Path) -> Iterator[RunningNode]:
     """One node with both models, whose answers are constant. Leave it as you found it."""
-    node = start_node(node_spec("constant"), layout_dir=node_layout)
-    yield node
-    node.close()
+    yield from _shared_node(node_spec("constant"), node_layout)
 
 
 @pytest.fixture(scope="session")
 def template_node(node_layout: Path) -> Iterator[RunningNode]:
     """One edge node with the classical detector that compares a frame with its golden template."""
     spec = node_spec("template", "edge_detector", detector="template-difference", environment={})
-    node = start_node(spec, layout_dir=node_layout)
-    yield node
-    node.close()
+    yield from _shared_node(spec, node_layout)
+
+
+def _shared_node(spec: NodeSpec, layout_dir: Path) -> Iterator[RunningNode]:
+    node = start_node(spec, layout_dir=layout_dir)
+    try:
+        with shared(f"node {spec.name}", pid=node.running_pid, log=node.log_path):
+            yield node
+    finally:
+        node.close()
 
 
 @pytest.fixture

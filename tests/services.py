@@ -16,12 +16,13 @@ from aivd_web.launcher.layout import Layout, current
 from aivd_web.launcher.postgres import Postgres
 from aivd_web.launcher.processes import Identity, die_with_parent, wait_until
 from aivd_web.launcher.redis import EmbeddedRedis
+from tests.suite import shared
 
 READY_WITHIN_S = 60
 
 
 class Service:
-    """One server process that the suite owns; `stop` and `start` again stand for a crash in a test."""
+    """One server process that a test or the whole run owns; `kill` and `start` again stand for a crash."""
 
     def __init__(
         self,
@@ -36,6 +37,13 @@ class Service:
         self._stop_signal = stop_signal
         self._identity = identity
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log_file(self) -> Path:
+        return self._log_file
+
+    def running_pid(self) -> int | None:
+        return self.pid if self.running else None
 
     def start(self) -> None:
         self.server.prepare()
@@ -104,12 +112,12 @@ def suite_layout() -> Iterator[Layout]:
 @pytest.fixture(scope="session")
 def postgres(suite_layout: Layout) -> Iterator[Service]:
     service = postgres_service(suite_layout)
-    yield from _running(service, settle=service.server.ensure_database)
+    yield from _running("PostgreSQL", service, settle=service.server.ensure_database)
 
 
 @pytest.fixture(scope="session")
 def redis_server(suite_layout: Layout) -> Iterator[Service]:
-    yield from _running(redis_service(suite_layout))
+    yield from _running("Redis", redis_service(suite_layout))
 
 
 @pytest.fixture(scope="session")
@@ -117,11 +125,12 @@ def django_db_modify_db_settings(postgres: Service) -> None:
     """pytest-django asks for this before it makes the test database, so the server is up by then."""
 
 
-def _running(service: Service, settle: Callable[[], None] = lambda: None) -> Iterator[Service]:
+def _running(name: str, service: Service, settle: Callable[[], None] = lambda: None) -> Iterator[Service]:
     try:
         service.start()
         settle()
-        yield service
+        with shared(name, pid=service.running_pid, log=service.log_file):
+            yield service
     finally:
         service.stop()
 

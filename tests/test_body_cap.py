@@ -31,6 +31,10 @@ async def echo(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 
 
+async def admits(scope):
+    return None
+
+
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict]:
     head = await reader.readuntil(b"\r\n\r\n")
     stated = next(line for line in head.lower().split(b"\r\n") if b"content-length" in line)
@@ -41,7 +45,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict]:
 @pytest.fixture
 async def request_raw() -> AsyncIterator[Callable]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(BodyCap(echo, lambda path, content_type: CAP), lifespan="off", log_level="warning")
+    config = uvicorn.Config(BodyCap(echo, lambda path, content_type: CAP, admits), lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -115,7 +119,7 @@ async def test_a_length_that_is_none_is_refused_with_4xx(length):
     async def receive():
         return {"type": "http.disconnect"}
 
-    await BodyCap(echo, lambda path, content_type: CAP)(scope, receive, send)
+    await BodyCap(echo, lambda path, content_type: CAP, admits)(scope, receive, send)
     assert answers[0]["status"] == 413
 
 
@@ -130,7 +134,7 @@ async def test_a_body_longer_than_its_stated_length_never_reaches_the_app_whole(
         answers.append(message)
 
     scope = {"type": "http", "path": "/x", "headers": [(b"content-length", b"10")]}
-    await BodyCap(echo, lambda path, content_type: CAP)(scope, receive, send)
+    await BodyCap(echo, lambda path, content_type: CAP, admits)(scope, receive, send)
     assert [message["status"] for message in answers if "status" in message] == [413]
 
 
@@ -139,7 +143,7 @@ async def test_a_client_that_hangs_up_is_let_go():
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "path": "/x", "headers": [(b"transfer-encoding", b"chunked")]}
-    await BodyCap(echo, lambda path, content_type: CAP)(scope, receive, None)
+    await BodyCap(echo, lambda path, content_type: CAP, admits)(scope, receive, None)
 
 
 @pytest.mark.parametrize(
@@ -148,17 +152,26 @@ async def test_a_client_that_hangs_up_is_let_go():
         ("/api/v1/stations/1/frames", "image/jpeg", "picture"),
         ("/api/v1/stations/1/frames", "multipart/form-data; boundary=x", "archive"),
         ("/api/v1/stations/1/frames", "application/zip", "archive"),
+        ("/api/v1/stations/1/frames", "Application/Zip", "archive"),
+        ("/api/v1/stations/1/frames", "application/x-zip-compressed", "archive"),
+        ("/api/v1/stations/1/frames", "application/octet-stream", "archive"),
+        ("/api/v1/stations/1/frames", "Image/JPEG", "picture"),
+        ("/api/v1/stations/1/frames", "", "picture"),
         ("/api/v1/stations/1/frames/x", "application/zip", "plain"),
+        ("/api/v1/stations/1/template", "image/png", "template"),
+        ("/api/v1/stations/1/template", "multipart/form-data; boundary=x", "template"),
         ("/api/v1/frames/1/reviews", "application/json", "plain"),
         ("/admin/login/", "application/x-www-form-urlencoded", "plain"),
     ],
 )
 def test_each_address_has_its_cap(path, content_type, kind, settings):
-    from aivd_web.asgi import PLAIN_BODY_BYTES, cap_for
+    from aivd_web.asgi import FORM_BYTES, cap_for
+    from aivd_web.body_cap import FREE_BYTES
 
     caps = {
         "picture": settings.MAX_UPLOAD_BYTES,
         "archive": settings.MAX_ARCHIVE_BYTES,
-        "plain": PLAIN_BODY_BYTES,
+        "plain": FREE_BYTES,
+        "template": settings.MAX_UPLOAD_BYTES + FORM_BYTES,
     }
     assert cap_for(path, content_type) == caps[kind]

@@ -5,7 +5,7 @@ from django.db import OperationalError
 from django.test import Client
 from rest_framework.exceptions import Throttled, ValidationError
 
-from aivd_web.errors import api_error
+from aivd_web.errors import api_error, server_error
 from aivd_web.kernel.errors import Unavailable
 
 ENVELOPE = {"code", "detail", "hint"}
@@ -85,3 +85,23 @@ def test_a_500_has_the_envelope_and_no_secrets(cast, monkeypatch):
     assert answer.status_code == 500
     assert answer.json()["code"] == "internal_error"
     assert "42" not in answer.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/frames", "/frames/", "/health"])
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_a_page_meets_a_database_that_is_away_like_the_api_does(rf, path, accept):
+    try:
+        raise OperationalError("canceling statement due to lock timeout")
+    except OperationalError:
+        answer = server_error(rf.get(path, headers={"accept": accept}))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert b"lock timeout" not in answer.content
+
+
+def test_what_nobody_foresaw_is_still_an_error_of_ours(rf):
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        answer = server_error(rf.get("/api/v1/frames"))
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer

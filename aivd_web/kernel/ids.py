@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 
 def uuid7() -> uuid.UUID:
@@ -12,3 +13,8 @@ def uuid7() -> uuid.UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+def first_at(moment: datetime) -> uuid.UUID:
+    """The smallest version 7 UUID of this millisecond: what was made from then on has an id that is not smaller."""
+    return uuid.UUID(int=(int(moment.timestamp() * 1000) & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | 0x2 << 62)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 from channels.exceptions import StopConsumer
@@ -22,7 +22,9 @@ BEAT_S = 2.0
 RECHECK_BEATS = 2  # every 4 s: who lost access is out within 5 s
 INBOX = 1_000
 SEND_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 0.5
 LAYER_TIMEOUT_S = 2.0
+LIMITS = "aivd.limits"  # of the server's websockets, see aivd_web/web_sockets.py
 PLAIN_SUBPROTOCOL = "aivd.v1"
 
 SIGNED_OUT = 4401
@@ -52,10 +54,11 @@ class LiveSocket(AsyncWebsocketConsumer):
         self.base_send = send
         self.inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(INBOX)
         self.work: asyncio.Task[None] | None = None
+        self.given_up = asyncio.Event()
         self.channel_layer = get_channel_layer()
         self.channel_name = await self.channel_layer.new_channel()
         try:
-            await await_many_dispatch([receive, self._hint], self.dispatch)
+            await await_many_dispatch([receive, self._hint, self._end], self.dispatch)
         except StopConsumer:
             pass
         finally:
@@ -84,6 +87,24 @@ class LiveSocket(AsyncWebsocketConsumer):
         except TimeoutError:
             raise Refused(TOO_SLOW) from None
 
+    async def unreadable(self, *, is_text: bool, reason: str) -> None:
+        """A message of the client that the server read over (`reason` is a sentence)."""
+
+    def allow_messages(self, *, size: int) -> None:
+        """From now on the client may send binary messages of `size` bytes; until then they are short."""
+        limits = self.scope.get("extensions", {}).get(LIMITS)
+        if limits is not None:
+            limits.binary_bytes = size
+
+    async def while_working(self, wait: Awaitable[None]) -> bool:
+        """Whether `wait` ended before the socket's own work did, after which nothing is heard any more."""
+        waiting = asyncio.ensure_future(wait)
+        try:
+            await asyncio.wait({waiting} | ({self.work} if self.work else set()), return_when=asyncio.FIRST_COMPLETED)
+            return waiting.done() and not (self.work and self.work.done())
+        finally:
+            waiting.cancel()
+
     # -- the socket's life --------------------------------------------------------------------------
 
     async def connect(self) -> None:
@@ -94,8 +115,7 @@ class LiveSocket(AsyncWebsocketConsumer):
         try:
             await self._check()
             await self._join()
-            await self.joined()
-            await self._forever()
+            await _first_to_end(self._live(), self._watch())
         except Refused as refused:
             await self._close(refused.code)
         except OSError:
@@ -104,7 +124,8 @@ class LiveSocket(AsyncWebsocketConsumer):
             log.exception("A websocket ended")
             await self._close(TROUBLE)
 
-    async def _forever(self) -> None:
+    async def _live(self) -> None:
+        await self.joined()
         clock = asyncio.get_running_loop().time
         next_beat, beats = clock() + BEAT_S, 0
         while True:
@@ -117,9 +138,14 @@ class LiveSocket(AsyncWebsocketConsumer):
                     continue
             next_beat, beats = clock() + BEAT_S, beats + 1
             if beats % RECHECK_BEATS == 0:
-                await self._check()
                 await self._join()  # a Redis that was emptied has forgotten us
             await self.beat()
+
+    async def _watch(self) -> None:
+        """Beside what is sent: who reads nothing holds that up, and must be out as soon as everybody else."""
+        while True:
+            await asyncio.sleep(BEAT_S * RECHECK_BEATS)
+            await self._check()
 
     async def _check(self) -> None:
         who = await self.scope["who"]()
@@ -151,27 +177,57 @@ class LiveSocket(AsyncWebsocketConsumer):
         match message["type"]:
             case "websocket.connect":
                 return await self.connect()
+            case "websocket.receive" if "unreadable" in message:
+                return await self.unreadable(is_text=message["text"] is not None, reason=message["unreadable"])
             case "websocket.receive":
                 return await self.receive(message.get("text"), message.get("bytes"))
-            case "websocket.disconnect":
+            case "websocket.disconnect" | "socket.end":
                 raise StopConsumer
         # A full inbox drops the newest: a missing event shows as a gap and is read from the database.
         with contextlib.suppress(asyncio.QueueFull):
             self.inbox.put_nowait(message)
 
     async def _close(self, code: int) -> None:
-        with contextlib.suppress(Exception):  # it may be closed already
-            await self.close(code)
+        """Say so and go; who reads nothing cannot be told, and is left all the same."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.close(code)
+        except TimeoutError:
+            self.given_up.set()
+        except Exception as error:
+            log.debug("It was closed already: %s", type(error).__name__)
+
+    async def _end(self) -> dict[str, Any]:
+        await self.given_up.wait()
+        return {"type": "socket.end"}
 
     async def _stop(self) -> None:
         if self.work is not None:
-            self.work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.work
+            await _end_all([self.work])
         if self.group:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(LAYER_TIMEOUT_S):
                     await self.channel_layer.group_discard(self.group, self.channel_name)
+
+
+async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, end the others, and raise what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        await _end_all(tasks)
+
+
+async def _end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: a cancellation that meets the end of a wait is swallowed by some libraries."""
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.2)
 
 
 def chosen_subprotocol(offered: list[str]) -> str | None:

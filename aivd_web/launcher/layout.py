@@ -9,6 +9,7 @@ never changes the permissions of anything that it did not create.
 import hashlib
 import json
 import os
+import re
 import secrets as random_secrets
 import stat
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 MAX_SOCKET_PATH_BYTES = 107
 """A unix socket's address holds 108 bytes and the last one is a zero (unix(7))."""
+
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+-]+")
 
 POSTGRES_PORT = "5432"
 """Part of the socket's name only; the embedded PostgreSQL listens on no network address."""
@@ -101,13 +104,20 @@ class Layout:
 
     @property
     def socket_folder(self) -> Path:
-        """In `var` if the addresses fit into a socket's name, else a short folder of our own."""
+        """In `var` if the addresses fit into a socket's name and URL, else a short folder of our own."""
         own = self.run_folder / "s"
-        if self._reachable(self.run_folder) and _longest_socket(own) <= MAX_SOCKET_PATH_BYTES:
+        fits = is_plain(own) and _longest_socket(own) <= MAX_SOCKET_PATH_BYTES
+        if fits and self._reachable(self.run_folder):
             return own
         if self.as_root:
             return self.run_root / f"aivd-{self.key}"
         return self.temp_root / f"aivd-{os.getuid()}-{self.key}"
+
+    @property
+    def nodes_folder(self) -> Path:
+        """What the nodes need laid out; Triton starts its Python processes by a line for a shell, without quotes."""
+        own = self.run_folder / "nodes"
+        return own if is_plain(own) else self.socket_folder / "nodes"
 
     @property
     def postgres_socket_folder(self) -> Path:
@@ -199,6 +209,11 @@ def redis_url() -> str:
 
 def celery_broker_url() -> str:
     return broker_url(redis_url())
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a shell and a URL take the path as it is: no blanks, quotes, umlauts or the like."""
+    return PLAIN_PATH.fullmatch(str(path)) is not None
 
 
 def open_to_others(folder: Path) -> bool:

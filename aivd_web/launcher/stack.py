@@ -4,6 +4,8 @@ This table is the whole platform on one page. It builds values; the supervisor r
 """
 
 import hashlib
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +15,18 @@ from typing import Any
 
 from aivd_web.launcher.addresses import LOOPBACK, Addresses, EmbeddedNode
 from aivd_web.launcher.children import Child, PortClaim, answers_http, file_exists, in_thread, listens
-from aivd_web.launcher.layout import Layout
+from aivd_web.launcher.interpreter import python_for_others
+from aivd_web.launcher.layout import Layout, open_to_others
 from aivd_web.launcher.postgres import Postgres
+from aivd_web.launcher.processes import Identity
 from aivd_web.launcher.redis import EmbeddedRedis
+from aivd_web.launcher.users import closed_to_others, service_user
 from scheduling.serving import contracts
-from scheduling.serving.nodes import NodeSpec, node_command, prepare_node
+from scheduling.serving.nodes import NodeSpec, code_of_a_node, node_command, own_folder, prepare_node
+
+CONTROL_VARIABLE = "AIVD_NODE_CONTROL"
+NODE_USER = "aivd-node"
+log = logging.getLogger(__name__)
 
 MAX_SOCKET_MESSAGE_BYTES = 64 * 2**20
 """A picture on a stream's websocket is one message; as large as an upload may be."""
@@ -92,15 +101,20 @@ class Stack:
             http_port=node.http_port,
             grpc_port=node.grpc_port,
             metrics_port=node.metrics_port,
+            control=self._node_control(),
             **{**NODE_SETUPS[node.name], **self._chosen_models(node)},
         )
-        folder = self.layout.run_folder / "nodes"
-        argv, env = node_command(spec, layout_dir=folder, base_environment=self.environ)
+        folder, identity = self.layout.nodes_folder, self._node_identity(spec)
+        python = python_for_others(self.layout.state_folder) if identity else None
+        argv, env = node_command(spec, layout_dir=folder, base_environment=self.environ, python=python)
+        if identity:
+            env |= {"HOME": env["TMPDIR"], "USER": identity.name, "LOGNAME": identity.name}
         triton = Child(
             name=f"node-{node.name}",
             argv=argv,
             env=env,
-            prepare=lambda: prepare_node(spec, layout_dir=folder),
+            prepare=lambda: _prepare_node(spec, folder, identity),
+            identity=identity,
             ready=answers_http(LOOPBACK, node.http_port, "/v2/health/ready", ok=lambda status: status == 200),
             ready_within_s=90,
             required=False,  # without a node frames wait, visibly; the pages work
@@ -110,6 +124,27 @@ class Stack:
             console="none",
         )
         return [triton, *([self._link(node)] if node.link_port else [])]
+
+    def _node_control(self) -> str:
+        """What opens the nodes' control API to our workers and to nobody else; the same for each start."""
+        return hashlib.sha256(f"node control {self.layout.secrets().secret_key}".encode()).hexdigest()
+
+    def _node_identity(self, spec: NodeSpec) -> Identity | None:
+        """Where we are root, a user who can read code and weights and none of our secrets.
+
+        A clone under a folder that is closed to others, such as /root, cannot be read by another user: its nodes stay
+        with root, and say so.
+        """
+        if not self.layout.as_root:
+            return None
+        chosen = [Path(name) for name in (spec.detector, spec.describer) if name and Path(name).exists()]
+        closed = closed_to_others([*code_of_a_node(), *chosen])
+        if closed is None and not open_to_others(self.layout.run_folder):
+            closed = self.layout.run_folder
+        if closed is not None:
+            log.warning("node %s runs as root, for no other user can read %s", spec.name, closed)
+            return None
+        return service_user(NODE_USER)
 
     def _chosen_models(self, node: EmbeddedNode) -> dict[str, str]:
         """A detector or describer that the environment asks for goes before the one of the table."""
@@ -127,7 +162,7 @@ class Stack:
         return Child(
             name=f"link-{node.name}",
             argv=[*module, *listen, *control],
-            env=self._environment(),
+            env=self._environment("command"),
             cwd=self.layout.root,
             ready=listens(LOOPBACK, node.link_control_port),
             ready_within_s=20,
@@ -147,7 +182,7 @@ class Stack:
         return Child(
             name=name,
             argv=[sys.executable, "manage.py", *command],
-            env=self._environment(),
+            env=self._environment("command"),
             cwd=self.layout.root,
             needs=needs,
             once=True,
@@ -159,13 +194,16 @@ class Stack:
 
     def _web(self, needs: tuple[str, ...]) -> Child:
         host, port = self.addresses.host, self.addresses.port
-        asked_at = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104
         options = {
             "host": host,
             "port": port,
             "lifespan": "off",
             "timeout-graceful-shutdown": 5,
+            # Messages over their limit are read over long before this; see aivd_web/web_sockets.py.
+            "http": "aivd_web.web_requests:BoundedRequests",
+            "ws": "aivd_web.web_sockets:BoundedWebSockets",
             "ws-max-size": MAX_SOCKET_MESSAGE_BYTES,
+            "ws-per-message-deflate": "false",
             "log-level": "info",
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
@@ -175,19 +213,22 @@ class Stack:
                 *(sys.executable, "-m", "uvicorn", "aivd_web.asgi:application", *flags),
                 *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--no-use-colors"),
             ],
-            env=self._environment(),
+            env=self._environment("web"),
             cwd=self.layout.root,
             needs=needs,
-            ready=answers_http(asked_at, port, "/health", ok=lambda status: True),
+            ready=answers_http(self.addresses.local_host, port, "/health", ok=lambda status: True),
             ports=(PortClaim(host, port, "AIVD_PORT"),),
             console="problems",
         )
 
     def _workers(self, needs: tuple[str, ...]) -> list[Child]:
-        """Threads for what calls nodes: a gRPC client must not cross a fork. Training supervises a child."""
+        """Threads for what calls nodes: a gRPC client must not cross a fork. Training supervises a child.
+
+        Two that dispatch, so that the lines go on while one of them is stopped or killed.
+        """
         beat = ["beat", f"--schedule={self.layout.run_folder / 'beat'}"]
         return [
-            self._worker("worker-dispatch", "dispatch", concurrency=4, needs=needs),
+            *(self._worker(f"worker-dispatch-{n}", "dispatch", concurrency=4, needs=needs) for n in (1, 2)),
             self._worker("worker-housekeeping", "housekeeping", concurrency=4, needs=needs),
             self._worker("worker-training", "training", concurrency=1, needs=needs),
             self._celery("beat", [*beat, "--loglevel=WARNING"], needs=needs, ready=None),
@@ -196,7 +237,12 @@ class Stack:
     def _worker(self, name: str, queue: str, *, concurrency: int, needs: tuple[str, ...]) -> Child:
         ready_file = self.layout.run_folder / f"{name}.ready"
         command = ["worker", "--pool=threads", f"--queues={queue}", f"--concurrency={concurrency}"]
-        command += [f"--hostname={queue}@%h", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
+        command += [
+            f"--hostname={name.removeprefix('worker-')}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=INFO",
+        ]
         command += ["--include=aivd_web.launcher.ready_signal"]
         return self._celery(name, command, needs=needs, ready=ready_file)
 
@@ -205,7 +251,7 @@ class Stack:
         return Child(
             name=name,
             argv=[sys.executable, "-m", "celery", "-A", "aivd_web.celery", *command],
-            env={**self._environment(), **told},
+            env={**self._environment("worker"), **told},
             cwd=self.layout.root,
             needs=needs,
             prepare=(lambda: ready.unlink(missing_ok=True)) if ready else None,
@@ -214,15 +260,17 @@ class Stack:
             console="problems",
         )
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, role: str) -> dict[str, str]:
         """Every process of ours comes to the same layout and the same nodes. Thread pools stay small: the
-        nodes need the cores."""
+        nodes need the cores. `role` says how long it may wait for the database."""
         return {
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             **self.environ,
+            "AIVD_ROLE": role,
             "AIVD_VAR": str(self.layout.var),
             "AIVD_NODES": self.addresses.node_list,
+            CONTROL_VARIABLE: self._node_control(),
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -252,3 +300,15 @@ def digest_of(files: Iterable[Path]) -> str:
     for path in files:
         total.update(f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
+
+
+def _prepare_node(spec: NodeSpec, folder: Path, identity: Identity | None) -> None:
+    """Lay the node out so that its user can read what is shared and write into its own folder alone."""
+    prepare_node(spec, layout_dir=folder)
+    if identity is None:
+        return
+    for shared in (folder, folder / "backends", folder / "backends" / "python", folder / "tmp"):
+        shared.chmod(0o711 if shared.name == "tmp" else 0o755)
+    own = own_folder(spec, layout_dir=folder)
+    own.chmod(0o700)
+    os.chown(own, identity.uid, identity.gid)

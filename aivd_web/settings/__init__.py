@@ -9,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from aivd_web.launcher import layout
+from aivd_web.settings import database
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -74,21 +75,20 @@ TEMPLATES = [
 ]
 
 # -- truth: PostgreSQL ------------------------------------------------------------------------------
-if env.str("DATABASE_URL", default=""):
-    DATABASES = {"default": env.db_url("DATABASE_URL")}
-else:
-    DATABASES = {"default": LAYOUT.database_settings()}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+CHOSEN_DATABASE = env.db_url("DATABASE_URL") if env.str("DATABASE_URL", default="") else LAYOUT.database_settings()
+if CHOSEN_DATABASE["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("AIVD keeps its truth in PostgreSQL; DATABASE_URL must start with postgres://.")
-# A request runs in its own thread under ASGI, so connections live in psycopg's pool, not in threads.
-DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-    "min_size": 1,
-    "max_size": env.int("AIVD_DB_POOL", default=24),
-    "timeout": 10,
-    "reconnect_timeout": 3,  # its pauses double: given up early, the next request tries again at once
-    "max_lifetime": 600,
-}
+ROLE = env.str("AIVD_ROLE", default="web")
+if ROLE not in database.PATIENCE:
+    raise ImproperlyConfigured(f"AIVD_ROLE is one of {', '.join(database.PATIENCE)}, not '{ROLE}'.")
+DATABASES = database.databases(
+    CHOSEN_DATABASE,
+    role=ROLE,
+    connections=env.int("AIVD_DB_POOL", default=24),
+    readers=env.int("AIVD_DB_READERS", default=10),
+)
+READERS_ALIAS = database.READS
+DATABASE_ROUTERS = ["aivd_web.kernel.reads.ReadsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- hints: Redis -----------------------------------------------------------------------------------
@@ -130,7 +130,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["aivd_web.kernel.negotiation.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "aivd_web.kernel.negotiation.JsonForAll",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "aivd_web.errors.api_error",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -165,7 +166,8 @@ DJANGO_VITE = {"default": {"manifest_path": FRONTEND_DIST / "manifest.json"}}
 MEDIA_DIR = Path(env.str("AIVD_MEDIA", default="") or LAYOUT.media_folder)
 MAX_UPLOAD_BYTES = env.int("AIVD_MAX_UPLOAD_BYTES", default=64 * 1024 * 1024)
 MAX_ARCHIVE_BYTES = env.int("AIVD_MAX_ARCHIVE_BYTES", default=512 * 1024 * 1024)
-DATA_UPLOAD_MAX_MEMORY_SIZE = None  # the ASGI wrapper caps bodies while they arrive, also without a length
+# The text of a form; the ASGI wrapper caps whole bodies while they arrive, also without a length.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 2_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 

@@ -1,15 +1,12 @@
-"""Build the edge detector's network and its loss. The only file here that imports ultralytics."""
+"""Build the edge detector's network and its loss, as ultralytics defines them."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 import yaml
-from PIL import Image
 
-from scheduling.serving import torchvision_ops
+from finetune.training import ultralytics_import
 
 NETWORK_FILE: Final = Path(__file__).with_name("yolo26-p34.yaml")
 LOSS_STAGES: Final = 100
@@ -18,7 +15,7 @@ LOSS_STAGES: Final = 100
 
 def build_network(class_count: int) -> Any:
     """An untrained network with random weights; seed torch before."""
-    _quiet_ultralytics()
+    ultralytics_import.ensure()
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
     from ultralytics.utils import DEFAULT_CFG
@@ -54,18 +51,3 @@ def _as_float32(outputs: Any) -> Any:
     if isinstance(outputs, list | tuple):
         return [_as_float32(value) for value in outputs]
     return outputs.float()
-
-
-def _quiet_ultralytics() -> None:
-    """No settings in the home folder, no version check, no usage report."""
-    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / "aivd-ultralytics"))
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    os.environ.setdefault("YOLO_VERBOSE", "false")
-    Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
-    torchvision_ops.ensure()
-    opened = Image.open
-    from ultralytics.utils import SETTINGS
-
-    Image.open = opened  # it puts its own in place, for the whole process
-    if SETTINGS.get("sync"):
-        SETTINGS.update({"sync": False})  # type: ignore[no-untyped-call]

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from finetune.training import ultralytics_import
+
 ADAM_BETAS = (0.9, 0.99)
 MUON_MOMENTUM = 0.95
 
@@ -23,6 +25,7 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """One update from the gradients that are there; takes no closure."""
+        ultralytics_import.ensure()
         from ultralytics.optim.muon import muon_update
 
         if closure is not None:

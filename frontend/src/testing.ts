@@ -1,5 +1,15 @@
 /** Values for tests: a frame and its parts with every field filled, and one place to vary them. */
-import type { Description, Dispatch, FleetNode, Frame, Health, Region, Replay } from "./api/types";
+import type {
+  Description,
+  Dispatch,
+  FleetNode,
+  Frame,
+  Health,
+  Mark,
+  Region,
+  Replay,
+  Review,
+} from "./api/types";
 
 export function aRegion(part: Partial<Region> = {}): Region {
   return {
@@ -33,6 +43,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     height: 640,
     bytes: 60_000,
     media_type: "image/jpeg",
+    bit_depth: 8,
     received_at: "2026-03-02T10:00:00Z",
     captured_at: null,
     state: "complete",
@@ -42,9 +53,28 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     reviews: [],
     dispatches: {},
     latency_ms: null,
-    urls: { picture: `/p/${id}`, thumbnail: `/t/${id}`, template: null },
+    urls: { picture: `/p/${id}`, rendition: `/r/${id}`, thumbnail: `/t/${id}`, template: null },
     ...part,
   };
+}
+
+export function aReview(part: Partial<Review> = {}): Review {
+  return {
+    id: 1,
+    reviewer: "alice",
+    verdict: "accept",
+    part: "defective",
+    note: "",
+    at: "2026-03-02T10:05:00Z",
+    marks: [],
+    stands: true,
+    contradicts: [],
+    ...part,
+  };
+}
+
+export function aMark(part: Partial<Mark> = {}): Mark {
+  return { id: 1, detection: null, defect_class: 1, box_xyxy: [10, 10, 30, 30], from_model: true, ...part };
 }
 
 export function aHealth(nodes: Health["parts"]["nodes"], waitingToDescribe = 0): Health {

@@ -1,8 +1,14 @@
-"""Bodies that are pictures. The view reads them from the request itself, so nothing is parsed here."""
+"""Bodies of requests. Pictures are read by the view from the request itself, so nothing is parsed for them here."""
 
 from typing import IO, Any
 
-from rest_framework.parsers import BaseParser, MultiPartParser
+from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+
+from inspections.services import storage
+from inspections.services.errors import StorageFull
 
 
 class PictureParser(BaseParser):
@@ -21,3 +27,29 @@ class ZipParser(PictureParser):
 
 
 UPLOAD_PARSERS = (MultiPartParser, PictureParser, BytesParser, ZipParser)
+TEMPLATE_PARSERS = (JSONParser, MultiPartParser, PictureParser, BytesParser)
+
+
+def read_form(request: HttpRequest) -> None:
+    """Parse a form now, so that what is wrong with it is told here and not wherever it is first looked at.
+
+    Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have their answers.
+    """
+    try:
+        _read(request)
+    except Exception:
+        for handler in request.upload_handlers:
+            handler.upload_interrupted()
+        raise
+
+
+def _read(request: HttpRequest) -> None:
+    try:
+        request.FILES  # noqa: B018  (reading it is what parses)
+    except (MultiPartParserError, LookupError, UnicodeError, EOFError) as error:
+        # A charset or an encoding that does not exist is named by the form, and Django trusts it.
+        raise ParseError(f"The form cannot be read ({type(error).__name__}).") from None
+    except OSError as error:
+        if error.errno in storage.FULL:
+            raise StorageFull("There is no room for the form's files.", retry_after_s=30) from None
+        raise

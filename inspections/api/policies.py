@@ -22,6 +22,7 @@ LAST_CHANGES = 5
 class PolicyOptionSerializer(serializers.Serializer):
     name = serializers.CharField()
     about = serializers.CharField(allow_blank=True, help_text="One sentence")
+    recommended = serializers.BooleanField(help_text="The others are there to be compared with")
 
 
 class PolicyChangeSerializer(serializers.ModelSerializer):
@@ -89,5 +90,5 @@ def _lines(who: rules.Principal, action: Action) -> Any:
 def _shown(line: Line, may_change: bool) -> dict[str, Any]:
     shown: Any = line
     shown.may_change = may_change
-    shown.available = policies.described()
+    shown.available = policies.offered()
     return dict(LinePolicySerializer(shown).data)

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from inspections.models import (
+    BitDepth,
     Decision,
     DefectClass,
     Description,
@@ -19,6 +20,8 @@ from inspections.models import (
     Station,
     Step,
 )
+from inspections.services import judgement
+from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
@@ -54,7 +57,7 @@ class LineSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Line
-        fields = ["id", "name", "site", "policy"]
+        fields = ["id", "name", "site", "policy", "is_demo"]
 
 
 class DefectClassSerializer(serializers.ModelSerializer):
@@ -84,23 +87,82 @@ class StationSerializer(serializers.ModelSerializer):
     class Meta:
         model = Station
         fields = [
-            "id", "name", "line", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions",
-            "thresholds", "has_template",
+            "id", "name", "line", "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe",
+            "max_regions", "thresholds", "has_template",
         ]  # fmt: skip
 
     def get_has_template(self, station: Station) -> bool:
         return bool(station.template_sha256)
 
 
+class ProductNameField(serializers.RegexField):
+    """What a station looks at, as models name it: `bare-pcb` for example. Empty: nobody has chosen yet."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        message = "Use letters, digits, '-', '_' and '.', at most 40, beginning with a letter or digit."
+        limits: dict[str, Any] = {"allow_blank": True, "max_length": 40, "error_messages": {"invalid": message}}
+        super().__init__(r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z", **(limits | kwargs))
+
+
+class NewStationSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    product = ProductNameField(default="")
+    bit_depth = serializers.ChoiceField(BitDepth.choices, default=BitDepth.AUTO)
+
+
+class ClassNameSerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=MAX_LENGTH, help_text="As the detector names it")
+    title = serializers.CharField(
+        max_length=MAX_LENGTH, allow_blank=True, default="", help_text="As people read it; empty: made from the name"
+    )
+
+
+class ProductSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    classes = ClassNameSerializer(many=True)
+    served = serializers.BooleanField(help_text="A model that is on a node now was trained for it")
+
+
+class NewLineSerializer(serializers.Serializer):
+    """A line, its site and its first station. Its classes are chosen in one of three ways."""
+
+    site = serializers.CharField(max_length=100, help_text="The plant; made where there is none of this name")
+    name = serializers.CharField(max_length=100)
+    classes_of_product = serializers.CharField(max_length=40, required=False)
+    classes_of_line = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
+    classes = ClassNameSerializer(many=True, required=False, max_length=MAX_CLASSES)  # type: ignore[call-arg]
+    station = NewStationSerializer()
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        chosen = [name for name in ("classes_of_product", "classes_of_line", "classes") if name in values]
+        if len(chosen) != 1:
+            raise serializers.ValidationError(
+                {"classes": ["Choose them once: of a product, of another line, or as a list."]}
+            )
+        return values
+
+
+class MadeLineSerializer(serializers.Serializer):
+    line = LineSerializer()
+    station = StationSerializer()
+
+
 class StationChangeSerializer(serializers.Serializer):
     """What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole."""
 
+    product = ProductNameField(required=False)
+    bit_depth = serializers.ChoiceField(BitDepth.choices, required=False)
     deadline_ms = serializers.IntegerField(required=False, min_value=100, max_value=3_600_000)
     min_score = serializers.FloatField(required=False, min_value=0, max_value=1)
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
     thresholds = ThresholdSerializer(many=True, required=False)
+
+
+class TemplateFrameSerializer(serializers.Serializer):
+    frame = serializers.UUIDField(help_text="A frame of this station without a defect")
 
 
 # -- a frame ----------------------------------------------------------------------------------------
@@ -214,24 +276,44 @@ class MarkSerializer(serializers.ModelSerializer):
 
 class ReviewSerializer(serializers.ModelSerializer):
     reviewer = serializers.CharField(source="reviewer.username")
+    part = serializers.ChoiceField([*Review.Part.choices, ("", "")], help_text="Empty where nothing was said of it")
     at = serializers.DateTimeField(source="created_at")
     marks = MarkSerializer(many=True)
+    stands = serializers.SerializerMethodField(help_text="The latest review of the frame is the one that stands")
+    contradicts = serializers.SerializerMethodField(help_text="Others whose last word says the opposite of the part")
 
     class Meta:
         model = Review
-        fields = ["id", "reviewer", "verdict", "note", "at", "marks"]
+        fields = ["id", "reviewer", "verdict", "part", "note", "at", "marks", "stands", "contradicts"]
+
+    def get_stands(self, review: Review) -> bool:
+        return judgement.standing(review.frame.reviews.all()) == review
+
+    def get_contradicts(self, review: Review) -> list[str]:
+        return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     box_xyxy = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+    restored = serializers.BooleanField(
+        default=False, help_text="The Region did not reach its threshold, and the person says it is a defect"
+    )
 
 
 class ReviewChangeSerializer(serializers.Serializer):
-    verdict = serializers.ChoiceField(Review.Verdict.choices)
+    """Say what the part is (`part`), or what the machine's decision is worth (`verdict`); the other one follows."""
+
+    verdict = serializers.ChoiceField(Review.Verdict.choices, required=False)
+    part = serializers.ChoiceField(Review.Part.choices, required=False)
     note = serializers.CharField(allow_blank=True, default="", max_length=2000)
     marks = MarkChangeSerializer(many=True, default=list, max_length=1000)  # type: ignore[call-arg]
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        if "verdict" not in values and "part" not in values:
+            raise serializers.ValidationError({"part": ["Say what the part is, or give a verdict."]})
+        return values
 
 
 class DispatchFactSerializer(serializers.Serializer):
@@ -248,7 +330,8 @@ class DispatchFactsSerializer(serializers.Serializer):
 
 
 class FrameUrlsSerializer(serializers.Serializer):
-    picture = serializers.CharField()
+    picture = serializers.CharField(help_text="As it was sent")
+    rendition = serializers.CharField(help_text="As people and models see it; boxes are in its pixels")
     thumbnail = serializers.CharField()
     template = serializers.CharField(allow_null=True)
 
@@ -267,13 +350,16 @@ class FrameSerializer(serializers.ModelSerializer):
     reviews = ReviewSerializer(many=True)
     dispatches = serializers.SerializerMethodField()
     latency_ms = serializers.SerializerMethodField(help_text="From receipt to completion")
+    bit_depth = serializers.IntegerField(
+        read_only=True, help_text="Bits of its values that are used; 0 where that was not certain"
+    )
     urls = serializers.SerializerMethodField()
 
     class Meta:
         model = Frame
         fields = [
             "id", "station", "line", "inspection", "name", "part_id", "sha256", "width", "height", "bytes",
-            "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
+            "bit_depth", "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
             "dispatches", "latency_ms", "urls",
         ]  # fmt: skip
 
@@ -306,9 +392,12 @@ class FrameSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(FrameUrlsSerializer())
     def get_urls(self, frame: Frame) -> dict[str, str | None]:
-        template = reverse("api:station-template", args=[frame.station_id])
+        # Another template is another address: a picture that a page has in hand is never taken for it.
+        version = frame.station.template_sha256[:12]
+        template = f"{reverse('api:station-template', args=[frame.station_id])}?v={version}"
         return {
             "picture": reverse("api:frame-picture", args=[frame.pk]),
+            "rendition": reverse("api:frame-rendition", args=[frame.pk]),
             "thumbnail": reverse("api:frame-thumbnail", args=[frame.pk]),
             "template": template if frame.station.template_sha256 else None,
         }

@@ -2,8 +2,10 @@
 
 import shutil
 import tempfile
+from collections.abc import Collection
 from typing import Any, BinaryIO, cast
 
+from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,14 +16,15 @@ from aivd_web.kernel.api import answers
 from inspections import rules
 from inspections.models import Frame, Station
 from inspections.rules import Action
-from inspections.services import stream, uploads
+from inspections.services import archives, captured, texts, uploads
 from inspections.services.errors import EmptyBody
 from inspections.services.uploads import OpenFile, Origin, Uploaded
 
-from .parsers import UPLOAD_PARSERS
+from . import request_headers
+from .form_files import OneTemporaryFile
+from .parsers import UPLOAD_PARSERS, read_form
 from .serializers import StoredFrameSerializer, UploadedSerializer
 
-ZIP = "application/zip"
 SPOOL_BYTES = 4 * 1024**2
 FORM = {
     "type": "object",
@@ -34,10 +37,26 @@ HEADERS = [
         str,
         OpenApiParameter.HEADER,
         description="A retry with the same key and picture within 48 hours gives the stored answer. "
-        "With many pictures the n-th has the key `<key>/<n>`.",
+        "In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0.",
     ),
-    OpenApiParameter("X-Part-Id", str, OpenApiParameter.HEADER, description="The part that is looked at"),
-    OpenApiParameter("X-Captured-At", str, OpenApiParameter.HEADER, description="ISO 8601, with its offset"),
+    OpenApiParameter(
+        "X-Part-Id",
+        str,
+        OpenApiParameter.HEADER,
+        description="The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen",
+    ),
+    OpenApiParameter(
+        "X-Captured-At",
+        str,
+        OpenApiParameter.HEADER,
+        description="ISO 8601, with its offset, between 1990 and tomorrow",
+    ),
+    OpenApiParameter(
+        "X-File-Name",
+        str,
+        OpenApiParameter.HEADER,
+        description="What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*`",
+    ),
 ]
 
 
@@ -48,11 +67,13 @@ class StationFramesView(APIView):
         operation_id="upload_frames",
         summary="Send one picture or many",
         description="201 as soon as one picture is stored: it is then on disk and in the database. What was "
-        "refused is listed with its reason; if nothing was stored, the status is that of the first refusal.",
+        "refused is listed with its name and reason; if nothing was stored, the status is that of the first refusal. "
+        "A zip is known by its first bytes, whatever type is stated.",
         parameters=HEADERS,
         request={
             "image/*": OpenApiTypes.BINARY,
             "application/zip": OpenApiTypes.BINARY,
+            "application/octet-stream": OpenApiTypes.BINARY,
             "multipart/form-data": FORM,
         },
         responses=answers(201, UploadedSerializer, errors=[400, 403, 404, 409, 413, 415, 422, 429, 503]),
@@ -62,27 +83,49 @@ class StationFramesView(APIView):
         origin = origin_of(request, station)
         if _is_form(request):
             return answer(uploads.add_pictures(origin=origin, sources=_files(request)))
-        # The plain request reads from where Django spooled the body; nothing has parsed it.
-        body: BinaryIO = request._request  # type: ignore[assignment]
-        if request.content_type != ZIP:
-            source = OpenFile(_name(request), body)
-            return answer(uploads.add_picture(origin=origin, source=source))
+        name = texts.file_name(request_headers.file_name(request._request))
+        body = Body(request._request)
+        if not body.starts_with(archives.SIGNATURES):
+            return answer(uploads.add_picture(origin=origin, source=OpenFile(name, cast(BinaryIO, body))))
         with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:  # a zip is read from its end
-            shutil.copyfileobj(body, file)
+            shutil.copyfileobj(cast(BinaryIO, body), file)
             file.seek(0)
-            return answer(uploads.add_pictures(origin=origin, sources=[OpenFile(_name(request), cast(BinaryIO, file))]))
+            return answer(uploads.add_pictures(origin=origin, sources=[OpenFile(name, cast(BinaryIO, file))]))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """A form is parsed here, before anything looks into it: the check of a session's CSRF token does."""
+        if _is_form(request):
+            request._request.upload_handlers = [OneTemporaryFile(request._request)]
+            read_form(request._request)
+        super().initial(request, *args, **kwargs)
+
+
+class Body:
+    """A request's body, read from where Django spooled it; how it begins can be seen without losing it."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._start = b""
+
+    def starts_with(self, signatures: Collection[bytes]) -> bool:
+        longest = max(map(len, signatures))
+        while len(self._start) < longest and (more := self._request.read(longest - len(self._start))):
+            self._start += more
+        return self._start.startswith(tuple(signatures))
+
+    def read(self, size: int = -1) -> bytes:
+        start, self._start = self._start, b""
+        return start or self._request.read(size)
 
 
 def origin_of(request: Request, station: Station) -> Origin:
     """What the headers say of all pictures in the request. Raises IngestError."""
-    part_id = request.headers.get("X-Part-Id", "")
-    stream.check_part_id(part_id)
     return Origin(
         station=station,
         sender=rules.sender(request.user),
         key=request.headers.get("Idempotency-Key", ""),
-        part_id=part_id,
-        captured_at=stream.moment(request.headers.get("X-Captured-At", "")),
+        part_id=texts.part_id(request_headers.header_text(request._request, "X-Part-Id")),
+        captured_at=captured.moment(request.headers.get("X-Captured-At", "")),
     )
 
 
@@ -106,15 +149,14 @@ def _stored(frame: Frame, created: bool) -> dict[str, Any]:
 
 
 def _is_form(request: Request) -> bool:
-    return (request.content_type or "").lower().startswith("multipart/")
+    return request._request.content_type == "multipart/form-data"
 
 
 def _files(request: Request) -> list[OpenFile]:
-    files = [OpenFile(file.name or "", file.file) for _, group in request.FILES.lists() for file in group]
+    groups = request._request.FILES.lists()
+    files = [
+        OpenFile(texts.file_name(file.name or ""), cast(BinaryIO, file.file)) for _, group in groups for file in group
+    ]
     if not files:
         raise EmptyBody("The form holds no files.", hint="Put each picture into a field named 'file'.")
     return files
-
-
-def _name(request: Request) -> str:
-    return request.headers.get("X-File-Name", "")

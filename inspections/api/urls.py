@@ -2,12 +2,15 @@
 
 from django.urls import path
 
-from . import frames, plant, policies, uploads
+from . import frames, lateness, plant, policies, uploads
 
 urlpatterns = [
     path("me", plant.MeView.as_view(), name="me"),
     path("sites", plant.SitesView.as_view(), name="sites"),
     path("lines", plant.LinesView.as_view(), name="lines"),
+    path("products", plant.ProductsView.as_view(), name="products"),
+    path("lines/<int:line_id>/stations", plant.LineStationsView.as_view(), name="line-stations"),
+    path("lateness", lateness.LatenessView.as_view(), name="lateness"),
     path("line-policies", policies.LinePoliciesView.as_view(), name="line-policies"),
     path("lines/<int:line_id>/policy", policies.LinePolicyView.as_view(), name="line-policy"),
     path("stations", plant.StationsView.as_view(), name="stations"),
@@ -18,6 +21,7 @@ urlpatterns = [
     path("frames", frames.FramesView.as_view(), name="frames"),
     path("frames/<uuid:frame_id>", frames.FrameView.as_view(), name="frame"),
     path("frames/<uuid:frame_id>/picture", frames.PictureView.as_view(), name="frame-picture"),
+    path("frames/<uuid:frame_id>/rendition", frames.RenditionView.as_view(), name="frame-rendition"),
     path("frames/<uuid:frame_id>/thumbnail", frames.ThumbnailView.as_view(), name="frame-thumbnail"),
     path("frames/<uuid:frame_id>/dispatches", frames.FrameDispatchesView.as_view(), name="frame-dispatches"),
     path("frames/<uuid:frame_id>/reviews", frames.ReviewsView.as_view(), name="frame-reviews"),

@@ -34,6 +34,7 @@ class Line(models.Model):
     policy = models.CharField(
         max_length=40, default="pct-lb", choices=policy_choices, help_text="How nodes are chosen for this line"
     )
+    is_demo = models.BooleanField(default=False, help_text="Live offers to send generated boards to it")
 
     objects = LineQuerySet.as_manager()
 

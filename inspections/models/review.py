@@ -10,22 +10,42 @@ from .plant import DefectClass
 
 
 class Review(models.Model):
+    """`verdict` is about the machine's Decision, `part` about the part that was looked at: they are two things."""
+
     class Verdict(models.TextChoices):
-        ACCEPT = "accept"
-        REJECT = "reject"
-        UNSURE = "unsure"
+        ACCEPT = "accept", "the machine's decision is right"
+        REJECT = "reject", "the machine's decision is wrong"
+        UNSURE = "unsure", "somebody else should look"
+        SETTLE = "settle", "the machine had not judged; the person did"
+
+    class Part(models.TextChoices):
+        GOOD = "good"
+        DEFECTIVE = "defective"
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="reviews")
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
     verdict = models.CharField(max_length=8, choices=Verdict)
+    part = models.CharField(max_length=10, choices=Part, blank=True, help_text="Empty where nothing was said of it")
     note = models.TextField(blank=True, max_length=2000)
+    client_key = models.CharField(max_length=180, blank=True, help_text="Idempotency-Key: sent twice is said once")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reviewer", "client_key"], condition=~Q(client_key=""), name="review_once_per_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict="unsure", part="")
+                | Q(verdict="settle", part__in=["good", "defective"])
+                | Q(verdict__in=["accept", "reject"]),
+                name="review_part_fits_verdict",
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.verdict} by {self.reviewer}"
+        return f"{self.part or self.verdict} by {self.reviewer}"
 
 
 class Mark(models.Model):
@@ -47,3 +67,7 @@ class Mark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.defect_class} ({'confirmed' if self.from_model else 'drawn'})"
+
+    @property
+    def box_xyxy(self) -> tuple[float, float, float, float]:
+        return (self.x1, self.y1, self.x2, self.y2)

@@ -4,6 +4,9 @@ from django.db import transaction
 
 from inspections.models import ClassThreshold, DefectClass, EventHead, Line, Site, Station
 
+from . import vocabulary
+
+BARE_PCB = "bare-pcb"  # what the shipped models were trained for
 # As the shipped detector names them; titles as people read them.
 DEFECT_CLASSES = (
     ("open", "Open"),
@@ -21,19 +24,16 @@ def ensure_first_site() -> Station | None:
     if Site.objects.exists():
         return None
     site = Site.objects.create(name="Demo plant")
-    line = add_line(site=site, name="Board line 1")
-    return Station.objects.create(line=line, name="Camera 1", product="bare-pcb")
+    line = add_line(site=site, name="Board line 1", is_demo=True)
+    return Station.objects.create(line=line, name="Camera 1", product=BARE_PCB)
 
 
 @transaction.atomic
-def add_line(*, site: Site, name: str) -> Line:
+def add_line(*, site: Site, name: str, is_demo: bool = False) -> Line:
     """A line with the shipped detector's vocabulary."""
-    line = Line.objects.create(site=site, name=name)
+    line = Line.objects.create(site=site, name=name, is_demo=is_demo)
     EventHead.objects.create(line=line)
-    DefectClass.objects.bulk_create(
-        DefectClass(line=line, name=name, title=title, colour_index=index, position=index + 1)
-        for index, (name, title) in enumerate(DEFECT_CLASSES)
-    )
+    vocabulary.write(line=line, entries=[vocabulary.ClassName(*entry) for entry in DEFECT_CLASSES])
     return line
 
 

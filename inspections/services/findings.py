@@ -3,17 +3,19 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from django.db import transaction
 
+from aivd_web.kernel.database import Moment
 from inspections import wake
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
 from scheduling.serving.contracts import DetectedRegion
 
 from . import decide, events, steps
+from .vocabulary import readable_title
 
 DESCRIBE_WITHIN = timedelta(minutes=10)
 COLOURS = 8
@@ -50,7 +52,7 @@ def commit_detections(
     regions: Sequence[DetectedRegion],
     thresholds: decide.Thresholds,
     spoke: Spoke,
-    now: datetime,
+    now: Moment,
 ) -> None:
     """Detections, the Decision and the next Step in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)
@@ -63,7 +65,7 @@ def commit_detections(
         Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    said = decide.by_findings([decide.Finding(d.defect_class.name, d.score, d.counts) for d in detections])
+    said = decide.by_findings([decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections])
     if decide.write(frame=frame, said=said, now=now):
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
     if frame.station.describe and any(detection.counts for detection in detections):
@@ -82,7 +84,7 @@ def commit_descriptions(
     described: Sequence[Described],
     prompt_version: str,
     spoke: Spoke,
-    now: datetime,
+    now: Moment,
 ) -> None:
     """All Descriptions of a Frame in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)
@@ -135,7 +137,7 @@ class Vocabulary:
                 line_id=self.line_id,
                 name=name,
                 defaults={
-                    "title": name.capitalize(),
+                    "title": readable_title(name),
                     "position": position,
                     "colour_index": (position - 1) % COLOURS,
                 },

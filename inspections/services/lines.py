@@ -1,14 +1,48 @@
-"""Change how a Line is served. Knows the policies by name only; what they do is the scheduler's business."""
+"""Make a Line, and change how it is served. Knows policies by name only; what they do is the scheduler's business."""
 
-from django.db import transaction
+from collections.abc import Sequence
 
-from aivd_web.kernel.errors import Unprocessable
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
-from inspections.models import Line, PolicyChange
+from inspections.models import EventHead, Line, Membership, PolicyChange, Site, Station
 from scheduling.policy import POLICIES
 from scheduling.runtime import FLEET_GROUP
 
-from . import events
+from . import events, stations, vocabulary
+from .vocabulary import ClassName
+
+
+def make(
+    *,
+    site: str,
+    name: str,
+    classes: Sequence[ClassName],
+    station: str,
+    product: str,
+    by: User,
+    bit_depth: str = "auto",
+) -> tuple[Line, Station]:
+    """A Line with the vocabulary that somebody chose for it, and its first Station.
+
+    A Site of this name is made where there is none. Whoever makes the line may do everything on it. Raises Conflict
+    where the site has a line of this name, Unprocessable for a vocabulary that cannot be one.
+    """
+    entries = vocabulary.checked(classes)
+    try:
+        with transaction.atomic():
+            plant, _ = Site.objects.get_or_create(name=site)
+            line = Line.objects.create(site=plant, name=name)
+            EventHead.objects.create(line=line)
+            vocabulary.write(line=line, entries=entries)
+            if not by.is_superuser:
+                Membership.objects.create(user=by, line=line, role="admin")
+            first = stations.add(line=line, name=station, product=product, bit_depth=bit_depth, by=by.get_username())
+    except IntegrityError:
+        raise Conflict(f"'{site}' has a line '{name}' already.", hint="Give the new line another name.") from None
+    return line, first
 
 
 @transaction.atomic

@@ -1,16 +1,30 @@
-"""Change how a Station inspects. What was decided under the old settings stays as it was decided."""
+"""Add a Station, and change how it inspects. What was decided under the old settings stays as it was decided."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
-from aivd_web.kernel.errors import Unprocessable
-from inspections.models import ClassThreshold, DefectClass, Station
+from aivd_web.kernel.errors import Conflict, Unprocessable
+from inspections.models import ClassThreshold, DefectClass, Line, Station
 
 from . import events
 
-PLAIN = ("deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
+PLAIN = ("product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
+
+
+def add(*, line: Line, name: str, product: str, by: str, bit_depth: str = "auto") -> Station:
+    """A new camera position. Without a product it holds every frame. Raises Conflict where the name is taken."""
+    try:
+        with transaction.atomic():
+            station = Station.objects.create(line=line, name=name, product=product, bit_depth=bit_depth)
+            data = {"station": station.pk, "by": by}
+            events.record(line_id=line.pk, type="station.added", data=data)
+    except IntegrityError:
+        raise Conflict(
+            f"'{line.name}' has a station '{name}' already.", hint="Give the new station another name."
+        ) from None
+    return station
 
 
 @transaction.atomic

@@ -1,38 +1,20 @@
 """One picture of a stream: the same door as an upload, with the words of a websocket."""
 
-import logging
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 
-from aivd_web.kernel.errors import Unavailable
 from inspections import rules
 from inspections.models import Station
 
-from . import ingest, uploads
-from .errors import IngestError
+from . import captured, texts, uploads
+from .errors import PictureTooLarge
+from .uploads import Origin
 
-__all__ = ["MAX_PICTURE_BYTES", "BadMoment", "Station", "moment", "station_for", "take_in"]
+__all__ = ["MAX_PICTURE_BYTES", "Station", "station_for", "take_in", "too_large"]
 
-log = logging.getLogger(__name__)
-
-MAX_PART_ID_LENGTH = 100
 # A window of these is the most that one stream can hold in memory; larger pictures go by REST.
 MAX_PICTURE_BYTES = min(16 * 1024 * 1024, settings.MAX_UPLOAD_BYTES)
-
-
-class BadMoment(IngestError):
-    code = "bad_captured_at"
-    hint = "Write it like 2026-01-31T12:00:00.123+00:00."
-
-
-class BadPart(IngestError):
-    code = "bad_part_id"
-    hint = f"A part id has at most {MAX_PART_ID_LENGTH} characters."
 
 
 def station_for(who: rules.Principal, station_id: int) -> Station | None:
@@ -45,37 +27,18 @@ def take_in(
     *, station: Station, sender: str, data: bytes, key: str = "", part_id: str = "", captured_at: str = ""
 ) -> UUID:
     """Store one picture and return its Frame's id once it is committed. Raises AivdError."""
-    uploads.check_key(key)
-    check_part_id(part_id)
-    try:
-        ingested = ingest.add_frame(
-            station=station,
-            data=data,
-            sender=sender,
-            part_id=part_id,
-            captured_at=moment(captured_at),
-            idempotency_key=key,
-        )
-    except (OperationalError, InterfaceError) as error:
-        log.warning("A streamed picture was not stored: %s", type(error).__name__)
-        raise Unavailable("The database is not reachable.", hint="Send it again.", retry_after_s=2) from None
-    frame_id: UUID = ingested.frame.pk
+    origin = Origin(
+        station=station,
+        sender=sender,
+        part_id=texts.part_id(part_id),
+        captured_at=captured.moment(captured_at),
+    )
+    frame_id: UUID = uploads.take_in(origin=origin, data=data, key=key).frame.pk
     return frame_id
 
 
-def check_part_id(part_id: str) -> None:
-    if len(part_id) > MAX_PART_ID_LENGTH or "\x00" in part_id:
-        raise BadPart("This part id cannot be used.")
-
-
-def moment(text: str) -> datetime | None:
-    """An ISO 8601 time with its offset, or None for nothing. Raises BadMoment."""
-    if not text:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or is_naive(found):
-        raise BadMoment(f"'{text[:40]}' is not a time with an offset.")
-    return found
+def too_large() -> PictureTooLarge:
+    return PictureTooLarge(
+        f"A picture of a stream has at most {MAX_PICTURE_BYTES:,} bytes.",
+        hint="Send it by REST, or smaller.",
+    )

@@ -1,17 +1,22 @@
 """Take in one picture or many. Each is a Frame of its own: what is wrong with one does not touch the others."""
 
+import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from aivd_web.kernel.errors import AivdError
+from aivd_web.kernel.database import is_away
+from aivd_web.kernel.errors import AivdError, Unavailable
 from inspections.models import Frame, Station
 
 from . import archives, ingest
-from .errors import IngestError
+from .errors import EmptyBody, IngestError, NotTakenIn
+from .ingest import Ingested
+
+log = logging.getLogger(__name__)
 
 MAX_KEY_LENGTH = 180
 PRINTABLE = re.compile(r"[\x20-\x7e]+")
@@ -73,6 +78,29 @@ class Uploaded:
         return self.rejected[0].error.status if self.rejected and not self.frames else 201
 
 
+def take_in(*, origin: Origin, data: BinaryIO | bytes, name: str = "", key: str = "") -> Ingested:
+    """Store one picture. Raises AivdError and nothing else, so that one picture never ends what carries others."""
+    check_key(key)
+    try:
+        return ingest.add_frame(
+            station=origin.station,
+            data=data,
+            sender=origin.sender,
+            name=name,
+            part_id=origin.part_id,
+            captured_at=origin.captured_at,
+            idempotency_key=key,
+        )
+    except AivdError:
+        raise
+    except Exception as error:
+        if is_away(error):
+            log.warning("A picture was not stored: %s", type(error).__name__)
+            raise Unavailable("The database is not reachable.", hint="Send it again.", retry_after_s=2) from None
+        log.exception("A picture was not taken in, for a reason that nobody foresaw")
+        raise NotTakenIn(f"This picture could not be taken in ({type(error).__name__}).") from None
+
+
 def add_picture(*, origin: Origin, source: Source) -> Uploaded:
     """One picture, under the request's own Idempotency-Key."""
     check_key(origin.key)
@@ -82,18 +110,33 @@ def add_picture(*, origin: Origin, source: Source) -> Uploaded:
 
 
 def add_pictures(*, origin: Origin, sources: Iterable[OpenFile]) -> Uploaded:
-    """Many pictures and zips of pictures; the n-th picture gets the key `<key>/<n>`, n from 0."""
+    """Many pictures and zips of pictures. Raises EmptyBody where there is none.
+
+    The n-th file gets the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, both from 0: a place in what was
+    sent, so that a key does not depend on what became of the others.
+    """
     check_key(origin.key)
     done = Uploaded()
-    index = 0
-    for entry in sources:
-        try:
-            for source in _unpacked(entry):
-                _add(done, origin, source, f"{origin.key}/{index}" if origin.key else "")
-                index += 1
-        except IngestError as error:  # the zip as a whole
-            done.rejected.append(Rejected(entry.name, error))
+    for place, entry in enumerate(sources):
+        if archives.is_junk(entry.name):
+            continue
+        key = f"{origin.key}/{place}" if origin.key else ""
+        _add_entry(done, origin, entry, key)
+    if not (done.frames or done.rejected):
+        raise EmptyBody("There is no picture in what was sent.")
     return done
+
+
+def _add_entry(done: Uploaded, origin: Origin, entry: OpenFile, key: str) -> None:
+    if not is_zip(entry.file):
+        _add(done, origin, entry, key)
+        return
+    try:
+        with archives.members(entry.file) as members:
+            for member in members:
+                _add(done, origin, member, f"{key}/{member.place}" if key else "")
+    except IngestError as error:  # the zip as a whole
+        done.rejected.append(Rejected(entry.name, error))
 
 
 def check_key(key: str) -> None:
@@ -103,32 +146,16 @@ def check_key(key: str) -> None:
 
 def is_zip(file: BinaryIO) -> bool:
     """By its first bytes: what a sender calls a file says nothing."""
-    start = file.read(4)
+    start = file.read(len(archives.SIGNATURES[0]))
     file.seek(0)
-    return start in (b"PK\x03\x04", b"PK\x05\x06")
-
-
-def _unpacked(entry: OpenFile) -> Iterator[Source]:
-    if not is_zip(entry.file):
-        yield entry
-        return
-    with archives.members(entry.file) as members:
-        yield from members
+    return start in archives.SIGNATURES
 
 
 def _add(done: Uploaded, origin: Origin, source: Source, key: str) -> None:
     try:
         with source.opened() as file:
-            ingested = ingest.add_frame(
-                station=origin.station,
-                data=file,
-                sender=origin.sender,
-                name=source.name,
-                part_id=origin.part_id,
-                captured_at=origin.captured_at,
-                idempotency_key=key,
-            )
-    except IngestError as error:
+            ingested = take_in(origin=origin, data=file, name=source.name, key=key)
+    except AivdError as error:
         done.rejected.append(Rejected(source.name, error))
     else:
         done.frames.append((ingested.frame, ingested.created))

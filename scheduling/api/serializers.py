@@ -82,6 +82,7 @@ class ErrorFiguresSerializer(serializers.Serializer):
     """`error`: measured less predicted. `off`: by how much it missed, either way."""
 
     count = serializers.IntegerField()
+    mean_error_ms = serializers.FloatField(allow_null=True, help_text="Negative: faster than predicted")
     median_error_ms = serializers.FloatField(allow_null=True, help_text="Above zero: slower than foreseen")
     median_off_ms = serializers.FloatField(allow_null=True)
     p95_off_ms = serializers.FloatField(allow_null=True)

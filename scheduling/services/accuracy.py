@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from statistics import median
+from statistics import fmean, median
 from typing import Any, NamedTuple
 
-from django.utils import timezone
-
+from aivd_web.kernel.database import database_now
 from scheduling.models import Dispatch
 from scheduling.percentiles import percentile
 
@@ -30,7 +29,7 @@ class Point(NamedTuple):
 
 def accuracy(*, minutes: float) -> dict[str, Any]:
     """The newest `MOST_POINTS` answers of the last `minutes`, and the figures of each Node and model among them."""
-    since = timezone.now() - timedelta(minutes=minutes)
+    since = database_now() - timedelta(minutes=minutes)
     columns = ("id", "node__name", "model", "predicted_ms", "measured_ms")
     points = [Point(*row) for row in Dispatch.objects.answered(since=since).values_list(*columns)[:MOST_POINTS]]
     groups: dict[tuple[str, str], list[Point]] = {}
@@ -47,10 +46,11 @@ def accuracy(*, minutes: float) -> dict[str, Any]:
 def figures(points: Sequence[Point]) -> dict[str, float | int | None]:
     """Medians and the 95th percentile of the errors; None where there is nothing to tell of."""
     if not points:
-        return {"count": 0, "median_error_ms": None, "median_off_ms": None, "p95_off_ms": None}
+        return {"count": 0, "mean_error_ms": None, "median_error_ms": None, "median_off_ms": None, "p95_off_ms": None}
     off = sorted(abs(point.error_ms) for point in points)
     return {
         "count": len(points),
+        "mean_error_ms": round(fmean(point.error_ms for point in points), 2),
         "median_error_ms": round(median(point.error_ms for point in points), 2),
         "median_off_ms": round(median(off), 2),
         "p95_off_ms": round(percentile(off, 0.95), 2),

@@ -7,8 +7,8 @@ from typing import Any
 import redis
 from django.db import transaction
 from django.db.models import Prefetch
-from django.utils import timezone
 
+from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
 from scheduling.models import Dispatch, Node, NodeAct, Placement
 from scheduling.runtime import FLEET_GROUP
@@ -21,7 +21,7 @@ BREAKERS = ("closed", "half-open", "open")
 def snapshot() -> list[dict[str, Any]]:
     """Every Node: what is known of it in the database, and what the workers see of it right now."""
     views = worker_views()
-    placed = Dispatch.objects.count_by_node(since=timezone.now() - timedelta(seconds=60))
+    placed = Dispatch.objects.count_by_node(since=database_now() - timedelta(seconds=60))
     last_act = Prefetch("acts", NodeAct.objects.order_by("node_id", "-id").distinct("node_id"), to_attr="last_acts")
     nodes = Node.objects.prefetch_related("placements__served_model", last_act)
     return [

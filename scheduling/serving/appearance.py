@@ -38,6 +38,9 @@ STATISTICS: Final = (
     "symmetry",
     "blank",
 )
+SCALES: Final = (0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14)
+"""How much each statistic varies between generated boards: a tenth of it is allowed to any station."""
+
 NEIGHBOUR: Final = 2
 """A frame is as far from known frames as from the second nearest: one odd frame among them vouches for nothing."""
 
@@ -46,6 +49,10 @@ MOST_FRAMES: Final = 5000
 MOST_BYTES: Final = 8 * 2**20
 LIKE_SHARE: Final = 98
 """Percent of the training pictures that lie within the limit."""
+CORE_SHARE: Final = 0.6
+"""So many of a station's first frames must be like the training pictures before they vouch for others."""
+JOINS_WITHIN: Final = 2.0
+LIMIT_MARGIN: Final = 1.1
 LEAST_SCALE: Final = 0.02
 """No statistic counts for more than so: what never varies in training says little about how much it may."""
 
@@ -162,7 +169,7 @@ def _unevenness(dark: npt.NDArray[np.bool_]) -> float:
 
 
 def _symmetry(grey: Grey) -> float:
-    """The best correlation of the picture with itself mirrored or turned: 1 for most patterns, and for nothing at all."""
+    """The best correlation of the picture with itself mirrored or turned: 1 for most patterns, and for nothing."""
     centred = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     centred -= centred.mean()
     whole = float((centred * centred).sum())
@@ -249,6 +256,30 @@ def training_reference(measured: Sequence[Mapping[str, float]]) -> Reference:
     scales = np.maximum(frames.std(axis=0), LEAST_SCALE)
     apart = distances(frames, frames, scales=scales, among_themselves=True)
     return Reference(STATISTICS, scales, frames, float(np.percentile(apart, LIKE_SHARE)))
+
+
+def station_reference(measured: Sequence[Mapping[str, float]], like_training: Sequence[bool]) -> Reference | None:
+    """What a station sees, from its first frames' statistics; None where too few of them are like the training.
+
+    Those that are like the training pictures are the core; others join it that are not far from it. What is far, such as
+    a steel strip among boards, stays out. Raises BadReference where the statistics are not ours.
+    """
+    rows = [row_of(statistics, STATISTICS) for statistics in measured]
+    if any(row is None for row in rows):
+        raise BadReference("The frames were measured in another way.")
+    frames, core = np.array(rows, np.float64), np.array(like_training, np.bool_)
+    if core.sum() < max(FEWEST_FRAMES, CORE_SHARE * len(frames)):
+        return None
+    first = _around(frames[core])
+    near = distances(frames, first.frames, scales=first.scales) <= JOINS_WITHIN * first.limit
+    return _around(frames[core | near])
+
+
+def _around(frames: Numbers) -> Reference:
+    """Frames as a reference of their own: what varies between them counts less, but a little of it is always allowed."""
+    scales = np.sqrt(0.9 * frames.var(axis=0) + 0.1 * np.square(SCALES))
+    apart = distances(frames, frames, scales=scales, among_themselves=True)
+    return Reference(STATISTICS, scales, frames, LIMIT_MARGIN * float(np.percentile(apart, LIKE_SHARE)))
 
 
 class Anything:

@@ -38,8 +38,15 @@ TILE_OVERLAP_PX = 128
 TILE_FROM_RATIO = 1.25
 """A frame up to so many times as long as a tile is looked at as one."""
 
-TILE_BUDGET_S = 0.15
-"""How much longer a request may take for each tile more: four times what a tile takes on one loaded core."""
+TILE_BUDGET_S = 0.5
+"""How much longer a request may take for each tile more: ten times what a tile takes on one core."""
+
+LARGE_FRAME_TILES = 8
+"""A frame of more tiles is worked on beside the others: it holds them up for a few tiles at a time."""
+
+STEP_BUDGET_S = 3.0
+"""How long a node works on a batch, or on a few tiles of a large frame, before it says that a picture is too costly.
+Ten times what it takes on one loaded core, and less than a request's deadline."""
 
 MAX_BATCH = 8
 MAX_REGIONS_PER_REQUEST = 64
@@ -97,7 +104,9 @@ def detect_budget_s(base_s: float, size_wh: SizeWh) -> float:
 
 def name_fault(name: object, limit: int) -> str:
     """Why a name cannot be stored and shown, as the end of a sentence; "" where it can."""
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str):
+        return "is no text"
+    if not name.strip():
         return "is empty"
     if len(name) > limit:
         return f"has {len(name)} characters; at most {limit} are taken"
@@ -129,7 +138,19 @@ OVERLOADED = "overloaded"
 CANCELLED = "cancelled"
 """Whoever asked went away before the work began or ended."""
 
-NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED)
+TOO_COSTLY = "too_costly"
+"""This picture alone takes longer than a node may give it. After two nodes said so it is the picture's."""
+
+HELD_UP = "held_up"
+"""One of the pictures that were worked on together takes too long, and the node cannot say which: ask again alone."""
+
+NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED, TOO_COSTLY, HELD_UP)
+
+ALONE = "alone"
+"""Parameter of a detect request, true where the picture is to be worked on apart from others."""
+
+STOP_PARAMETER = "stop"
+"""A request to the describer with this parameter names another one, by its id, that is to be given up."""
 
 
 class BadFrame(ValueError):

@@ -6,16 +6,20 @@ example in NVIDIA's container, needs only the project folder, which holds the mo
 file, and the same AIVD_ environment variables.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import ipaddress
 import os
 import re
+import secrets
+import shutil
 import sys
 import sysconfig
 import threading
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,8 +29,18 @@ MODEL_REPOSITORY = Path(__file__).resolve().parent / "model_repository"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _SHM_DIR = Path("/dev/shm")  # noqa: S108 (POSIX shared memory, where the python backend keeps its regions)
 
+PLAIN_LINKS = {"models": MODEL_REPOSITORY, "home": PROJECT_ROOT, "python": Path(sys.prefix)}
+"""What a node knows by links in its own folder. Triton hands the repository's path to a shell, which splits it at a
+blank, and its Python knows ASCII alone: an umlaut in the path of a file that logs ends the process."""
+
+_TEMPORARY = Path("/tmp")  # noqa: S108 (written into the python backend)
+LEFT_AFTER_S = 60
+CONTROL_HEADER = "aivd-control"
+"""Name of the header that opens the control API; over gRPC Triton expects it behind a prefix of its own."""
+CONTROL_METADATA = f"triton-grpc-protocol-{CONTROL_HEADER}"
+
 _PASSED_ON = frozenset(
-    {"HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "LOGNAME", "SSL_CERT_FILE"}
+    {"HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME", "SSL_CERT_FILE"}
     | {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}
 )
 _PASSED_ON_PREFIXES = (
@@ -34,6 +48,7 @@ _PASSED_ON_PREFIXES = (
     "AIVD_DESCRIBER",
     "AIVD_ALLOW_TEST_MODELS",
     "AIVD_HOLD",
+    "AIVD_STEP_BUDGET",
     "HF_",
     "OV_",
     "OMP_",
@@ -51,6 +66,7 @@ class NodeSpec:
 
     `detector` and `describer` are the specs of `load_detector` and `load_describer`. `slowdown` 2.0 makes
     every answer take twice its time, to stand for slower hardware. `environment` wins over everything else.
+    `control` is what a client has to know to load and unload models; left alone, nobody knows it.
     """
 
     name: str
@@ -64,6 +80,7 @@ class NodeSpec:
     describer: str | None = None
     slowdown: float = 1.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    control: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", self.name):
@@ -73,6 +90,8 @@ class NodeSpec:
             raise ValueError(f"Node {self.name} can serve {', '.join(MODELS)}; asked for {self.models}.")
         if not ipaddress.ip_address(self.address).is_loopback:
             raise ValueError(f"Node {self.name} may listen on loopback only, not on {self.address}.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{16,100}", self.control):
+            raise ValueError(f"Node {self.name} needs a control secret of 16 to 100 letters, digits, - and _.")
         if self.threads < 1 or self.slowdown < 1.0:
             raise ValueError(f"Node {self.name} needs threads >= 1 and slowdown >= 1.0.")
 
@@ -112,11 +131,20 @@ def locate_wheel() -> Wheel:
     return wheel
 
 
+def code_of_a_node() -> tuple[Path, ...]:
+    """What a node's process has to read and run: whoever cannot, cannot run one."""
+    wheel = locate_wheel()
+    models = sorted(MODEL_REPOSITORY.glob("*/1/model.py"))
+    weights = sorted((PROJECT_ROOT / "scheduling" / "serving" / "weights").glob("*/*.*"))
+    return (wheel.server, *wheel.backend_files, wheel.stub, *models, *weights)
+
+
 def prepare_node(spec: NodeSpec, *, layout_dir: Path) -> None:
-    """Lay out what the process needs under `layout_dir` and clear what a killed one left in shared memory.
+    """Lay out what the process needs under `layout_dir` and clear what a killed one left behind.
 
     The backend's three files lie apart in the wheel, and Triton wants them in one folder: links keep them
-    those of the installed wheel. Call it while no process of this node and folder is running.
+    those of the installed wheel. `layout_dir` must be a path that a shell takes as it is. Call it while no
+    process of this node and folder is running.
     """
     _refuse_numpy_2()
     wheel = locate_wheel()
@@ -124,7 +152,32 @@ def prepare_node(spec: NodeSpec, *, layout_dir: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for target in (*wheel.backend_files, wheel.stub):
         _link(folder / target.name, target)
+    for name, target in PLAIN_LINKS.items():
+        _link(layout_dir / name, target)
+    shutil.rmtree(own_folder(spec, layout_dir=layout_dir), ignore_errors=True)
+    own_folder(spec, layout_dir=layout_dir).mkdir(parents=True)
     clear_shared_memory(spec, layout_dir=layout_dir)
+    clear_left_folders()
+
+
+def own_folder(spec: NodeSpec, *, layout_dir: Path) -> Path:
+    """Where the process keeps what it needs while it runs; nothing in it outlives a start."""
+    return layout_dir / "tmp" / spec.name
+
+
+def clear_left_folders(*, temporary: Path = _TEMPORARY, now: Callable[[], float] = time.time) -> int:
+    """Remove the empty folders that killed backends left; this Triton knows no other place for them.
+
+    They are for packed Python environments, which no model of ours has. One that is young or not empty stays, and one
+    of another user is not ours to remove.
+    """
+    left = 0
+    for folder in temporary.glob("python_env_*"):
+        with contextlib.suppress(OSError):
+            if now() - folder.lstat().st_mtime > LEFT_AFTER_S:
+                folder.rmdir()
+                left += 1
+    return left
 
 
 def clear_shared_memory(spec: NodeSpec, *, layout_dir: Path, shm_dir: Path = _SHM_DIR) -> int:
@@ -141,17 +194,28 @@ def node_command(
     layout_dir: Path,
     wheel: Wheel | None = None,
     base_environment: Mapping[str, str] | None = None,
+    python: Path | None = None,
 ) -> tuple[list[str], dict[str, str]]:
-    """Arguments and whole environment of the process; reads the file system only to find the wheel."""
+    """Arguments and whole environment of the process; reads the file system only to find the wheel.
+
+    `python` is the folder of another Python than the running one, where the process cannot read that.
+    """
     wheel = wheel or locate_wheel()
     base = os.environ if base_environment is None else base_environment
-    return _arguments(spec, wheel, layout_dir), _environment(spec, wheel, base)
+    own = {
+        "TMPDIR": str(own_folder(spec, layout_dir=layout_dir)),
+        "AIVD_HOME": str(layout_dir / "home"),
+        # The stub asks the first python3 on PATH for its packages and ignores PYTHONPATH.
+        "PATH": os.pathsep.join([str((python or layout_dir / "python") / "bin"), base.get("PATH", os.defpath)]),
+        "LD_LIBRARY_PATH": os.pathsep.join(_library_dirs(wheel, base, python)),
+    }
+    return _arguments(spec, wheel, layout_dir), own | _environment(spec, base)
 
 
 def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
     options: dict[str, object] = {
         "id": spec.name,
-        "model-repository": MODEL_REPOSITORY,
+        "model-repository": layout_dir / "models",
         "backend-directory": _backends_dir(layout_dir),
         "model-control-mode": "explicit",
         "exit-on-error": "true",
@@ -172,21 +236,19 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
     # Any page in a browser may post to loopback, and loading a model can bring code with it: over HTTP only health
     # and metadata answer without a header, which such a page cannot add.
     guarded = "inference,shared-memory,model-config,model-repository,statistics,trace,logging"
-    options["http-restricted-api"] = f"{guarded}:aivd-local=1"
+    options["http-restricted-api"] = f"{guarded}:{CONTROL_HEADER}={spec.control}"
+    # So could any local user over gRPC: there, what changes the node is for whoever knows its secret.
+    options["grpc-restricted-protocol"] = f"{_CONTROL_PROTOCOLS}:{CONTROL_HEADER}={spec.control}"
     shm = f"--backend-config=python,shm-region-prefix-name={_shm_prefix(spec, layout_dir)}"
     models = [f"--load-model={model}" for model in spec.models]
     flags = [f"--{name}={value}" for name, value in options.items()]
     return [str(wheel.server), "--disable-auto-complete-config", *flags, shm, *models]
 
 
-def _environment(spec: NodeSpec, wheel: Wheel, base: Mapping[str, str]) -> dict[str, str]:
+def _environment(spec: NodeSpec, base: Mapping[str, str]) -> dict[str, str]:
     """Only what a node needs: the secrets of the web application stay out of its environment."""
     kept = {name: value for name, value in base.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
     environment = kept | {
-        # The stub asks the first python3 on PATH for its packages and ignores PYTHONPATH.
-        "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), base.get("PATH", os.defpath)]),
-        "LD_LIBRARY_PATH": os.pathsep.join(_library_dirs(wheel, base)),
-        "AIVD_HOME": str(PROJECT_ROOT),
         "AIVD_NODE": spec.name,
         "AIVD_THREADS": str(spec.threads),
         "OMP_NUM_THREADS": str(spec.threads),
@@ -199,9 +261,11 @@ def _environment(spec: NodeSpec, wheel: Wheel, base: Mapping[str, str]) -> dict[
     return environment | dict(spec.environment)
 
 
-def _library_dirs(wheel: Wheel, base: Mapping[str, str]) -> list[str]:
+def _library_dirs(wheel: Wheel, base: Mapping[str, str], python: Path | None = None) -> list[str]:
     """Triton's own libraries, then Python's, which the stub links to, then what was there."""
     dirs = [str(wheel.libraries)]
+    if python is not None:
+        dirs.append(str(python / "lib"))
     python_libraries = sysconfig.get_config_var("LIBDIR")
     if python_libraries and (Path(python_libraries) / str(sysconfig.get_config_var("INSTSONAME"))).exists():
         dirs.append(python_libraries)
@@ -210,6 +274,9 @@ def _library_dirs(wheel: Wheel, base: Mapping[str, str]) -> list[str]:
 
 def _backends_dir(layout_dir: Path) -> Path:
     return layout_dir / "backends"
+
+
+_CONTROL_PROTOCOLS = "model-repository,shared-memory,trace,logging"
 
 
 def _shm_prefix(spec: NodeSpec, layout_dir: Path) -> str:

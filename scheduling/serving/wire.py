@@ -29,6 +29,7 @@ from scheduling.serving.contracts import (
     RegionRequest,
     SizeWh,
     TokenEvent,
+    class_names_fault,
     name_fault,
 )
 
@@ -62,7 +63,7 @@ def decode_meta(text: str | bytes) -> DetectMeta:
     timings = _member(fields, "timings", dict, "meta")
     return DetectMeta(
         **_identity(fields, "meta"),
-        class_names=_strings(fields, "class_names", "meta"),
+        class_names=_class_names(fields, "meta"),
         size_wh=_size_wh(fields, "size_wh", "meta"),
         timings=DetectTimings(
             **{name: _number(timings, name, "meta.timings") for name in _DETECT_MS},
@@ -226,6 +227,14 @@ def _strings(fields: Mapping[str, Any], name: str, where: str) -> tuple[str, ...
     if not all(isinstance(value, str) for value in values):
         raise ContractBroken(f"{where}.{name} holds something that is not a string")
     return tuple(values)
+
+
+def _class_names(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """A model's classes; those that a line could not store are refused here, whatever loaded them."""
+    names = _strings(fields, "class_names", where)
+    if fault := class_names_fault(names):
+        raise ContractBroken(f"{where}.class_names: {fault}")
+    return names
 
 
 def _box(fields: Mapping[str, Any], name: str, where: str) -> BoxXyxy:

@@ -35,6 +35,20 @@ def wait_until_described(api: httpx.Client, *, within_s: float = 60) -> None:
         time.sleep(0.2)
 
 
+def test_the_page_begins_with_how_things_stand(page: Page, stack: RunningStack) -> None:
+    page.goto(f"{stack.base_url}/fleet/")
+    standing = page.locator(".standing")
+    expect(standing).to_contain_text(
+        re.compile(r"^(All well, |All nodes work, but |2 of 3 nodes work)"), timeout=60_000
+    )
+    expect(standing).to_contain_text("in the last hour.")
+    expect(page.locator(".node").first).to_contain_text("Accepting work")
+    lateness = {"minutes": 60, "received": 40, "late": 3}
+    page.route("**/api/v1/lateness", lambda route: route.fulfill(json=lateness))
+    page.reload()
+    expect(standing).to_contain_text("3 of 40 frames late in the last hour.")
+
+
 def test_a_decision_appears_with_its_reason_and_what_else_was_possible(
     page: Page, api: httpx.Client, stack: RunningStack
 ) -> None:
@@ -103,6 +117,9 @@ def test_a_line_gets_another_policy_and_the_page_says_who_chose_it(
 ) -> None:
     page.goto(f"{stack.base_url}/fleet/")
     row = page.locator(".policy").first
+    expect(row.get_by_role("option", name="pct-lb (recommended)")).to_have_count(1)
+    expect(row.get_by_role("option")).to_have_count(1)  # those of the benchmark stand behind "All"
+    row.get_by_role("button", name="All").click()
     row.get_by_role("combobox").select_option("round-robin")
     expect(row).to_contain_text("Round robin")
     row.get_by_role("button", name="Use it").click()

@@ -37,7 +37,7 @@ def other_class(api: httpx.Client, frame: dict) -> tuple[int, dict]:
     return next((key, row) for key, row in enumerate(classes, start=1) if row["id"] != detected)
 
 
-def test_a_class_is_corrected_and_the_frame_accepted_with_keys_alone(
+def test_a_class_is_corrected_and_the_decision_agreed_with_by_keys_alone(
     page: Page, api: httpx.Client, frame: dict
 ) -> None:
     key, wanted = other_class(api, frame)
@@ -49,12 +49,12 @@ def test_a_class_is_corrected_and_the_frame_accepted_with_keys_alone(
     page.keyboard.type("a quiet note")
     page.keyboard.press("Escape")
     page.keyboard.press("a")
-    expect(page.locator(".reviews")).to_contain_text("Accepted")
+    expect(page.locator(".reviews")).to_contain_text("stands")
 
     (review,) = reviews_of(api, frame)
-    assert (review["verdict"], review["note"]) == ("accept", "a quiet note")
+    assert (review["verdict"], review["part"], review["note"]) == ("accept", "defective", "a quiet note")
     marks = {mark["detection"]: mark for mark in review["marks"]}
-    assert set(marks) == {region["id"] for region in frame["regions"]}
+    assert set(marks) == {region["id"] for region in frame["regions"] if region["counts"]}
     corrected = marks[frame["regions"][0]["id"]]
     assert (corrected["defect_class"], corrected["from_model"]) == (wanted["id"], False)
 
@@ -82,7 +82,7 @@ def test_held_h_hides_the_overlays_and_the_question_mark_shows_the_keys(page: Pa
     page.keyboard.up("h")
     expect(overlay).to_have_css("visibility", "visible")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Accept the decision")
+    expect(page.get_by_role("dialog", name="Keys")).to_contain_text("Agree with the decision")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 

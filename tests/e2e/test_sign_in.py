@@ -30,7 +30,7 @@ def test_a_wrong_password_is_answered_in_a_sentence(stranger: Page, stack: Runni
     stranger.get_by_label("Username").fill(stack.username)
     stranger.get_by_label("Password").fill("not this one")
     stranger.get_by_role("button", name="Sign in").click()
-    expect(stranger.get_by_role("alert")).to_contain_text("do not go together")
+    expect(stranger.get_by_role("alert")).to_contain_text("Wrong username or password.")
 
 
 def test_an_empty_form_names_what_is_missing(stranger: Page, stack: RunningStack) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 import time
 
 import pytest
@@ -13,8 +14,8 @@ from django.test import Client
 
 from aivd_web.kernel import socket as kernel_socket
 from inspections import consumers
-from inspections.models import ApiToken, Event, EventHead, Frame, Membership
-from inspections.services import events, stream, tokens
+from inspections.models import ApiToken, Event, EventHead, Frame, Inspection, Membership
+from inspections.services import events, ingest, stream, tokens
 from tests.cast import picture, token_for
 from tests.websocket import WebsocketCommunicator
 
@@ -312,34 +313,152 @@ async def test_a_refusal_is_a_sentence_and_the_stream_goes_on(cast, camera):
     assert (await camera.json())["type"] == "ack"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"type": "frame", "key": 7}', '{"type": "hello"}', "[" * 100_000])
-async def test_an_announcement_that_cannot_be_read_ends_the_stream(cast, camera, text):
+UNREADABLE = [
+    "{",
+    "[]",
+    "",
+    "null",
+    "7",
+    '"frame"',
+    '{"type": "hello"}',
+    '{"type": null}',
+    '{"type": "frame", "key": 7}',
+    '{"type": "frame", "key": {}}',
+    '{"type": "frame", "key": "k", "part_id": 5}',
+    '{"type": "frame", "key": "k", "captured_at": ["2026-01-31T12:00:00Z"]}',
+    '{"type": "frame", "key": "k", "part_id": {"a": 1}}',
+    "[" * 7_000,
+    '{"a":' * 1_000,
+    "9" * 8_000,
+    '{"type": "frame", "key": "' + "k" * 9_000 + '"}',
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=range(len(UNREADABLE)))
+async def test_a_message_that_cannot_be_read_is_answered_and_the_stream_goes_on(cast, camera, text):
     await camera.inner.send_to(text_data=text)
-    assert (await camera.json())["code"] == "bad_message"
-    assert await camera.closed() == 4400
+    said = await camera.json()
+    assert (said["type"], said["code"], said["n"], said["text"]) == ("refused", "bad_message", None, 1)
+    assert said["detail"]
+    assert said["hint"]
+    await camera.inner.send_to(bytes_data=picture(1))  # it may have been meant for this one
+    said = await camera.json()
+    assert (said["type"], said["code"], said["n"]) == ("refused", "bad_message", 1)
+    await announce(camera, "good")
+    await camera.inner.send_to(bytes_data=picture(2))
+    said = await camera.json()
+    assert (said["type"], said["key"], said["n"]) == ("ack", "good", 2)
+    assert await in_thread(Frame.objects.count) == 1
 
 
-async def test_more_than_the_window_ends_the_stream_and_loses_nothing_that_was_acknowledged(cast, camera, monkeypatch):
-    import threading
+async def test_the_picture_after_a_bad_announcement_is_refused_under_its_key(cast, camera):
+    await camera.inner.send_to(text_data='{"type": "frame", "key": "k7", "part_id": 5}')
+    assert (await camera.json())["n"] is None
+    await camera.inner.send_to(bytes_data=picture(1))
+    said = await camera.json()
+    assert (said["code"], said["key"], said["n"]) == ("bad_message", "k7", 1)
 
-    gate = threading.Event()
-    real = stream.take_in
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"part_id": "A\ud83d"}, "bad_part_id"),
+        ({"part_id": "A\x00B"}, "bad_part_id"),
+        ({"part_id": "p" * 101}, "bad_part_id"),
+        ({"captured_at": "0001-01-01T00:00:00+01:00"}, "bad_captured_at"),
+        ({"captured_at": "9999-12-31T23:59:59-05:00"}, "bad_captured_at"),
+        ({"captured_at": "A\ud83d"}, "bad_captured_at"),
+        ({"key": "A\ud83d"}, "bad_idempotency_key"),
+        ({"key": "\x00"}, "bad_idempotency_key"),
+        ({"key": "k" * 181}, "bad_idempotency_key"),
+    ],
+)
+async def test_what_is_wrong_with_one_announcement_is_the_answer_to_its_picture(cast, camera, more, code):
+    await announce(camera, **({"key": "k"} | more))
+    await camera.inner.send_to(bytes_data=picture(1))
+    said = await camera.json()
+    assert (said["type"], said["code"], said["n"]) == ("refused", code, 1)
+    await announce(camera, "next", part_id="Gehäuse-Nr 5")
+    await camera.inner.send_to(bytes_data=picture(2))
+    assert (await camera.json())["type"] == "ack"
+
+
+async def test_an_error_that_nobody_foresaw_is_an_answer_too(cast, camera, monkeypatch):
+    def breaks(**kwargs):
+        raise KeyError("MPO")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "add_frame", breaks)
+        await announce(camera, "k")
+        await camera.inner.send_to(bytes_data=picture(1))
+        said = await camera.json()
+    assert (said["type"], said["key"], said["code"]) == ("refused", "k", "not_taken_in")
+    await camera.inner.send_to(bytes_data=picture(1))
+    assert (await camera.json())["type"] == "ack"
+
+
+async def test_who_sends_more_than_the_window_waits_and_loses_nothing(cast, camera, monkeypatch):
+    gate, real, started = threading.Event(), stream.take_in, []
 
     def slow(**kwargs):
+        started.append(kwargs["key"])
         gate.wait(PATIENCE_S)
         return real(**kwargs)
 
     monkeypatch.setattr(stream, "take_in", slow)
-    for n in range(9):
+    for n in range(20):
+        await announce(camera, f"k{n}")
         await camera.inner.send_to(bytes_data=picture(n))
-    assert await camera.closed() == 4008
     gate.set()
+    answers = [await camera.json() for _ in range(20)]
+    assert [(said["type"], said["key"]) for said in answers] == [("ack", f"k{n}") for n in range(20)]
 
 
-async def test_an_oversize_picture_ends_the_stream(cast, camera, monkeypatch):
+async def test_an_oversize_picture_is_answered_and_the_stream_goes_on(cast, camera, monkeypatch):
     monkeypatch.setattr(stream, "MAX_PICTURE_BYTES", 1000)
+    await announce(camera, "big")
     await camera.inner.send_to(bytes_data=bytes(1001))
-    assert await camera.closed() == 1009
+    said = await camera.json()
+    assert (said["type"], said["key"], said["n"], said["code"]) == ("refused", "big", 1, "picture_too_large")
+    await announce(camera, "small")
+    await camera.inner.send_to(bytes_data=picture(1))
+    said = await camera.json()
+    assert (said["type"], said["key"], said["n"]) == ("ack", "small", 2)
+
+
+async def test_what_the_server_read_over_is_answered_too(cast, camera):
+    for message in (
+        {"text": "", "bytes": None, "unreadable": "Too long."},
+        {"text": None, "bytes": b"", "unreadable": "Too long."},
+        {"text": None, "bytes": b"", "unreadable": "Too long."},
+    ):
+        await camera.inner.send_input({"type": "websocket.receive", **message})
+    answers = [await camera.json() for _ in range(3)]
+    assert [(said["code"], said["n"]) for said in answers] == [
+        ("bad_message", None),
+        ("bad_message", 1),  # the announcement before it was not read
+        ("picture_too_large", 2),
+    ]
+
+
+async def test_one_part_is_one_inspection_by_rest_and_stream(cast, camera):
+    text = await in_thread(token_for, cast.line, "ingest", station=cast.station)
+    await announce(camera, "k", part_id="Geha\u0308use-Nr 5")
+    await camera.inner.send_to(bytes_data=picture(1))
+    assert (await camera.json())["type"] == "ack"
+
+    def by_rest():
+        header = "Gehäuse-Nr 5".encode().decode("latin-1")  # as a server hands on the bytes of a header
+        return Client().post(
+            f"/api/v1/stations/{cast.station.pk}/frames",
+            picture(2),
+            content_type="image/jpeg",
+            headers={"X-Part-Id": header, "Authorization": f"Bearer {text}"},
+        )
+
+    assert (await in_thread(by_rest)).status_code == 201
+    assert await in_thread(lambda: Inspection.objects.get().part_id) == "Gehäuse-Nr 5"
 
 
 @pytest.mark.parametrize(("person", "code"), [("vera", 4404), ("charlie", 4404)])

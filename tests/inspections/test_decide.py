@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from inspections.models import Decision, Frame
 from inspections.services import decide
+from inspections.services.bootstrap import DEFECT_CLASSES
 from tests.cast import Cast, frame_row
 
+TITLES = dict(DEFECT_CLASSES)
 THRESHOLDS = decide.Thresholds(0.5, {"short": 0.3, "copper": 0.9})
 
 
@@ -18,13 +20,13 @@ THRESHOLDS = decide.Thresholds(0.5, {"short": 0.3, "copper": 0.9})
         ([], "pass", "No region reached its threshold."),
         ([("open", 0.49)], "pass", "No region reached its threshold; 1 below it."),
         ([("copper", 0.89), ("open", 0.1)], "pass", "No region reached its threshold; 2 below it."),
-        ([("open", 0.5)], "fail", "1 region reached the threshold: open."),
-        ([("short", 0.3)], "fail", "1 region reached the threshold: short."),
-        ([("short", 0.4), ("open", 0.6), ("copper", 0.5)], "fail", "2 regions reached the threshold: open, short."),
+        ([("open", 0.5)], "fail", "1 region reached the threshold: Open."),
+        ([("copper", 0.9)], "fail", "1 region reached the threshold: Spurious copper."),
+        ([("short", 0.4), ("open", 0.6), ("copper", 0.5)], "fail", "2 regions reached the threshold: Open, Short."),
     ],
 )
 def test_findings_decide(found: list[tuple[str, float]], outcome: str, reason: str) -> None:
-    findings = [decide.Finding(name, score, THRESHOLDS.counts(name, score)) for name, score in found]
+    findings = [decide.Finding(TITLES[name], score, THRESHOLDS.counts(name, score)) for name, score in found]
     said = decide.by_findings(findings)
     assert (said.outcome, said.reason) == (outcome, reason)
 

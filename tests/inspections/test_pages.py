@@ -63,4 +63,4 @@ def test_sign_in_says_the_same_of_a_wrong_name_and_a_wrong_password(client, cast
         for name in (cast.vera.username, "nobody-of-that-name")
     ]
     assert list(answers[0]) == list(answers[1])
-    assert "do not go together" in answers[0][0]
+    assert "Wrong username or password." in answers[0][0]

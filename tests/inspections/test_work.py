@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from inspections.models import Decision, Description, Detection, Event, Frame, Station, Step
@@ -21,7 +21,6 @@ from scheduling.node_answers import NodeError
 from scheduling.services import redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
-from tests.services import Service
 from tests.threads import together
 
 pytestmark = [
@@ -60,7 +59,7 @@ def polled(worker: Worker, every_s: float = 0.05) -> Iterator[None]:
             with contextlib.suppress(DatabaseError), own_connection():
                 act()
 
-    acts = (worker.drain, worker.renew, lambda: steps.reap(now=timezone.now()))
+    acts = (worker.drain, worker.renew, steps.reap, steps.hold_overdue)
     threads = [threading.Thread(target=forever, args=(act,)) for act in acts]
     for thread in threads:
         thread.start()
@@ -155,7 +154,7 @@ def test_a_late_answer_is_dropped_where_another_worker_was_faster(cast: Cast) ->
         thread.start()
         eventually(lambda: slow.calls)
         Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
-        steps.reap(now=timezone.now())
+        steps.reap()
         second.drain()
         let_go.set()
         thread.join(WAIT_S)
@@ -174,7 +173,7 @@ def test_a_late_job_does_not_stop_the_renewal_of_the_same_step(cast: Cast) -> No
         thread.start()
         eventually(lambda: node.calls == 1)
         Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
-        steps.reap(now=timezone.now())
+        steps.reap()
         worker.drain()
         eventually(lambda: node.calls == 2)
         turns[0].set()
@@ -318,40 +317,6 @@ def test_a_claim_that_fails_gives_its_credits_back(cast: Cast, monkeypatch: pyte
 
 
 # -- what is underneath -----------------------------------------------------------------------------
-
-
-def test_a_database_that_crashes_underneath_loses_nothing(cast: Cast, postgres: Service) -> None:
-    let_go = threading.Event()
-    node = FakeNode("edge-1", before=lambda: let_go.wait(WAIT_S) and None)
-    frames(cast.station, 12)
-    with working(node, lease_s=1.0) as worker:
-
-        def drain() -> None:
-            with contextlib.suppress(DatabaseError):
-                worker.drain()
-
-        thread = threading.Thread(target=drain)
-        thread.start()
-        eventually(lambda: node.calls)
-        postgres.kill()
-        let_go.set()
-        try:
-            thread.join(WAIT_S)
-        finally:
-            postgres.start()
-            connection.close()
-            _use_up_broken_connections()
-        with polled(worker):
-            eventually(all_complete, within_s=30)
-    assert Decision.objects.count() == Detection.objects.count() == 12
-    assert list(Event.objects.order_by("seq").values_list("seq", flat=True)) == list(range(1, 49))
-
-
-def _use_up_broken_connections() -> None:
-    for _ in range(40):
-        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        connection.close()
 
 
 def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from scheduling.models import Node
 from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet, redis_client
 from scheduling.services.heartbeat import Heartbeat
+from scheduling.triton import CONTROL_VARIABLE
 from tests.nodes import RunningNode, node_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db, pytest.mark.usefixtures("redis_server")]
@@ -63,8 +64,11 @@ def test_a_stopped_node_is_found_and_does_not_delay_the_beat_of_the_others(
     beat_until(heart, lambda: health("hung") == "ready" and heart.fleet.view()["hung"]["breaker"] == "closed")
 
 
-def test_a_model_whose_process_died_is_loaded_again(make_node: Callable[..., RunningNode]) -> None:
+def test_a_model_whose_process_died_is_loaded_again(
+    make_node: Callable[..., RunningNode], monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = make_node(node_spec("orphan", "edge_detector"))
+    monkeypatch.setenv(CONTROL_VARIABLE, node.spec.control)
     heart = heartbeat_of(node)
     beat_until(heart, lambda: health("orphan") == "ready")
 

@@ -13,21 +13,27 @@ import pytest
 
 from scheduling.node_answers import NodeError
 from scheduling.serving.nodes import (
+    LEFT_AFTER_S,
+    PLAIN_LINKS,
     NodeSetupError,
     NodeSpec,
     Wheel,
+    clear_left_folders,
     clear_shared_memory,
     node_command,
+    own_folder,
     prepare_node,
 )
+from scheduling.triton import NodeClient
 from tests.nodes import RunningNode, node_spec, picture, start_node
 
 WHEEL = Wheel(Path("/w/tritonserver"), (Path("/w/a.so"), Path("/w/b.py")), Path("/w/stub"), Path("/w/libs"))
+LAYOUT_DIR = Path("/var/aivd")
 SPEC = NodeSpec("edge-1", ("edge_detector",), grpc_port=8101, http_port=8102, metrics_port=8103)
 
 
 def command(spec: NodeSpec = SPEC, **base: str) -> tuple[list[str], dict[str, str]]:
-    return node_command(spec, layout_dir=Path("/var/aivd"), wheel=WHEEL, base_environment=base)
+    return node_command(spec, layout_dir=LAYOUT_DIR, wheel=WHEEL, base_environment=base)
 
 
 def test_every_port_is_on_loopback() -> None:
@@ -53,7 +59,9 @@ def test_a_client_may_ping_every_second() -> None:
 def test_the_environments_python_comes_first_and_the_wheels_libraries_are_found() -> None:
     _, environment = command(PATH="/usr/bin", LD_LIBRARY_PATH="/opt/lib")
     first, *rest = environment["PATH"].split(os.pathsep)
-    assert (Path(first) / "python3").exists()
+    link, binaries = Path(first).parent, Path(first).name
+    assert link.parent == LAYOUT_DIR
+    assert (PLAIN_LINKS[link.name] / binaries / "python3").exists()
     assert rest == ["/usr/bin"]
     libraries = environment["LD_LIBRARY_PATH"].split(os.pathsep)
     assert (libraries[0], libraries[-1]) == ("/w/libs", "/opt/lib")
@@ -199,3 +207,42 @@ def test_a_model_whose_process_died_still_says_ready_until_it_is_loaded_again(
     assert node.client.probe(timeout_s=1).usable("edge_detector")
     node.client.reload("edge_detector", timeout_s=20)
     node.client.canary("edge_detector", timeout_s=5)
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("control", ["", "aivd-local", "1", "x" * 32])
+def test_only_who_knows_the_secret_may_load_models(constant_node: RunningNode, control: str) -> None:
+    stranger = NodeClient(constant_node.spec.grpc_url, name="stranger", control=control)
+    with pytest.raises(NodeError, match="restricted"):
+        stranger.reload("edge_detector", timeout_s=5)
+    assert stranger.detect(picture(), min_score=0.0, timeout_s=10).regions
+    stranger.close()
+
+
+def test_a_nodes_secret_is_its_own_and_has_no_gaps() -> None:
+    assert node_spec("one").control != node_spec("two").control
+    with pytest.raises(ValueError, match="control secret"):
+        replace(SPEC, control="two words")
+
+
+def test_a_start_clears_what_the_last_one_left(tmp_path: Path) -> None:
+    prepare_node(SPEC, layout_dir=tmp_path)
+    left = own_folder(SPEC, layout_dir=tmp_path) / "left.bin"
+    left.write_bytes(b"x")
+    other = own_folder(replace(SPEC, name="other"), layout_dir=tmp_path)
+    other.mkdir()
+    prepare_node(SPEC, layout_dir=tmp_path)
+    assert not left.exists()
+    assert left.parent.is_dir()
+    assert other.is_dir()
+    assert command(SPEC)[1]["TMPDIR"].endswith(f"tmp/{SPEC.name}")
+
+
+def test_folders_that_killed_backends_left_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("python_env_a", "python_env_full", "python_env_young", "another"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "python_env_full" / "file").touch()
+    later = (tmp_path / "python_env_young").stat().st_mtime + LEFT_AFTER_S + 10
+    os.utime(tmp_path / "python_env_young", (later, later))
+    assert clear_left_folders(temporary=tmp_path, now=lambda: later) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "python_env_full", "python_env_young"]

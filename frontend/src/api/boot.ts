@@ -10,6 +10,7 @@ export interface Boot {
   /** The frames received next after and last before this one on its line. */
   newer: string | null;
   older: string | null;
+  may_make_lines: boolean;
   may_manage_fleet: boolean;
   may_replay: boolean;
   csrf: string;
@@ -25,6 +26,7 @@ export function readBoot(): Boot {
     frame: null,
     newer: null,
     older: null,
+    may_make_lines: false,
     may_manage_fleet: false,
     may_replay: false,
     csrf: "",

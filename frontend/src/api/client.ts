@@ -8,14 +8,14 @@ import type {
   Frame,
   Health,
   IngestAnswer,
+  Lateness,
   LinePolicy,
-  MarkChange,
   Me,
   Replay,
   Replays,
   Review,
+  ReviewChange,
   Station,
-  Verdict,
 } from "./types";
 
 const TIMEOUT_MS = 15_000;
@@ -38,12 +38,7 @@ export function sentenceOf(error: unknown): { detail: string; hint: string } {
 }
 
 const UNREACHABLE = () =>
-  new ApiError(
-    "unreachable",
-    "The server does not answer.",
-    "Check the network; this page tries again by itself.",
-    0,
-  );
+  new ApiError("unreachable", "The server does not answer.", "Check the network, and try again.", 0);
 
 /** The error in a response body, whatever the server or a proxy before it made of it. */
 export function errorFrom(status: number, body: unknown): ApiError {
@@ -54,9 +49,24 @@ export function errorFrom(status: number, body: unknown): ApiError {
   return new ApiError(word("code", `http_${status}`), detail, word("hint", ""), status);
 }
 
-async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  /** Sent as Idempotency-Key: the same request twice is once. */
+  key?: string;
+}
+
+async function request<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  { signal, key }: RequestOptions = {},
+): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  // A file brings its own type; a browser adds it.
+  const isFile = body instanceof Blob;
+  if (body !== undefined && !isFile) headers["Content-Type"] = "application/json";
+  if (isFile && body.type === "") headers["Content-Type"] = "application/octet-stream";
+  if (key !== undefined) headers["Idempotency-Key"] = key;
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   const deadline = AbortSignal.timeout(TIMEOUT_MS);
   const response = await fetch(path, {
@@ -64,7 +74,7 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
     headers,
     credentials: "same-origin",
     signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: isFile ? body : JSON.stringify(body) }),
   }).catch((error: unknown) => {
     throw signal?.aborted === true ? error : UNREACHABLE();
   });
@@ -91,10 +101,11 @@ type Query = Record<string, string | number>;
 const get = <T>(path: string, signal?: AbortSignal, query: Query = {}): Promise<T> => {
   const pairs = Object.entries(query).map(([key, value]) => [key, String(value)]);
   const search = new URLSearchParams(pairs).toString();
-  return request<T>("GET", search === "" ? path : `${path}?${search}`, undefined, signal);
+  return request<T>("GET", search === "" ? path : `${path}?${search}`, undefined, { signal });
 };
 const put = <T>(path: string, body: unknown): Promise<T> => request<T>("PUT", path, body);
-const post = <T>(path: string, body: unknown): Promise<T> => request<T>("POST", path, body);
+const post = <T>(path: string, body: unknown, options?: RequestOptions): Promise<T> =>
+  request<T>("POST", path, body, options);
 
 export interface FrameFilter extends Query {
   line: number;
@@ -112,14 +123,19 @@ export const api = {
     (await get<{ frames: Frame[] }>("/api/v1/frames", signal, filter)).frames,
   frameDispatches: (id: string, signal?: AbortSignal) =>
     get<Dispatch[]>(`/api/v1/frames/${id}/dispatches`, signal),
-  review: (id: string, review: { verdict: Verdict; note: string; marks: MarkChange[] }) =>
-    post<Review>(`/api/v1/frames/${id}/reviews`, review),
+  review: (id: string, review: ReviewChange, key: string) =>
+    post<Review>(`/api/v1/frames/${id}/reviews`, review, { key }),
+  /** From a picture file, or from a frame of the station. */
+  setTemplate: (station: number, from: Blob | { frame: string }) =>
+    put<Station>(`/api/v1/stations/${station}/template`, from),
+  clearTemplate: (station: number) => request<Station>("DELETE", `/api/v1/stations/${station}/template`),
   retry: (id: string) => post<Frame>(`/api/v1/frames/${id}/retry`, {}),
   nodes: (signal?: AbortSignal) => get<FleetNode[]>("/api/v1/nodes", signal),
   dispatches: (limit: number, signal?: AbortSignal) =>
     get<Dispatch[]>("/api/v1/dispatches", signal, { limit }),
   accuracy: (minutes: number, signal?: AbortSignal) =>
     get<Accuracy>("/api/v1/dispatches/accuracy", signal, { minutes }),
+  lateness: (signal?: AbortSignal) => get<Lateness>("/api/v1/lateness", signal),
   linePolicies: (signal?: AbortSignal) => get<LinePolicy[]>("/api/v1/line-policies", signal),
   setPolicy: (line: number, policy: string) => put<LinePolicy>(`/api/v1/lines/${line}/policy`, { policy }),
   replays: (signal?: AbortSignal) => get<Replays>("/api/v1/replays", signal),

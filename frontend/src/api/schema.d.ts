@@ -123,6 +123,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/frames/{frame_id}/rendition": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The picture as people and models see it: upright, 8 bits, flattened; a JPEG or a PNG
+         * @description All boxes are in pixels of this one. Where the stored picture is that already, it is sent.
+         */
+        get: operations["get_frame_rendition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/frames/{frame_id}/retry": {
         parameters: {
             query?: never;
@@ -149,7 +169,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Say what you, a person, decided about this frame */
+        /**
+         * Say what you, a person, decided about this frame
+         * @description A retry with the same Idempotency-Key gives the stored review with 200: twice is once.
+         */
         post: operations["review_frame"];
         delete?: never;
         options?: never;
@@ -166,6 +189,23 @@ export interface paths {
         };
         /** A JPEG of at most 480 pixels */
         get: operations["get_frame_thumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lateness": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Frames of the last hour, and how many of them had no decision in time */
+        get: operations["get_lateness"];
         put?: never;
         post?: never;
         delete?: never;
@@ -201,7 +241,11 @@ export interface paths {
         /** Lines that you may see */
         get: operations["list_lines"];
         put?: never;
-        post?: never;
+        /**
+         * Make a line with its vocabulary and its first station
+         * @description For superusers, and people with Django's permission to add lines.
+         */
+        post: operations["make_line"];
         delete?: never;
         options?: never;
         head?: never;
@@ -220,6 +264,23 @@ export interface paths {
         /** Choose another policy for this line; it holds from the next request on */
         put: operations["set_line_policy"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lines/{line_id}/stations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add a station to a line */
+        post: operations["add_station"];
         delete?: never;
         options?: never;
         head?: never;
@@ -294,6 +355,23 @@ export interface paths {
          * @description `draining` comes from the URL: drain or undrain.
          */
         post: operations["undrain_node"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/products": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What stations can look at: products that models here were trained for, with their defect classes */
+        get: operations["list_products"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -400,7 +478,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Change thresholds, deadline and description of a station */
+        /** Change product, bit depth, thresholds, deadline and description of a station */
         patch: operations["configure_station"];
         trace?: never;
     };
@@ -433,7 +511,7 @@ export interface paths {
         put?: never;
         /**
          * Send one picture or many
-         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its reason; if nothing was stored, the status is that of the first refusal.
+         * @description 201 as soon as one picture is stored: it is then on disk and in the database. What was refused is listed with its name and reason; if nothing was stored, the status is that of the first refusal. A zip is known by its first bytes, whatever type is stated.
          */
         post: operations["upload_frames"];
         delete?: never;
@@ -449,11 +527,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The station's golden template */
+        /** The station's golden template as people and models see it: upright, 8 bits, flattened */
         get: operations["get_station_template"];
-        put?: never;
+        /**
+         * Give the station a golden template: a picture without defects, of the size of its frames
+         * @description Send the picture as the body or as the form field `file`, or name a frame of this station as JSON. A frame must have passed, or its standing review must call it good. It is used from the next frame on.
+         */
+        put: operations["set_station_template"];
         post?: never;
-        delete?: never;
+        /** Inspect without a golden template from the next frame on */
+        delete: operations["clear_station_template"];
         options?: never;
         head?: never;
         patch?: never;
@@ -502,6 +585,18 @@ export interface components {
             why_not: string | null;
         };
         /**
+         * @description * `auto` - tell by the picture
+         *     * `8` - 8 bits only
+         *     * `10` - 10 of 16 bits
+         *     * `12` - 12 of 16 bits
+         *     * `14` - 14 of 16 bits
+         *     * `16` - 16 bits
+         * @enum {string}
+         */
+        BitDepthEnum: "auto" | "8" | "10" | "12" | "14" | "16";
+        /** @enum {unknown} */
+        BlankEnum: "";
+        /**
          * @description * `closed` - closed
          *     * `half-open` - half-open
          *     * `open` - open
@@ -513,6 +608,24 @@ export interface components {
             node: string | null;
             /** Format: double */
             predicted_ms: number | null;
+        };
+        ClassName: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
+        };
+        ClassNameRequest: {
+            /** @description As the detector names it */
+            name: string;
+            /**
+             * @description As people read it; empty: made from the name
+             * @default
+             */
+            title: string;
         };
         /**
          * @description * `clean` - no region reached its threshold
@@ -700,6 +813,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -719,9 +837,13 @@ export interface components {
             name?: string;
             readonly part_id: string | null;
             sha256: string;
+            /** @description Of the upright picture, which all boxes are measured in */
             width: number;
+            /** @description Of the upright picture, which all boxes are measured in */
             height: number;
             bytes: number;
+            /** @description Bits of its values that are used; 0 where that was not certain */
+            readonly bit_depth: number;
             media_type: string;
             /** Format: date-time */
             readonly received_at: string;
@@ -757,7 +879,10 @@ export interface components {
          */
         FrameStateEnum: "queued" | "running" | "decided" | "complete";
         FrameUrls: {
+            /** @description As it was sent */
             picture: string;
+            /** @description As people and models see it; boxes are in its pixels */
+            rendition: string;
             thumbnail: string;
             template: string | null;
         };
@@ -769,11 +894,20 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        Lateness: {
+            minutes: number;
+            /** @description Frames received in that time on lines that you may see */
+            received: number;
+            /** @description Those of them that were held because no decision came in time */
+            late: number;
+        };
         Line: {
             readonly id: number;
             name: string;
             site: components["schemas"]["Named"];
             policy: string;
+            /** @description Live offers to send generated boards to it */
+            is_demo?: boolean;
         };
         LinePolicy: {
             line: number;
@@ -807,6 +941,10 @@ export interface components {
             /** @description Requests sent there in the last 60 s */
             placed_last_minute: number;
         };
+        MadeLine: {
+            line: components["schemas"]["Line"];
+            station: components["schemas"]["Station"];
+        };
         Mark: {
             readonly id: number;
             /** Format: uuid */
@@ -825,6 +963,11 @@ export interface components {
             /** Format: int64 */
             defect_class: number;
             box_xyxy: number[];
+            /**
+             * @description The Region did not reach its threshold, and the person says it is a defect
+             * @default false
+             */
+            restored: boolean;
         };
         Me: {
             username: string;
@@ -838,6 +981,23 @@ export interface components {
         Named: {
             id: number;
             name: string;
+        };
+        /** @description A line, its site and its first station. Its classes are chosen in one of three ways. */
+        NewLineRequest: {
+            /** @description The plant; made where there is none of this name */
+            site: string;
+            name: string;
+            classes_of_product?: string;
+            /** Format: int64 */
+            classes_of_line?: number;
+            classes?: components["schemas"]["ClassNameRequest"][];
+            station: components["schemas"]["NewStationRequest"];
+        };
+        NewStationRequest: {
+            name: string;
+            product?: string;
+            /** @default auto */
+            bit_depth: components["schemas"]["BitDepthEnum"];
         };
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
@@ -868,6 +1028,11 @@ export interface components {
             count: number;
             /**
              * Format: double
+             * @description Negative: faster than predicted
+             */
+            mean_error_ms: number | null;
+            /**
+             * Format: double
              * @description Above zero: slower than foreseen
              */
             median_error_ms: number | null;
@@ -886,8 +1051,17 @@ export interface components {
         NodeKindEnum: "edge" | "cloud";
         /** @enum {unknown} */
         NullEnum: null;
+        /**
+         * @description * `good` - Good
+         *     * `defective` - Defective
+         *     * `` -
+         * @enum {string}
+         */
+        PartEnum: "good" | "defective";
         /** @description What an engineer may change; what is left out stays as it is, `thresholds` are replaced as a whole. */
         PatchedStationChangeRequest: {
+            product?: string;
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             deadline_ms?: number;
             /** Format: double */
             min_score?: number;
@@ -924,6 +1098,8 @@ export interface components {
             name: string;
             /** @description One sentence */
             about: string;
+            /** @description The others are there to be compared with */
+            recommended: boolean;
         };
         PredictionPoint: {
             id: number;
@@ -933,6 +1109,13 @@ export interface components {
             predicted_ms: number;
             /** Format: double */
             measured_ms: number;
+        };
+        Product: {
+            name: string;
+            title: string;
+            classes: components["schemas"]["ClassName"][];
+            /** @description A model that is on a node now was trained for it */
+            served: boolean;
         };
         Region: {
             /** Format: uuid */
@@ -1066,13 +1249,27 @@ export interface components {
             readonly id: number;
             reviewer: string;
             verdict: components["schemas"]["VerdictEnum"];
+            /**
+             * @description Empty where nothing was said of it
+             *
+             *     * `good` - Good
+             *     * `defective` - Defective
+             *     * `` -
+             */
+            part: components["schemas"]["PartEnum"] | components["schemas"]["BlankEnum"];
             note?: string;
             /** Format: date-time */
             at: string;
             marks: components["schemas"]["Mark"][];
+            /** @description The latest review of the frame is the one that stands */
+            readonly stands: boolean;
+            /** @description Others whose last word says the opposite of the part */
+            readonly contradicts: string[];
         };
+        /** @description Say what the part is (`part`), or what the machine's decision is worth (`verdict`); the other one follows. */
         ReviewChangeRequest: {
-            verdict: components["schemas"]["VerdictEnum"];
+            verdict?: components["schemas"]["VerdictEnum"];
+            part?: components["schemas"]["PartEnum"];
             /** @default  */
             note: string;
             marks?: components["schemas"]["MarkChangeRequest"][];
@@ -1098,6 +1295,19 @@ export interface components {
             readonly id: number;
             name: string;
             line: components["schemas"]["Named"];
+            /** @description What it looks at, as models name it; while nobody has chosen, every frame is held */
+            product?: string;
+            /**
+             * @description Bits a camera uses of each 16-bit value; 'auto' holds a frame where they cannot be told
+             *
+             *     * `auto` - tell by the picture
+             *     * `8` - 8 bits only
+             *     * `10` - 10 of 16 bits
+             *     * `12` - 12 of 16 bits
+             *     * `14` - 14 of 16 bits
+             *     * `16` - 16 bits
+             */
+            bit_depth?: components["schemas"]["BitDepthEnum"];
             /** @description A frame without a decision after this long is held */
             deadline_ms?: number;
             /**
@@ -1144,7 +1354,9 @@ export interface components {
             /** @description What the sender called it; only shown */
             name?: string;
             sha256: string;
+            /** @description Of the upright picture, which all boxes are measured in */
             width: number;
+            /** @description Of the upright picture, which all boxes are measured in */
             height: number;
             bytes: number;
             media_type: string;
@@ -1152,6 +1364,13 @@ export interface components {
             readonly received_at: string;
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
+        };
+        TemplateFrameRequest: {
+            /**
+             * Format: uuid
+             * @description A frame of this station without a defect
+             */
+            frame: string;
         };
         Threshold: {
             /** @description Id of the DefectClass */
@@ -1170,12 +1389,13 @@ export interface components {
             rejected: components["schemas"]["Rejected"][];
         };
         /**
-         * @description * `accept` - Accept
-         *     * `reject` - Reject
-         *     * `unsure` - Unsure
+         * @description * `accept` - the machine's decision is right
+         *     * `reject` - the machine's decision is wrong
+         *     * `unsure` - somebody else should look
+         *     * `settle` - the machine had not judged; the person did
          * @enum {string}
          */
-        VerdictEnum: "accept" | "reject" | "unsure";
+        VerdictEnum: "accept" | "reject" | "unsure" | "settle";
     };
     responses: never;
     parameters: never;
@@ -1342,9 +1562,10 @@ export interface operations {
                  *     * `accept` - accept
                  *     * `reject` - reject
                  *     * `unsure` - unsure
+                 *     * `settle` - settle
                  *     * `none` - none
                  */
-                verdict?: "accept" | "reject" | "unsure" | "none";
+                verdict?: "accept" | "reject" | "unsure" | "settle" | "none";
             };
             header?: never;
             path?: never;
@@ -1504,6 +1725,58 @@ export interface operations {
             };
         };
     };
+    get_frame_rendition: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string;
+            };
+            path: {
+                frame_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     retry_frame: {
         parameters: {
             query?: never;
@@ -1564,18 +1837,28 @@ export interface operations {
     review_frame: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "Idempotency-Key"?: string;
+            };
             path: {
                 frame_id: string;
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": components["schemas"]["ReviewChangeRequest"];
             };
         };
         responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Review"];
+                };
+            };
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1613,6 +1896,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1680,6 +1972,34 @@ export interface operations {
             };
         };
     };
+    get_lateness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lateness"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_line_policies: {
         parameters: {
             query?: never;
@@ -1727,6 +2047,83 @@ export interface operations {
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    make_line: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLineRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeLine"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1836,6 +2233,76 @@ export interface operations {
             };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_station: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewStationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1997,6 +2464,34 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_products: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Product"][];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2524,11 +3019,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description A retry with the same key and picture within 48 hours gives the stored answer. With many pictures the n-th has the key `<key>/<n>`. */
+                /** @description A retry with the same key and picture within 48 hours gives the stored answer. In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0. */
                 "Idempotency-Key"?: string;
-                /** @description ISO 8601, with its offset */
+                /** @description ISO 8601, with its offset, between 1990 and tomorrow */
                 "X-Captured-At"?: string;
-                /** @description The part that is looked at */
+                /** @description What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*` */
+                "X-File-Name"?: string;
+                /** @description The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen */
                 "X-Part-Id"?: string;
             };
             path: {
@@ -2540,6 +3037,7 @@ export interface operations {
             content: {
                 "image/*": string;
                 "application/zip": string;
+                "application/octet-stream": string;
                 "multipart/form-data": {
                     file: string[];
                 };
@@ -2665,13 +3163,169 @@ export interface operations {
                     "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
-                    "image/webp": string;
-                    "image/tiff": string;
-                    "image/bmp": string;
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    set_station_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TemplateFrameRequest"];
+                "image/*": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    clear_station_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Station"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -25,6 +25,7 @@ export type DemoState = Answer<Schemas["Demo"]>;
 export type DefectClass = Answer<Schemas["DefectClassName"]>;
 export type Dispatch = Answer<Schemas["Dispatch"]>;
 export type FleetNode = Answer<Schemas["Node"]>;
+export type Lateness = Answer<Schemas["Lateness"]>;
 export type LinePolicy = Answer<Schemas["LinePolicy"]>;
 export type Accuracy = Answer<Schemas["Accuracy"]>;
 export type Replay = Answer<Schemas["Replay"]>;
@@ -34,7 +35,10 @@ export type ReplayExample = ReplayResult["examples"][number];
 export type Replays = Answer<Schemas["Replays"]>;
 export type PredictionPoint = Accuracy["points"][number];
 export type FrameStep = Answer<Schemas["Step"]>;
-export type Review = Answer<Schemas["Review"]>;
+export type Mark = Omit<Answer<Schemas["Mark"]>, "box_xyxy"> & { box_xyxy: BoxXyxy };
+export type Review = Omit<Answer<Schemas["Review"]>, "marks"> & { marks: Mark[] };
+/** What a person says, as it is sent. */
+export type ReviewChange = Omit<Schemas["ReviewChangeRequest"], "marks"> & { marks: readonly MarkChange[] };
 export type DispatchFact = Schemas["DispatchFact"];
 
 /** Machine text: the first five fields are the model's, the last three the node's. Any may be missing. */
@@ -47,12 +51,13 @@ export type Region = Omit<Answer<Schemas["Region"]>, "box_xyxy" | "description">
 };
 
 /** `dispatches` is empty in lists. */
-export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "dispatches"> & {
+export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "reviews" | "dispatches"> & {
   regions: Region[];
+  reviews: Review[];
   dispatches: Schemas["DispatchFacts"];
 };
 
-export type MarkChange = Omit<Schemas["MarkChangeRequest"], "box_xyxy"> & { box_xyxy: BoxXyxy };
+export type MarkChange = Answer<Omit<Schemas["MarkChangeRequest"], "box_xyxy">> & { box_xyxy: BoxXyxy };
 export type Refusal = Omit<Schemas["Rejected"], "retry_after_s">;
 
 export interface IngestAnswer {

@@ -20,7 +20,7 @@ export function edgeOnly(nodes: readonly FleetNode[]): readonly string[] | null 
 /** Why a node gets no work; the strongest reason first. */
 export function outBecause({ health, draining, breaker, health_detail }: FleetNode): string {
   if (draining) return "is drained";
-  if (health === "wrong_contract") return "serves another contract";
+  if (health === "wrong_contract") return "runs another version";
   if (health === "unreachable") return "is unreachable";
   if (breaker === "open") return "rests after failures";
   if (health === "unknown") return "was not seen yet";

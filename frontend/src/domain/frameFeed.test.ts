@@ -44,6 +44,16 @@ describe("the newest frames of a line", () => {
     expect(feed.snapshot().held).toBe(1);
   });
 
+  test("of a long hold only as many are kept as can be shown, and it is said", () => {
+    feed.put([aFrame({ id: "00" })]);
+    feed.setHolding(true);
+    for (let n = 10; n < 30; n++) feed.put([aFrame({ id: String(n) })]);
+    expect(feed.snapshot()).toMatchObject({ held: 3, heldMore: true });
+    feed.release();
+    expect(ids()).toEqual(["29", "28", "27"]);
+    expect(feed.snapshot()).toMatchObject({ held: 0, heldMore: false });
+  });
+
   test("come in when the hold ends", () => {
     feed.put([aFrame({ id: "01" })]);
     feed.setHolding(true);

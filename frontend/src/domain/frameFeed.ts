@@ -16,16 +16,19 @@ export interface FeedState {
   shown: readonly Frame[];
   /** Arrived during the hold, not shown yet. */
   held: number;
+  /** More arrived than are kept: after a long hold only the newest are shown. */
+  heldMore: boolean;
   holding: boolean;
   /** What models are writing at this moment, by region id. */
   typing: ReadonlyMap<string, Typing>;
 }
 
-const EMPTY: FeedState = { shown: [], held: 0, holding: false, typing: new Map() };
+const EMPTY: FeedState = { shown: [], held: 0, heldMore: false, holding: false, typing: new Map() };
 
 export class FrameFeed {
   private state: FeedState = EMPTY;
   private readonly waiting = new Map<string, Frame>();
+  private overflowed = false;
   private readonly listeners = new Set<() => void>();
 
   constructor(private readonly limit = 48) {}
@@ -43,9 +46,18 @@ export class FrameFeed {
     const hadSome = known.size > 0;
     for (const frame of frames) {
       if (known.has(frame.id) || !this.state.holding || !hadSome) known.set(frame.id, frame);
-      else this.waiting.set(frame.id, frame);
+      else this.hold(frame);
     }
     this.show([...known.values()]);
+  }
+
+  /** Keep it for later; of many only as many as can be shown. */
+  private hold(frame: Frame): void {
+    this.waiting.set(frame.id, frame);
+    if (this.waiting.size <= this.limit) return;
+    const oldest = [...this.waiting.keys()].sort()[0];
+    if (oldest !== undefined) this.waiting.delete(oldest);
+    this.overflowed = true;
   }
 
   setHolding(holding: boolean): void {
@@ -58,6 +70,7 @@ export class FrameFeed {
   release(): void {
     const all = [...this.waiting.values(), ...this.state.shown];
     this.waiting.clear();
+    this.overflowed = false;
     this.show(all);
   }
 
@@ -76,7 +89,7 @@ export class FrameFeed {
       ),
     );
     const typing = new Map([...this.state.typing].filter(([region]) => writing.has(region)));
-    this.change({ shown, held: this.waiting.size, typing });
+    this.change({ shown, held: this.waiting.size, heldMore: this.overflowed, typing });
   }
 
   private change(part: Partial<FeedState>): void {

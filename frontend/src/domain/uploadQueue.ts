@@ -151,3 +151,22 @@ function answered({
 }: IngestAnswer): Pick<UploadItem<never>, "state" | "stored" | "errors"> {
   return { state: rejected.length > 0 ? "failed" : "done", stored: frames.length, errors: rejected };
 }
+
+export interface RefusedFile {
+  name: string;
+  detail: string;
+  hint: string;
+}
+
+/** Each file that was not taken in, by its own name; a zip's members by theirs, with the zip before it. */
+export function refusedFiles(
+  items: readonly Pick<UploadItem<unknown>, "name" | "state" | "errors">[],
+): RefusedFile[] {
+  return items
+    .filter(({ state }) => state === "failed")
+    .flatMap((item) => item.errors.map((error) => ({ ...error, name: nameIn(item.name, error.name) })));
+}
+
+function nameIn(file: string, member: string): string {
+  return member === "" || member === file ? file : `${file}: ${member}`;
+}

@@ -4,15 +4,17 @@ import "@fontsource/inter/latin-600.css";
 import "../ui/tokens.css";
 import "../ui/base.css";
 import "../ui/components.css";
+import "../ui/forms.css";
 import "../ui/signin.css";
+import { offerThemeSwitch } from "../ui/theme";
 
-const YEAR_S = 31_536_000;
+offerThemeSwitch();
 
-function switchTheme(): void {
-  const root = document.documentElement;
-  const theme = root.dataset["theme"] === "dark" ? "light" : "dark";
-  root.dataset["theme"] = theme;
-  document.cookie = `aivd_theme=${theme}; path=/; max-age=${YEAR_S}; samesite=lax`;
+/** What a person has begun to write is theirs: whoever signs in here next finds none of it. */
+function forgetDrafts(): void {
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith("aivd.drafts.")) localStorage.removeItem(key);
+  }
 }
 
-document.getElementById("theme-switch")?.addEventListener("click", switchTheme);
+document.querySelector('form[action$="/sign-out/"]')?.addEventListener("submit", forgetDrafts);

@@ -44,6 +44,11 @@ export class LineSession {
     this.socket.retryNow();
   }
 
+  /** A request found nobody at the other end: do not believe the socket either. */
+  doubt(): void {
+    this.socket.rejoin();
+  }
+
   private receive(message: Record<string, unknown>): void {
     for (const step of this.log.receive(message)) {
       if (step.do === "apply") this.listener.onEvent(step.event);

@@ -1,5 +1,5 @@
 /** React's side of the cores: the clock, a resource from REST, whether a media query holds. */
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
 /** The present in ms, renewed every `everyMs`; keeps relative times honest. */
 export function useNow(everyMs = 1000): number {
@@ -75,4 +75,18 @@ export function useWindowEvent<K extends keyof WindowEventMap>(
 
 export function prefersReducedMotion(): boolean {
   return window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** Whether the browser has a network at all; it knows that sooner than a silent socket does. */
+export function useOnline(): boolean {
+  return useSyncExternalStore(followNetwork, () => navigator.onLine);
+}
+
+function followNetwork(listener: () => void): () => void {
+  window.addEventListener("online", listener);
+  window.addEventListener("offline", listener);
+  return () => {
+    window.removeEventListener("online", listener);
+    window.removeEventListener("offline", listener);
+  };
 }

@@ -1,10 +1,12 @@
 /** Small parts that several pages share. They know values, not where these come from. */
 import { useEffect, useRef, type ReactNode } from "react";
 
-import type { DefectClass, Outcome, Region, Verdict } from "../api/types";
+import type { DefectClass, Outcome, Region, Review } from "../api/types";
 import { formatScore } from "../domain/format";
+import { PART_WORDS, wordOf, type Word } from "../domain/judgement";
 import { rectOf } from "../domain/region";
 import type { ConnectionState } from "../live/socket";
+import { useOnline } from "./hooks";
 import { Icon, type IconName } from "./icons";
 
 const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = { pass: "Pass", fail: "Fail", hold: "Hold" };
@@ -27,41 +29,23 @@ export function DecisionChip({ outcome, large = false }: { outcome: Outcome | nu
   );
 }
 
-export const VERDICTS: Readonly<
-  Record<Verdict, { icon: IconName; done: string; act: string; tone: string; key: string; meaning: string }>
-> = {
-  accept: {
-    icon: "pass",
-    done: "Accepted",
-    act: "Accept",
-    tone: "tone-pass",
-    key: "A",
-    meaning: "The machine's decision stands",
-  },
-  reject: {
-    icon: "fail",
-    done: "Rejected",
-    act: "Reject",
-    tone: "tone-fail",
-    key: "X",
-    meaning: "The machine's decision is wrong",
-  },
-  unsure: {
-    icon: "unsure",
-    done: "Unsure",
-    act: "Unsure",
-    tone: "tone-hold",
-    key: "U",
-    meaning: "Somebody else should look",
-  },
+const WORD_LOOKS: Readonly<Record<Word, { icon: IconName; tone: string }>> = {
+  good: { icon: "pass", tone: "tone-pass" },
+  defective: { icon: "fail", tone: "tone-fail" },
+  unsure: { icon: "unsure", tone: "tone-hold" },
 };
 
-export function VerdictChip({ verdict }: { verdict: Verdict }) {
-  const { icon, done, tone } = VERDICTS[verdict];
+/** What a person said of the part; an old review of a held frame said only what it thought of the machine. */
+export function ReviewChip({ review }: { review: Pick<Review, "part" | "verdict"> }) {
+  const word = wordOf(review);
+  if (word === null) {
+    return <span className="chip plain">{review.verdict === "accept" ? "Agreed" : "Disagreed"}</span>;
+  }
+  const { icon, tone } = WORD_LOOKS[word];
   return (
     <span className={`chip ${tone}`}>
       <Icon name={icon} />
-      {done}
+      {PART_WORDS[word]}
     </span>
   );
 }
@@ -142,7 +126,17 @@ const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
   closed: "Not connected",
 };
 
-export function Connection({ state, onRetry }: { state: ConnectionState; onRetry: () => void }) {
+interface ConnectionProps {
+  state: ConnectionState;
+  /** The server does not answer by other ways: an open socket alone is not "live". */
+  lost?: boolean;
+  onRetry: () => void;
+}
+
+export function Connection({ state: socket, lost = false, onRetry }: ConnectionProps) {
+  const online = useOnline();
+  const trying = socket === "open" || socket === "connecting";
+  const state = trying && ((lost && socket === "open") || !online) ? "waiting" : socket;
   return (
     <span className="connection" data-state={state} role="status">
       <Icon name={state === "open" ? "dot" : state === "refused" ? "close" : "ring"} />

@@ -112,7 +112,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(picture: Rgb) -> list[DetectedRegion]:
     """What ultralytics' own `predict` says."""
-    network = load_network(WEIGHTS, len(CLASSES))  # first, because it keeps ultralytics from changing Pillow
+    network = load_network(WEIGHTS, len(CLASSES))  # first, because it keeps ultralytics from changing other libraries
     from ultralytics import YOLO
 
     model = YOLO("yolo26n.yaml")

@@ -239,7 +239,7 @@ def test_bob_reviews_a_frame_and_the_line_hears_of_it(cast, as_person):
     answer = as_person(cast.bob).post(
         f"/api/v1/frames/{frame.pk}/reviews",
         {
-            "verdict": "reject",
+            "verdict": "accept",
             "note": "Two opens.",
             "marks": [
                 {
@@ -257,7 +257,7 @@ def test_bob_reviews_a_frame_and_the_line_hears_of_it(cast, as_person):
     assert [mark["from_model"] for mark in answer.json()["marks"]] == [True, False, False]
     assert answer.json()["reviewer"] == "bob"
     event = Event.objects.get(line=cast.line)
-    assert (event.type, event.frame_id, event.data["verdict"]) == ("frame.reviewed", frame.pk, "reject")
+    assert (event.type, event.frame_id, event.data["verdict"]) == ("frame.reviewed", frame.pk, "accept")
     reviews = as_person(cast.vera).get(f"/api/v1/frames/{frame.pk}").json()["reviews"]
     assert [review["note"] for review in reviews] == ["Two opens."]
 

@@ -109,7 +109,7 @@ def test_a_zip_is_as_good_as_its_pictures(cast, camera, way):
         answer = send_files(camera, cast.station, ("boards.zip", content))
     body = answer.json()
     assert answer.status_code == 201, body
-    assert [frame["name"] for frame in body["frames"]] == ["a.jpg", "b.png"]
+    assert [frame["name"] for frame in body["frames"]] == ["day/a.jpg", "b.png"]
     assert {item["name"] for item in body["rejected"]} == {"notes.txt", "inner.zip"}
 
 
@@ -120,8 +120,10 @@ def test_a_zip_is_as_good_as_its_pictures(cast, camera, way):
 def test_names_in_a_zip_lead_nowhere(cast, camera, settings, name):
     answer = send(camera, cast.station, zip_of((name, picture(1))), content_type="application/zip")
     (stored,) = answer.json()["frames"]
-    assert "/" not in stored["name"]
+    assert not {"..", "."} & set(stored["name"].split("/"))
+    assert not stored["name"].startswith("/")
     assert "\\" not in stored["name"]
+    assert len(stored["name"]) <= 200
     assert stored["name"].isprintable()
     kept = [path.name for path in settings.MEDIA_DIR.rglob("*") if path.is_file()]
     assert kept == [stored["sha256"]]
@@ -244,6 +246,10 @@ def test_a_picture_over_the_cap_is_refused(cast, camera, settings):
         ({"X-Captured-At": "yesterday"}, "bad_captured_at"),
         ({"X-Captured-At": "2026-01-31T12:00:00"}, "bad_captured_at"),
         ({"X-Captured-At": "2026-02-31T12:00:00+00:00"}, "bad_captured_at"),
+        ({"X-Captured-At": "0001-01-01T00:00:00+01:00"}, "bad_captured_at"),
+        ({"X-Captured-At": "9999-12-31T23:59:59-05:00"}, "bad_captured_at"),
+        ({"X-Part-Id": "A\x01B"}, "bad_part_id"),
+        ({"X-Part-Id": "A\ud83d"}, "bad_part_id"),
     ],
 )
 def test_headers_that_make_no_sense_are_refused(cast, camera, settings, headers, code):

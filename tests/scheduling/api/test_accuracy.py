@@ -22,7 +22,13 @@ def test_a_percentile_is_one_of_the_values(ordered, share, value):
 def test_errors_have_a_sign_and_a_size():
     measured = (90.0, 100.0, 150.0)  # each was predicted to take 100 ms
     points = [Point(n, "edge-1", "edge_detector", 100.0, value) for n, value in enumerate(measured)]
-    assert figures(points) == {"count": 3, "median_error_ms": 0.0, "median_off_ms": 10.0, "p95_off_ms": 50.0}
+    assert figures(points) == {
+        "count": 3,
+        "mean_error_ms": 13.33,
+        "median_error_ms": 0.0,
+        "median_off_ms": 10.0,
+        "p95_off_ms": 50.0,
+    }
     assert figures([])["median_off_ms"] is None
 
 
@@ -40,7 +46,13 @@ def test_only_answers_of_the_stretch_with_a_prediction_count(cast):
 
     body = client.get("/api/v1/dispatches/accuracy", {"minutes": 2}).json()
 
-    assert body["all"] == {"count": 2, "median_error_ms": -8.0, "median_off_ms": 12.0, "p95_off_ms": 20.0}
+    assert body["all"] == {
+        "count": 2,
+        "mean_error_ms": -8.0,
+        "median_error_ms": -8.0,
+        "median_off_ms": 12.0,
+        "p95_off_ms": 20.0,
+    }
     assert [(row["node"], row["model"], row["median_error_ms"]) for row in body["by_node"]] == [
         ("cloud-1", "describer", -20.0),
         ("node-edge-1", "edge_detector", 4.0),

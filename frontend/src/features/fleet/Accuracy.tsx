@@ -78,46 +78,48 @@ function inWords({ all }: Accuracy): string {
 function Figures({ accuracy: { all, by_node } }: { accuracy: Accuracy }) {
   const rows = [...by_node, { node: "All", model: "", ...all }];
   return (
-    <table className="figures-table">
-      <thead>
-        <tr>
-          <th scope="col">Node</th>
-          <th scope="col" className="number">
-            Answers
-          </th>
-          <th
-            scope="col"
-            className="number"
-            title="Half of the answers were nearer to their prediction than this"
-          >
-            Median miss
-          </th>
-          <th
-            scope="col"
-            className="number"
-            title="19 of 20 answers were nearer to their prediction than this"
-          >
-            95 %
-          </th>
-          <th scope="col" className="number" title="The middle error; + is slower than predicted">
-            Bias
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row) => (
-          <tr key={`${row.node} ${row.model}`}>
-            <th scope="row">
-              {row.node} <span className="hint">{MODEL_STEPS[row.model] ?? row.model}</span>
+    <div className="figures-scroll" tabIndex={0} role="region" aria-label="Errors by node">
+      <table className="figures-table">
+        <thead>
+          <tr>
+            <th scope="col">Node</th>
+            <th scope="col" className="number">
+              Answers
             </th>
-            <td className="number">{row.count}</td>
-            <td className="number">{formatMs(row.median_off_ms)}</td>
-            <td className="number">{formatMs(row.p95_off_ms)}</td>
-            <td className="number">{formatError(row.median_error_ms ?? 0)}</td>
+            <th
+              scope="col"
+              className="number"
+              title="Half of the answers were nearer to their prediction than this"
+            >
+              Median error
+            </th>
+            <th
+              scope="col"
+              className="number"
+              title="19 of 20 answers were nearer to their prediction than this"
+            >
+              95th percentile
+            </th>
+            <th scope="col" className="number" title="Negative: faster than predicted">
+              Average error
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={`${row.node} ${row.model}`}>
+              <th scope="row">
+                {row.node} <span className="hint">{MODEL_STEPS[row.model] ?? row.model}</span>
+              </th>
+              <td className="number">{row.count}</td>
+              <td className="number">{formatMs(row.median_off_ms)}</td>
+              <td className="number">{formatMs(row.p95_off_ms)}</td>
+              <td className="number">{formatError(row.mean_error_ms ?? 0)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

@@ -2,7 +2,7 @@
 import type { Dispatch } from "../../api/types";
 import { ago, exactTime, formatError, formatMs } from "../../domain/format";
 import { Icon, type IconName } from "../../ui/icons";
-import { MODEL_STEPS } from "./words";
+import { MODEL_STEPS, reasonInWords } from "./words";
 
 const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: IconName; tone: string }>> = {
   running: { words: "Under way", icon: "wait", tone: "" },
@@ -60,7 +60,7 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         <b>{dispatch.node}</b>
       </td>
       <td className="why">
-        <span title={dispatch.reason}>{choiceIn(dispatch)}</span>
+        <span title={dispatch.reason}>{reasonInWords(choiceIn(dispatch))}</span>
         <Alternatives dispatch={dispatch} />
       </td>
       <td className="number">{formatMs(dispatch.predicted_ms)}</td>
@@ -111,7 +111,7 @@ function Alternatives({ dispatch: { alternatives, node } }: { dispatch: Dispatch
         <li key={other.node}>
           not {other.node}
           {other.predicted_ms !== null && ` (${formatMs(other.predicted_ms)})`}
-          {other.why_not !== null && other.why_not !== "" && `: ${other.why_not}`}
+          {other.why_not !== null && other.why_not !== "" && `: ${reasonInWords(other.why_not)}`}
         </li>
       ))}
     </ul>

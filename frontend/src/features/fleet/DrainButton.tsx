@@ -34,7 +34,7 @@ export function DrainButton({ node, nodes, asked, store }: Props) {
         onClick={() => (draining ? set(false) : setConfirming(true))}
       >
         <Icon name={draining ? "play" : "pause"} />
-        {draining ? "Undrain" : "Drain"}
+        {draining ? "Put back to work" : "Drain"}
         <span className="visually-hidden"> {node.name}</span>
       </button>
       {confirming && (
@@ -75,7 +75,7 @@ function Confirm({ node, alone, onClose, onDrain }: ConfirmProps) {
         }}
       >
         <p>
-          It gets no new work from any line until it is undrained. What runs there finishes
+          It gets no new work from any line until it is put back to work. What runs there finishes
           {node.load.outstanding > 0 && ` (${node.load.outstanding} under way)`}.
         </p>
         {alone.map((model) => (

@@ -5,6 +5,7 @@ import type { Boot } from "../../api/boot";
 import { api, sentenceOf } from "../../api/client";
 import type { Dispatch, FleetNode } from "../../api/types";
 import { edgeOnly } from "../../domain/fleetMode";
+import { fleetSentence } from "../../domain/fleetSentence";
 import { plural } from "../../domain/format";
 import { useNow, useResource } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
@@ -17,6 +18,7 @@ import { NodeCard } from "./NodeCard";
 import { ReplaySection } from "./ReplaySection";
 
 const HEALTH_EVERY_MS = 5000;
+const LATENESS_EVERY_MS = 15_000;
 
 export function FleetPage({ boot }: { boot: Boot }) {
   const store = useMemo(() => new FleetStore(), []);
@@ -32,8 +34,13 @@ export function FleetPage({ boot }: { boot: Boot }) {
     <div className="fleet">
       <header className="strip">
         <h1>Fleet</h1>
+        <Standing nodes={nodes} />
         <div className="strip-end">
-          <Connection state={status.connection} onRetry={() => store.retryNow()} />
+          <Connection
+            state={status.connection}
+            lost={status.error !== null}
+            onRetry={() => store.retryNow()}
+          />
         </div>
       </header>
       <div className="notices">
@@ -65,6 +72,22 @@ export function FleetPage({ boot }: { boot: Boot }) {
       <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
       {boot.may_replay && <ReplaySection />}
     </div>
+  );
+}
+
+/** The first thing to read: all well, or what is not. */
+function Standing({ nodes }: { nodes: readonly FleetNode[] }) {
+  const lateness = useResource(api.lateness, LATENESS_EVERY_MS);
+  const standing = fleetSentence(nodes, lateness.value);
+  return (
+    <p className="standing" data-level={standing?.level} role="status">
+      {standing !== null && (
+        <>
+          <Icon name={standing.level === "well" ? "pass" : "warning"} />
+          {standing.words}
+        </>
+      )}
+    </p>
   );
 }
 

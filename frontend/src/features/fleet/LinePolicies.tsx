@@ -58,6 +58,7 @@ interface RowProps {
 function Row({ row, now, onChanged }: RowProps) {
   const [chosen, setChosen] = useState(row.policy);
   const [busy, setBusy] = useState(false);
+  const [all, setAll] = useState(false);
   const field = useId();
   const set = async (policy: string, before: string) => {
     setBusy(true);
@@ -83,10 +84,17 @@ function Row({ row, now, onChanged }: RowProps) {
             disabled={busy}
             onChange={(event) => setChosen(event.target.value)}
           >
-            {row.available.map(({ name }) => (
-              <option key={name}>{name}</option>
+            {offered(row, all).map(({ name, recommended }) => (
+              <option key={name} value={name}>
+                {recommended ? `${name} (recommended)` : name}
+              </option>
             ))}
           </select>
+          {!all && (
+            <button type="button" className="button quiet" onClick={() => setAll(true)}>
+              All<span className="visually-hidden"> policies, for comparison</span>
+            </button>
+          )}
           {chosen !== row.policy && (
             <button
               type="button"
@@ -105,6 +113,11 @@ function Row({ row, now, onChanged }: RowProps) {
       <LastChange row={row} now={now} />
     </li>
   );
+}
+
+/** The recommended one and the one in use; those of the benchmark when they are asked for. */
+function offered({ available, policy }: LinePolicy, all: boolean): LinePolicy["available"] {
+  return all ? available : available.filter(({ name, recommended }) => recommended || name === policy);
 }
 
 function LastChange({ row: { changes }, now }: { row: LinePolicy; now: number }) {

@@ -17,17 +17,17 @@ interface Look {
 /** What a person set comes before what the heartbeat saw; a breaker before a probe that went well. */
 function lookOf({ health, breaker }: FleetNode, draining: boolean): Look {
   if (health === "unreachable") return { words: "Unreachable", icon: "fail", tone: "tone-fail" };
-  if (health === "wrong_contract") return { words: "Wrong contract", icon: "fail", tone: "tone-fail" };
+  if (health === "wrong_contract") return { words: "Other version", icon: "fail", tone: "tone-fail" };
   if (draining) return { words: "Drained", icon: "pause", tone: "tone-hold" };
-  if (breaker === "open") return { words: "Held back", icon: "hold", tone: "tone-hold" };
+  if (breaker === "open") return { words: "Resting after failures", icon: "hold", tone: "tone-hold" };
   if (health === "unknown") return { words: "Not seen yet", icon: "wait", tone: "" };
   return { words: "Ready", icon: "pass", tone: "tone-pass" };
 }
 
 const BREAKER_WORDS = {
-  closed: "closed: it gets work",
-  "half-open": "half-open: on trial",
-  open: "open: rests after failures",
+  closed: "Accepting work",
+  "half-open": "On trial after failures",
+  open: "Resting after failures",
 } as const;
 
 interface Props {
@@ -61,15 +61,15 @@ export function NodeCard({ node, nodes, asked, mayManage, now, store }: Props) {
           {node.link.rtt_ms === null ? "not measured" : `${formatMs(node.link.rtt_ms)} round trip`}
           {node.link.bandwidth_bytes_s !== null && `, ${formatRate(node.link.bandwidth_bytes_s)}`}
         </Fact>
-        <Fact name="Breaker">
-          {node.breaker === null ? "no worker has used it" : BREAKER_WORDS[node.breaker]}
+        <Fact name="Work">
+          {node.breaker === null ? "Nothing was sent to it yet" : BREAKER_WORDS[node.breaker]}
         </Fact>
         <Models node={node} />
         <Fact name="Last ready">
           <Moment iso={node.last_ready_at} now={now} otherwise="never" />
         </Fact>
         {node.last_act !== null && (
-          <Fact name={node.last_act.act === "drain" ? "Drained" : "Undrained"}>
+          <Fact name={node.last_act.act === "drain" ? "Drained" : "Put back to work"}>
             by {node.last_act.by}, <Moment iso={node.last_act.at} now={now} otherwise="" />
           </Fact>
         )}
@@ -113,7 +113,7 @@ function Load({ node: { load, credits, capacity } }: { node: FleetNode }) {
         <Figure name="Queue" title="Until it would begin one more request">
           {load.waiting_ms === null ? "–" : formatMs(load.waiting_ms)}
         </Figure>
-        <Figure name="Credits left" title="Requests that may still be sent there, out of those it may hold">
+        <Figure name="Room left" title="Requests that may still be sent there, out of those it may hold">
           {credits.left ?? "–"} {credits.limit !== null && <small>of {credits.limit}</small>}
         </Figure>
         <Figure name="Placed" title="Requests sent there in the last 60 s">

@@ -16,7 +16,7 @@ interface Props {
 }
 
 export function FrameHeader({ frame, newer, older, now, connection, onRetry, onHelp }: Props) {
-  const name = [frame.part_id, frame.name].find((text) => text !== null && text !== "") ?? frame.id;
+  const name = nameOf(frame);
   return (
     <header className="frame-header">
       <nav aria-label="Frames" className="neighbours">
@@ -44,6 +44,11 @@ export function FrameHeader({ frame, newer, older, now, connection, onRetry, onH
       </div>
     </header>
   );
+}
+
+/** As people call it: the part, else the file, else the id. */
+export function nameOf(frame: Frame): string {
+  return [frame.part_id, frame.name].find((text) => text !== null && text !== "") ?? frame.id;
 }
 
 function Neighbour({ frame, icon, label }: { frame: string | null; icon: IconName; label: string }) {

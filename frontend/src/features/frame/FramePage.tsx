@@ -1,30 +1,25 @@
 /** Frame: one picture, what the machines said of it and why, and the person's word. */
-import { useCallback, useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import type { Boot } from "../../api/boot";
 import { api, sentenceOf } from "../../api/client";
-import type { DefectClass, Frame, Region, Verdict } from "../../api/types";
-import {
-  EMPTY_DRAFT,
-  changeDraft,
-  marksFor,
-  type DraftChange,
-  type ReviewDraft,
-} from "../../domain/reviewDraft";
-import { drawable } from "../../domain/region";
+import type { Frame, Region } from "../../api/types";
+import { wordFor, type Word } from "../../domain/judgement";
+import { drawnIn, statesOf, type RegionState } from "../../domain/regionState";
 import type { ShortcutAction } from "../../domain/shortcuts";
 import { useNow, useResource } from "../../ui/hooks";
 import { Empty } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
-import { VERDICTS } from "../../ui/parts";
+import { say } from "../../ui/toasts";
 import { FrameHeader } from "./FrameHeader";
 import { FrameStore } from "./frameStore";
 import { HelpSheet } from "./HelpSheet";
 import { MachineSide } from "./MachineSide";
 import { RegionList } from "./RegionList";
-import { Reviews, VerdictBar } from "./VerdictBar";
+import { Quarrel, Reviews } from "./Reviews";
+import { TemplateDialog } from "./TemplateDialog";
+import { VerdictBar } from "./VerdictBar";
 import { NEXT_MODE, ViewerPane, type TemplateMode, type ViewerHandle } from "./ViewerPane";
-import { keepDraft, loadDraft } from "./draftStorage";
+import { useJudging } from "./useJudging";
 import { useShortcuts } from "./useShortcuts";
 
 const SCORE_STEP = 0.05;
@@ -48,72 +43,59 @@ export function FramePage({ boot }: { boot: Boot }) {
   return <LoadedFrame boot={boot} frame={state.frame} store={store} />;
 }
 
-type DraftAction = DraftChange | { kind: "sent" };
-
-function reduceDraft(draft: ReviewDraft, action: DraftAction): ReviewDraft {
-  return action.kind === "sent" ? EMPTY_DRAFT : changeDraft(draft, action);
-}
-
-function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: FrameStore }) {
+function LoadedFrame({ boot, frame: stored, store }: { boot: Boot; frame: Frame; store: FrameStore }) {
   const state = useSyncExternalStore(store.subscribe, store.snapshot);
   const now = useNow(5000);
-  const line = frame.line.id;
+  const line = stored.line.id;
   const vocabulary = useResource(
     useCallback((signal: AbortSignal) => api.defectClasses(line, signal), [line]),
   );
   const classes = useMemo(() => vocabulary.value ?? [], [vocabulary.value]);
-  const [draft, change] = useReducer(reduceDraft, frame.id, loadDraft);
-  useEffect(() => keepDraft(frame.id, draft), [frame.id, draft]);
+  const mayReview = mayOn(boot, line, "inspector");
+  const mayConfigure = mayOn(boot, line, "engineer");
+  const judging = useJudging(boot, stored, store, classes, mayReview);
+  const { draft, change, frame } = judging;
   const [minScore, setMinScore] = useState(0);
   const [selected, setSelected] = useState<string | null>(null);
   const [overlaysHidden, setOverlaysHidden] = useState(false);
   const [mode, setMode] = useState<TemplateMode>("off");
-  const [help, setHelp] = useState(false);
-  const [saving, setSaving] = useState<Verdict | null>(null);
+  const [dialog, setDialog] = useState<"help" | "template" | null>(null);
   const note = useRef<HTMLTextAreaElement>(null);
   const viewer = useRef<ViewerHandle>(null);
 
-  const regions = useMemo(() => asCorrected(frame.regions, draft, classes), [frame.regions, draft, classes]);
-  const shown = useMemo(() => regions.filter(({ score }) => score >= minScore), [regions, minScore]);
-  const drawn = useMemo(() => drawable(shown, 0), [shown]);
+  const states = useMemo(() => statesOf(frame, draft, classes), [frame, draft, classes]);
+  const drawn = useMemo(() => drawnIn(frame.reviews, classes), [frame.reviews, classes]);
+  const shown = useMemo(
+    () => inOrder(states.filter(({ region }) => region.score >= minScore)),
+    [states, minScore],
+  );
   const numberOf = useCallback(
     (region: Region) => frame.regions.findIndex(({ id }) => id === region.id) + 1,
     [frame.regions],
   );
-  const current = shown.find(({ id }) => id === selected) ?? null;
-  const mayReview = boot.me?.can.review === true;
+  const current = shown.find(({ region }) => region.id === selected) ?? null;
   const newer = boot.newer ?? state.newer;
+  const outcome = frame.decision?.outcome ?? null;
 
-  const setClass = (region: string, defectClass: number) => {
-    const detected = frame.regions.find(({ id }) => id === region)?.defect_class.id;
-    if (detected !== undefined) change({ kind: "class", region, defectClass, detected });
+  const setClass = (id: string, defectClass: number) => {
+    const found = states.find(({ region }) => region.id === id);
+    if (found !== undefined) change({ kind: "class", region: id, defectClass, before: found.before });
   };
-  const toggleDismissed = (region: string) => {
-    change({ kind: draft.dismissed.includes(region) ? "restore" : "dismiss", region });
+  const toggleDefect = (id: string) => {
+    const found = states.find(({ region }) => region.id === id);
+    if (found === undefined) return;
+    change({ kind: "defect", region: id, defect: !found.defect, before: found.before });
   };
-  const judge = async (verdict: Verdict) => {
-    if (!mayReview || saving !== null) return;
-    setSaving(verdict);
-    try {
-      await api.review(frame.id, {
-        verdict,
-        note: draft.note.trim(),
-        marks: marksFor(verdict, frame, draft),
-      });
-      change({ kind: "sent" });
-      say(`${VERDICTS[verdict].done}. J goes to the next frame.`);
-      store.reload();
-    } catch (error) {
-      complain(error);
-    }
-    setSaving(null);
+  const sayWord = (word: Word | null) => {
+    if (word !== null) judging.judge(word);
+    else say("The machine has not judged this part: G says it is good, D that it is defective.");
   };
   const step = (by: 1 | -1) => {
     if (shown.length === 0) return;
-    const at = shown.findIndex(({ id }) => id === selected);
+    const at = shown.findIndex(({ region }) => region.id === selected);
     const next =
       shown[at === -1 ? (by === 1 ? 0 : shown.length - 1) : (at + by + shown.length) % shown.length];
-    setSelected(next?.id ?? null);
+    setSelected(next?.region.id ?? null);
   };
   const leave = () => {
     if (document.activeElement instanceof HTMLElement && document.activeElement !== document.body) {
@@ -123,10 +105,16 @@ function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: 
   };
   const moveScore = (by: number) =>
     setMinScore((score) => Math.min(0.95, Math.max(0, Math.round((score + by) * 100) / 100)));
+  const onTemplate = () => {
+    if (frame.urls.template !== null) setMode(NEXT_MODE[mode]);
+    else say(whyNoTemplate(frame, mayConfigure));
+  };
   const actions: Record<ShortcutAction, (key: string) => void> = {
-    accept: () => void judge("accept"),
-    reject: () => void judge("reject"),
-    unsure: () => void judge("unsure"),
+    agree: () => sayWord(wordFor("agree", outcome)),
+    disagree: () => sayWord(wordFor("disagree", outcome)),
+    good: () => sayWord("good"),
+    defective: () => sayWord("defective"),
+    unsure: () => sayWord("unsure"),
     "edit-note": () => note.current?.focus(),
     undo: () => change({ kind: "undo" }),
     redo: () => change({ kind: "redo" }),
@@ -134,33 +122,34 @@ function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: 
     "previous-region": () => step(-1),
     "set-class": (key) => {
       const chosen = classes[Number(key) - 1];
-      if (current !== null && chosen !== undefined && mayReview) setClass(current.id, chosen.id);
+      if (current !== null && chosen !== undefined && mayReview) setClass(current.region.id, chosen.id);
     },
     "dismiss-region": () => {
-      if (current !== null && mayReview) toggleDismissed(current.id);
+      if (current !== null && mayReview) toggleDefect(current.region.id);
     },
     "next-frame": () => open(boot.older),
     "previous-frame": () => open(newer),
     "toggle-overlays": () => setOverlaysHidden(true),
-    "fit-region": () => viewer.current?.fitRegion(current),
+    "fit-region": () => viewer.current?.fitRegion(current?.region ?? null),
     "reset-view": () => viewer.current?.fitAll(),
     "zoom-in": () => viewer.current?.zoom(1),
     "zoom-out": () => viewer.current?.zoom(-1),
     "less-confidence": () => moveScore(-SCORE_STEP),
     "more-confidence": () => moveScore(SCORE_STEP),
-    template: () => {
-      if (frame.urls.template !== null) setMode(NEXT_MODE[mode]);
-    },
-    help: () => setHelp(true),
+    template: onTemplate,
+    help: () => setDialog("help"),
     leave,
   };
   useShortcuts(actions, {
-    disabled: help,
+    disabled: dialog !== null,
     onRelease: (action) => action === "toggle-overlays" && setOverlaysHidden(false),
   });
 
   return (
     <div className="frame-page">
+      <a className="skip-link" href="#verdict">
+        Skip to your verdict
+      </a>
       <FrameHeader
         frame={frame}
         newer={newer}
@@ -168,27 +157,29 @@ function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: 
         now={now}
         connection={state.connection}
         onRetry={() => store.retryNow()}
-        onHelp={() => setHelp(true)}
+        onHelp={() => setDialog("help")}
       />
       <div className="frame-body">
         <ViewerPane
           frame={frame}
-          regions={drawn}
+          states={shown}
+          drawn={drawn}
           numberOf={numberOf}
-          dismissed={draft.dismissed}
           selected={selected}
           onSelect={setSelected}
           overlaysHidden={overlaysHidden}
           mode={mode}
-          onMode={setMode}
+          onTemplate={onTemplate}
+          onTemplateDialog={mayConfigure ? () => setDialog("template") : null}
           handle={viewer}
         />
         <aside className="side">
           <div className="side-scroll">
+            <Quarrel reviews={frame.reviews} now={now} />
             <MachineSide
               frame={frame}
               onRetried={() => store.reload()}
-              mayRetry={boot.me?.can.retry === true}
+              mayRetry={mayOn(boot, line, "inspector")}
             />
             <section>
               <div className="side-head">
@@ -220,17 +211,16 @@ function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: 
                 </p>
               )}
               <RegionList
-                regions={shown}
+                states={shown}
+                drawn={drawn}
                 classes={classes}
                 numberOf={numberOf}
-                corrected={draft.classes}
-                dismissed={draft.dismissed}
                 selected={selected}
                 typing={state.typing}
                 mayReview={mayReview}
                 onSelect={(region) => setSelected(region === selected ? null : region)}
                 onClass={setClass}
-                onDismiss={toggleDismissed}
+                onToggle={toggleDefect}
               />
             </section>
             <section>
@@ -240,32 +230,46 @@ function LoadedFrame({ boot, frame, store }: { boot: Boot; frame: Frame; store: 
           </div>
           {mayReview ? (
             <VerdictBar
-              draft={draft}
-              saving={saving}
+              frame={frame}
+              judging={judging}
+              user={boot.me?.username ?? ""}
+              now={now}
               noteField={note}
-              onNote={(text) => change({ kind: "note", note: text })}
-              onVerdict={(verdict) => void judge(verdict)}
-              onUndo={() => change({ kind: "undo" })}
+              onWord={sayWord}
             />
           ) : (
-            <p className="verdict-bar hint">Your role lets you look; judging takes the role inspector.</p>
+            <p className="verdict-bar hint" id="verdict" tabIndex={-1}>
+              Your role lets you look; judging takes the role inspector.
+            </p>
           )}
         </aside>
       </div>
-      {help && <HelpSheet onClose={() => setHelp(false)} />}
+      {dialog === "help" && <HelpSheet onClose={() => setDialog(null)} />}
+      {dialog === "template" && (
+        <TemplateDialog frame={frame} onClose={() => setDialog(null)} onChanged={() => store.reload()} />
+      )}
     </div>
   );
 }
 
-function asCorrected(
-  regions: readonly Region[],
-  draft: ReviewDraft,
-  classes: readonly DefectClass[],
-): Region[] {
-  return regions.map((region) => {
-    const corrected = classes.find(({ id }) => id === draft.classes[region.id]);
-    return corrected === undefined ? region : { ...region, defect_class: corrected };
-  });
+const ROLES = ["viewer", "inspector", "engineer", "admin"] as const;
+
+/** Roles are per line: what one may do elsewhere says nothing of this frame. */
+function mayOn(boot: Boot, line: number, least: (typeof ROLES)[number]): boolean {
+  const held = boot.me?.roles.find((role) => role.line === line)?.role;
+  return held !== undefined && ROLES.indexOf(held) >= ROLES.indexOf(least);
+}
+
+/** What counts first, in the order of the scores; then what lies below its threshold. */
+function inOrder(states: readonly RegionState[]): RegionState[] {
+  return [...states.filter(({ region }) => region.counts), ...states.filter(({ region }) => !region.counts)];
+}
+
+function whyNoTemplate(frame: Frame, mayConfigure: boolean): string {
+  const missing = `${frame.station.name} has no golden template.`;
+  return mayConfigure
+    ? `${missing} “Set template” below the picture makes one of a good frame or of a file.`
+    : `${missing} An engineer of ${frame.line.name} can set one.`;
 }
 
 function open(frame: string | null): void {

@@ -6,45 +6,77 @@ import { isWriting, type Typing } from "../../domain/frameFeed";
 import { formatMs, formatScore, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
 import { boxInWords } from "../../domain/region";
+import type { DrawnState, RegionState } from "../../domain/regionState";
 import { Icon } from "../../ui/icons";
 import { className, titleOf } from "../../ui/parts";
 
 export interface RegionListProps {
-  /** With the classes as I corrected them. */
-  regions: readonly Region[];
+  /** What counts first, then what lies below its threshold. */
+  states: readonly RegionState[];
+  drawn: readonly DrawnState[];
   classes: readonly DefectClass[];
   numberOf: (region: Region) => number;
-  corrected: Readonly<Record<string, number>>;
-  dismissed: readonly string[];
   selected: string | null;
   typing: ReadonlyMap<string, Typing>;
   mayReview: boolean;
   onSelect: (region: string) => void;
   onClass: (region: string, defectClass: number) => void;
-  onDismiss: (region: string) => void;
+  onToggle: (region: string) => void;
 }
 
 export function RegionList(props: RegionListProps) {
+  const counting = props.states.filter(({ region }) => region.counts);
+  const below = props.states.filter(({ region }) => !region.counts);
   return (
-    <ol className="region-list" aria-label="Regions">
-      {props.regions.map((region) => (
-        <RegionRow key={region.id} region={region} {...props} />
+    <>
+      <Rows {...props} states={counting} label="Regions" />
+      {below.length > 0 && (
+        <>
+          <h3 className="region-group">
+            Below the threshold <span className="hint">{below.length}, not part of the decision</span>
+          </h3>
+          <Rows {...props} states={below} label="Regions below the threshold" />
+        </>
+      )}
+      {props.drawn.length > 0 && <Drawn drawn={props.drawn} />}
+    </>
+  );
+}
+
+function Rows({ label, states, ...rest }: RegionListProps & { label: string }) {
+  if (states.length === 0) return null;
+  return (
+    <ol className="region-list" aria-label={label}>
+      {states.map((state) => (
+        <RegionRow key={state.region.id} state={state} {...rest} />
       ))}
     </ol>
   );
 }
 
-function RegionRow({
-  region,
-  selected,
-  onSelect,
-  dismissed,
-  numberOf,
-  corrected,
-  ...rest
-}: RegionListProps & { region: Region }) {
+/** What a person marked where no model had found anything. */
+function Drawn({ drawn }: { drawn: readonly DrawnState[] }) {
+  return (
+    <ol className="region-list" aria-label="Regions drawn by a person">
+      {drawn.map(({ id, defect_class, by, box_xyxy }) => (
+        <li key={id} className={`region ${className(defect_class)}`} data-region={id}>
+          <div className="region-head">
+            <span className="region-number">+</span>
+            <span className="region-class">{titleOf(defect_class)}</span>
+            <span className="chip plain small">drawn by {by}</span>
+          </div>
+          <p className="hint small">{boxInWords(box_xyxy)}</p>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+type RowProps = Omit<RegionListProps, "states" | "drawn"> & { state: RegionState };
+
+function RegionRow({ state, selected, onSelect, numberOf, ...rest }: RowProps) {
+  const { region, defect } = state;
   const open = region.id === selected;
-  const gone = dismissed.includes(region.id);
   const row = useRef<HTMLLIElement>(null);
   useEffect(() => {
     if (open) row.current?.scrollIntoView({ block: "nearest" });
@@ -55,25 +87,33 @@ function RegionRow({
       className={`region ${className(region.defect_class)}`}
       data-region={region.id}
       data-selected={open}
-      data-dismissed={gone}
+      data-dismissed={region.counts && !defect}
+      data-below={!region.counts && !defect}
     >
       <button type="button" className="region-head" aria-expanded={open} onClick={() => onSelect(region.id)}>
         <span className="region-number">{numberOf(region)}</span>
         <span className="region-class">{titleOf(region.defect_class)}</span>
-        {corrected[region.id] !== undefined && <span className="chip plain small">corrected</span>}
-        {gone && <span className="chip plain small">no defect</span>}
-        {!region.counts && !gone && (
-          <span className="chip plain small" title="Its score did not reach the station's threshold">
-            below threshold
+        {wordsOn(state).map((words) => (
+          <span key={words} className="chip plain small">
+            {words}
           </span>
-        )}
+        ))}
         <span className="score">{formatScore(region.score)}</span>
       </button>
       <MachineText region={region} typing={rest.typing.get(region.id)} whole={open} />
       {open && <RegionFacts region={region} />}
-      {open && rest.mayReview && <Corrections region={region} gone={gone} {...rest} />}
+      {open && rest.mayReview && <Corrections state={state} {...rest} />}
     </li>
   );
+}
+
+/** What makes this region differ from what the machine said, and by whose word. */
+function wordsOn({ region, defect, before, changed, said }: RegionState): string[] {
+  if (!changed) return said === null ? [] : [`${said.what} by ${said.by}`];
+  const words = [];
+  if (defect !== region.counts) words.push(defect ? "a defect, you say" : "no defect");
+  if (region.defect_class.id !== before.defectClass) words.push("corrected");
+  return words.length > 0 ? words : ["as the machine said"];
 }
 
 function MachineText({
@@ -130,7 +170,7 @@ function MachineText({
           <Fact label="Location" value={text.location} />
           <Fact label="Size" value={text.size} />
           <Fact
-            label="Its confidence"
+            label="Describer’s own confidence"
             value={typeof text.confidence === "number" ? formatScore(text.confidence) : undefined}
           />
         </dl>
@@ -171,12 +211,10 @@ function RegionFacts({ region }: { region: Region }) {
   );
 }
 
-type CorrectionProps = Pick<RegionListProps, "classes" | "onClass" | "onDismiss"> & {
-  region: Region;
-  gone: boolean;
-};
+type CorrectionProps = Pick<RegionListProps, "classes" | "onClass" | "onToggle"> & { state: RegionState };
 
-function Corrections({ region, gone, classes, onClass, onDismiss }: CorrectionProps) {
+function Corrections({ state, classes, onClass, onToggle }: CorrectionProps) {
+  const { region, defect } = state;
   const id = `class-of-${region.id}`;
   return (
     <div className="corrections">
@@ -188,7 +226,6 @@ function Corrections({ region, gone, classes, onClass, onDismiss }: CorrectionPr
           id={id}
           className="select"
           value={region.defect_class.id}
-          disabled={gone}
           onChange={(event) => onClass(region.id, Number(event.target.value))}
         >
           {classes.map((option, index) => (
@@ -199,8 +236,13 @@ function Corrections({ region, gone, classes, onClass, onDismiss }: CorrectionPr
           ))}
         </select>
       </div>
-      <button type="button" className="button" aria-pressed={gone} onClick={() => onDismiss(region.id)}>
-        No defect <kbd>Del</kbd>
+      <button
+        type="button"
+        className="button"
+        aria-pressed={defect !== region.counts}
+        onClick={() => onToggle(region.id)}
+      >
+        {region.counts ? "No defect" : "A defect"} <kbd>Del</kbd>
       </button>
     </div>
   );

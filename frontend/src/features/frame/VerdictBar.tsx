@@ -1,26 +1,36 @@
-/** The person's word: accept, reject or unsure, with a note; what was said before and by whom. */
+/** The person's word: what each button means for this part, a note, and what became of what was said. */
 import type { Ref } from "react";
 
-import type { Review, Verdict } from "../../api/types";
-import { ago, exactTime, plural } from "../../domain/format";
-import { isTouched, type ReviewDraft } from "../../domain/reviewDraft";
+import type { Frame } from "../../api/types";
+import { ago } from "../../domain/format";
+import { choicesFor, PART_WORDS, wordOf, type Word } from "../../domain/judgement";
+import { standingOf } from "../../domain/regionState";
+import { isTouched } from "../../domain/reviewDraft";
 import { Icon } from "../../ui/icons";
-import { VERDICTS, VerdictChip } from "../../ui/parts";
-
-const ORDER: readonly Verdict[] = ["accept", "reject", "unsure"];
+import { DecisionChip } from "../../ui/parts";
+import { OnTheirWay } from "./OnTheirWay";
+import { ON_ITS_WAY, type Judging } from "./useJudging";
 
 interface Props {
-  draft: ReviewDraft;
-  saving: Verdict | null;
+  frame: Frame;
+  judging: Judging;
+  user: string;
+  now: number;
   noteField: Ref<HTMLTextAreaElement>;
-  onNote: (note: string) => void;
-  onVerdict: (verdict: Verdict) => void;
-  onUndo: () => void;
+  onWord: (word: Word) => void;
 }
 
-export function VerdictBar({ draft, saving, noteField, onNote, onVerdict, onUndo }: Props) {
+export function VerdictBar({ frame, judging, user, now, noteField, onWord }: Props) {
+  const { draft, change, queued } = judging;
+  const outcome = frame.decision?.outcome ?? null;
+  const sending = queued.some((one) => one.frame === frame.id && one.state === "sending");
   return (
-    <section className="verdict-bar" aria-label="Your verdict">
+    <section className="verdict-bar" id="verdict" tabIndex={-1} aria-label="Your verdict">
+      <OnTheirWay verdicts={queued} frame={frame.id} onRetry={judging.retry} onTakeBack={judging.takeBack} />
+      <p className="bar-decision">
+        <DecisionChip outcome={outcome} />
+        <span className="hint">{frame.decision?.reason}</span>
+      </p>
       <div className="field">
         <label htmlFor="note">
           Note <kbd>N</kbd>
@@ -32,37 +42,48 @@ export function VerdictBar({ draft, saving, noteField, onNote, onVerdict, onUndo
           rows={2}
           maxLength={2000}
           value={draft.note}
-          onChange={(event) => onNote(event.target.value)}
+          onChange={(event) => change({ kind: "note", note: event.target.value })}
         />
       </div>
       <div className="verdicts">
-        {ORDER.map((verdict) => {
-          const { icon, act, key, meaning, tone } = VERDICTS[verdict];
-          return (
-            <button
-              key={verdict}
-              type="button"
-              className={`button verdict ${tone}`}
-              title={meaning}
-              disabled={saving !== null}
-              onClick={() => onVerdict(verdict)}
-            >
-              <Icon name={icon} />
-              {act}
-              <kbd>{key}</kbd>
-            </button>
-          );
-        })}
+        {choicesFor(outcome).map(({ word, label, key, icon, tone, meaning }) => (
+          <button
+            key={word}
+            type="button"
+            className={`button verdict tone-${tone}`}
+            title={meaning}
+            aria-keyshortcuts={key}
+            disabled={sending}
+            onClick={() => onWord(word)}
+          >
+            <Icon name={icon} />
+            <span>{label}</span>
+            <kbd>{key}</kbd>
+          </button>
+        ))}
       </div>
       <div className="draft-state">
         <span className="hint" role="status">
-          {saving !== null
+          {sending
             ? "Saving"
             : isTouched(draft)
               ? "Kept in this browser until you judge"
-              : "Judge the machine’s decision"}
+              : saidBefore(frame, user, now)}
         </span>
-        <button type="button" className="button quiet" disabled={draft.past.length === 0} onClick={onUndo}>
+        <label className="advance">
+          <input
+            type="checkbox"
+            checked={judging.advance}
+            onChange={(event) => judging.setAdvance(event.target.checked)}
+          />
+          Then next frame
+        </label>
+        <button
+          type="button"
+          className="button quiet"
+          disabled={draft.past.length === 0}
+          onClick={() => change({ kind: "undo" })}
+        >
           <Icon name="undo" />
           Undo
         </button>
@@ -71,23 +92,12 @@ export function VerdictBar({ draft, saving, noteField, onNote, onVerdict, onUndo
   );
 }
 
-export function Reviews({ reviews, now }: { reviews: readonly Review[]; now: number }) {
-  if (reviews.length === 0) return <p className="hint">Nobody has judged this frame yet.</p>;
-  return (
-    <ul className="reviews">
-      {reviews.map((review) => (
-        <li key={review.id}>
-          <VerdictChip verdict={review.verdict} />
-          <span>
-            {review.reviewer}{" "}
-            <time className="hint" dateTime={review.at} title={exactTime(review.at)}>
-              {ago(review.at, now)}
-            </time>
-            {review.marks.length > 0 && <span className="hint">, {plural(review.marks.length, "mark")}</span>}
-            {review.note !== "" && <q>{review.note}</q>}
-          </span>
-        </li>
-      ))}
-    </ul>
-  );
+/** Who judges after somebody else knows it before they do. */
+function saidBefore(frame: Frame, user: string, now: number): string {
+  const standing = standingOf(frame.reviews);
+  const word = standing === null ? null : wordOf(standing);
+  // What is still on its way is told of above.
+  if (standing === null || standing.id === ON_ITS_WAY || word === null) return "";
+  const who = standing.reviewer === user ? "You" : standing.reviewer;
+  return `${who} said ${PART_WORDS[word].toLowerCase()} ${ago(standing.at, now)}`;
 }

@@ -2,25 +2,31 @@
 import { useCallback, useEffect, useImperativeHandle, useRef, useState, type Ref } from "react";
 
 import type { Frame, Region } from "../../api/types";
-import { rectOf, surroundings } from "../../domain/region";
+import type { Alignment } from "../../domain/alignment";
+import { areaPx, rectOf, surroundings } from "../../domain/region";
+import type { DrawnState, RegionState } from "../../domain/regionState";
 import { prefersReducedMotion } from "../../ui/hooks";
 import { Icon, type IconName } from "../../ui/icons";
 import { titleOf } from "../../ui/parts";
-import type { FrameViewer, View } from "./frameViewer";
+import type { FrameViewer, View, ViewerRegion } from "./frameViewer";
 import { createViewer } from "./openSeadragonViewer";
+import { alignment, fetchPicture } from "./pixels";
+import { AlignmentWords } from "./TemplateDialog";
 
 const ZOOM_STEP = 1.4;
 const BLINK_MS = 700;
-export type TemplateMode = "off" | "beside" | "blink";
+export type TemplateMode = "off" | "beside" | "blink" | "difference";
 export const NEXT_MODE: Readonly<Record<TemplateMode, TemplateMode>> = {
   off: "beside",
   beside: "blink",
-  blink: "off",
+  blink: "difference",
+  difference: "off",
 };
 const MODE_WORDS: Readonly<Record<TemplateMode, string>> = {
   off: "Template",
   beside: "Template beside",
   blink: "Template blinks",
+  difference: "Difference",
 };
 
 export interface ViewerHandle {
@@ -31,21 +37,22 @@ export interface ViewerHandle {
 
 interface Props {
   frame: Frame;
-  /** As they are drawn: confident enough, in drawing order, with the classes as I corrected them. */
-  regions: readonly Region[];
+  /** Those confident enough to be shown, as they stand now. */
+  states: readonly RegionState[];
+  drawn: readonly DrawnState[];
   numberOf: (region: Region) => number;
-  dismissed: readonly string[];
   selected: string | null;
   onSelect: (region: string | null) => void;
   overlaysHidden: boolean;
   mode: TemplateMode;
-  onMode: (mode: TemplateMode) => void;
+  onTemplate: () => void;
+  /** Null for whom may not set one. */
+  onTemplateDialog: (() => void) | null;
   handle: Ref<ViewerHandle>;
 }
 
 export function ViewerPane(props: Props) {
-  const { frame, regions, numberOf, dismissed, selected, onSelect, overlaysHidden, mode, onMode, handle } =
-    props;
+  const { frame, states, drawn, numberOf, selected, onSelect, overlaysHidden, mode, handle } = props;
   const template = frame.urls.template;
   const [failed, setFailed] = useState(false);
   const [viewer, setViewer] = useState<FrameViewer | null>(null);
@@ -56,7 +63,7 @@ export function ViewerPane(props: Props) {
     follow.current = beside;
   }, [beside]);
 
-  const mount = useViewer(frame, frame.urls.picture, setViewer, {
+  const mount = useViewer(frame, frame.urls.rendition, setViewer, {
     onError: useCallback(() => setFailed(true), []),
     onSelect: useCallback((region: string | null) => select.current(region), [select]),
     onView: useCallback((view: View) => follow.current?.setView(view), []),
@@ -64,25 +71,19 @@ export function ViewerPane(props: Props) {
   const mountBeside = useViewer(frame, template ?? "", setBeside, QUIET);
 
   useEffect(() => {
-    viewer?.setRegions(
-      regions.map((region) => ({
-        id: region.id,
-        rect: rectOf(region.box_xyxy),
-        colourIndex: region.defect_class.colour_index,
-        label:
-          region.id === selected
-            ? `${numberOf(region)} ${titleOf(region.defect_class)}`
-            : String(numberOf(region)),
-        dismissed: dismissed.includes(region.id),
-      })),
-    );
+    viewer?.setRegions(drawnOn(states, drawn, numberOf, selected));
     viewer?.select(selected);
-  }, [viewer, regions, numberOf, dismissed, selected]);
+  }, [viewer, states, drawn, numberOf, selected]);
+  const chosen = states.find(({ region }) => region.id === selected)?.region.box_xyxy;
+  useEffect(() => {
+    if (chosen !== undefined) viewer?.bringIntoView(rectOf(chosen));
+  }, [viewer, chosen]);
   useEffect(() => viewer?.showOverlays(!overlaysHidden), [viewer, overlaysHidden]);
   useEffect(() => {
     if (viewer !== null && beside !== null) beside.setView(viewer.view());
   }, [viewer, beside]);
-  useBlink(viewer, mode === "blink" ? template : null);
+  useTemplateOver(viewer, mode === "blink" || mode === "difference" ? template : null, mode === "difference");
+  const lies = useAlignment(frame, mode === "off" ? null : template);
 
   useImperativeHandle(handle, () => ({
     fitRegion: (region) => {
@@ -99,7 +100,7 @@ export function ViewerPane(props: Props) {
         className="viewer"
         ref={mount}
         role="img"
-        aria-label={`Frame with ${regions.length} regions; they are listed beside it`}
+        aria-label={`Frame with ${states.length} regions; they are listed beside it`}
       />
       {mode === "beside" && template !== null && (
         <div className="viewer" ref={mountBeside} role="img" aria-label="Golden template of this station" />
@@ -113,20 +114,59 @@ export function ViewerPane(props: Props) {
         <Tool icon="plus" label="Zoom in (+)" onClick={() => viewer?.zoomBy(ZOOM_STEP)} />
         <Tool icon="minus" label="Zoom out (-)" onClick={() => viewer?.zoomBy(1 / ZOOM_STEP)} />
         <Tool icon="whole" label="Whole frame (R)" onClick={() => viewer?.fitAll()} />
-        {template !== null && (
-          <button
-            type="button"
-            className="button quiet"
-            aria-pressed={mode !== "off"}
-            onClick={() => onMode(NEXT_MODE[mode])}
-          >
-            <Icon name="template" />
-            {MODE_WORDS[mode]}
+        <button
+          type="button"
+          className="button quiet"
+          aria-pressed={mode !== "off"}
+          aria-keyshortcuts="T"
+          onClick={props.onTemplate}
+        >
+          <Icon name="template" />
+          {template === null ? "No template" : MODE_WORDS[mode]}
+        </button>
+        {props.onTemplateDialog !== null && (
+          <button type="button" className="button quiet" onClick={props.onTemplateDialog}>
+            {template === null ? "Set template" : "Change"}
           </button>
         )}
       </div>
+      {mode !== "off" && template !== null && (
+        <p className="viewer-note" role="status">
+          {mode === "difference" && "What is not black differs from the template. "}
+          {lies === null ? "Comparing" : <AlignmentWords of={lies} />}
+        </p>
+      )}
     </div>
   );
+}
+
+/** Large ones first, so that small ones lie on top of them. */
+function drawnOn(
+  states: readonly RegionState[],
+  drawn: readonly DrawnState[],
+  numberOf: (region: Region) => number,
+  selected: string | null,
+): ViewerRegion[] {
+  const ofModels = [...states]
+    .sort((a, b) => areaPx(b.region.box_xyxy) - areaPx(a.region.box_xyxy))
+    .map(({ region, defect }): ViewerRegion => {
+      const number = String(numberOf(region));
+      return {
+        id: region.id,
+        rect: rectOf(region.box_xyxy),
+        colourIndex: region.defect_class.colour_index,
+        label: region.id === selected ? `${number} ${titleOf(region.defect_class)}` : number,
+        look: defect ? "counts" : region.counts ? "dismissed" : "below",
+      };
+    });
+  const ofPeople = drawn.map(({ id, box_xyxy, defect_class, by }): ViewerRegion => ({
+    id,
+    rect: rectOf(box_xyxy),
+    colourIndex: defect_class.colour_index,
+    label: by,
+    look: "counts",
+  }));
+  return [...ofModels, ...ofPeople];
 }
 
 function Tool({ icon, label, onClick }: { icon: IconName; label: string; onClick: () => void }) {
@@ -178,17 +218,37 @@ function useViewer(
   );
 }
 
-/** Frame and template in turn at the same place. With reduced motion the template just stays on top. */
-function useBlink(viewer: FrameViewer | null, template: string | null): void {
+/** Template over the frame at the same place: in turn, or as their difference. With reduced motion it stays on top. */
+function useTemplateOver(viewer: FrameViewer | null, template: string | null, difference: boolean): void {
   useEffect(() => {
     if (viewer === null) return;
-    viewer.setSecond(template);
+    viewer.setSecond(template, difference);
     viewer.showSecond(template !== null);
-    if (template === null || prefersReducedMotion()) return;
+    if (template === null || difference || prefersReducedMotion()) return;
     let visible = true;
     const timer = setInterval(() => viewer.showSecond((visible = !visible)), BLINK_MS);
     return () => clearInterval(timer);
-  }, [viewer, template]);
+  }, [viewer, template, difference]);
+}
+
+/** How the frame lies on its template; null until it is known. */
+function useAlignment(frame: Frame, template: string | null): Alignment | null {
+  const { width, height } = frame;
+  const { rendition: picture } = frame.urls;
+  const [found, setFound] = useState<{ of: string; lies: Alignment } | null>(null);
+  const of = `${picture} ${template ?? ""}`;
+  useEffect(() => {
+    if (template === null) return;
+    const abort = new AbortController();
+    Promise.all([fetchPicture(picture, abort.signal), fetchPicture(template, abort.signal)])
+      .then(([one, other]) => alignment(one, other, { width, height }))
+      .then(
+        (lies) => setFound({ of, lies }),
+        () => undefined,
+      );
+    return () => abort.abort();
+  }, [picture, template, width, height, of]);
+  return found?.of === of ? found.lies : null;
 }
 
 function useLatest<T>(value: T) {

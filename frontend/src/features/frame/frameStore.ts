@@ -1,6 +1,6 @@
 /** One frame as REST tells it, kept fresh by its line's events, and what is being written about it. No DOM. */
 import { api } from "../../api/client";
-import type { Frame, TokenHint } from "../../api/types";
+import type { Frame, Review, TokenHint } from "../../api/types";
 import { typed, type Typing } from "../../domain/frameFeed";
 import { Refetcher } from "../../domain/refetcher";
 import { LineSession } from "../../live/lineSession";
@@ -74,6 +74,21 @@ export class FrameStore {
 
   retryNow(): void {
     this.session.retryNow();
+  }
+
+  doubt(): void {
+    if (this.state.connection === "open") this.session.doubt();
+  }
+
+  /** The server has just stored it: show it before the next answer does. */
+  addReview(review: Review): void {
+    const { frame } = this.state;
+    if (frame === null) return;
+    const others = frame.reviews.filter(({ id }) => id !== review.id);
+    this.set({
+      frame: { ...frame, reviews: [review, ...others.map((other) => ({ ...other, stands: false }))] },
+    });
+    this.reload();
   }
 
   private hint(message: Record<string, unknown>): void {

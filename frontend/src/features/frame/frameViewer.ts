@@ -7,7 +7,8 @@ export interface ViewerRegion {
   /** 0..7, the colour that its DefectClass has everywhere. */
   colourIndex: number;
   label: string;
-  dismissed: boolean;
+  /** A defect; one that somebody dismissed; or a proposal that did not reach its threshold. */
+  look: "counts" | "dismissed" | "below";
 }
 
 /** Where a viewer looks, so that two can look at the same place. Centre in 0..1 of the picture's width. */
@@ -28,10 +29,12 @@ export interface FrameViewer {
   setRegions(regions: readonly ViewerRegion[]): void;
   select(region: string | null): void;
   showOverlays(visible: boolean): void;
-  /** A second picture of the same size over the first; null for none. */
-  setSecond(url: string | null): void;
+  /** A second picture of the same size over the first, or their difference; null for none. */
+  setSecond(url: string | null, difference: boolean): void;
   showSecond(visible: boolean): void;
   fitTo(rect: RectXywh): void;
+  /** Move there, without zooming, if it is not wholly seen. */
+  bringIntoView(rect: RectXywh): void;
   fitAll(): void;
   zoomBy(factor: number): void;
   view(): View;

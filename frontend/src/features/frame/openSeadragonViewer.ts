@@ -11,6 +11,7 @@ const MOST_LABELS = 40;
 /** One picture pixel becomes at most so many screen pixels. */
 const MOST_ZOOM = 24;
 const SLACK_PX = 5;
+const LABEL_PX = 20;
 
 export interface Picture {
   url: string;
@@ -39,7 +40,7 @@ class OpenSeadragonViewer implements FrameViewer {
   private readonly osd: OpenSeadragon.Viewer;
   private readonly overlay: Overlay;
   private second: OpenSeadragon.TiledImage | null = null;
-  private secondUrl: string | null = null;
+  private secondWanted: { url: string; difference: boolean } | null = null;
   private secondVisible = false;
 
   constructor(
@@ -91,19 +92,27 @@ class OpenSeadragonViewer implements FrameViewer {
     this.overlay.show(visible);
   }
 
-  setSecond(url: string | null): void {
-    if (url === this.secondUrl) return;
-    this.secondUrl = url;
+  setSecond(url: string | null, difference: boolean): void {
+    const wanted = url === null ? null : { url, difference };
+    if (wanted?.url === this.secondWanted?.url && wanted?.difference === this.secondWanted?.difference)
+      return;
+    this.secondWanted = wanted;
     if (this.second !== null) this.osd.world.removeItem(this.second);
     this.second = null;
-    if (url === null) return;
+    if (wanted === null) return;
     this.osd.addTiledImage({
-      tileSource: oneImage(url),
+      tileSource: oneImage(wanted.url),
       opacity: 0,
       // Templates are aligned by their width, as the frames of their station are.
       width: 1,
+      ...(difference ? { compositeOperation: "difference" as const } : {}),
       success: (event) => {
-        this.second = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
+        const item = (event as unknown as { item: OpenSeadragon.TiledImage }).item;
+        if (this.secondWanted !== wanted) {
+          this.osd.world.removeItem(item); // it came after another one was asked for
+          return;
+        }
+        this.second = item;
         this.showSecond(this.secondVisible);
       },
     });
@@ -117,6 +126,18 @@ class OpenSeadragonViewer implements FrameViewer {
   fitTo({ x, y, width, height }: RectXywh): void {
     const scale = 1 / this.picture.width;
     this.osd.viewport.fitBounds(new OpenSeadragon.Rect(x * scale, y * scale, width * scale, height * scale));
+  }
+
+  bringIntoView({ x, y, width, height }: RectXywh): void {
+    const scale = 1 / this.picture.width;
+    const rect = new OpenSeadragon.Rect(x * scale, y * scale, width * scale, height * scale);
+    const seen = this.osd.viewport.getBounds(false);
+    const inside =
+      rect.x >= seen.x &&
+      rect.y >= seen.y &&
+      rect.x + rect.width <= seen.x + seen.width &&
+      rect.y + rect.height <= seen.y + seen.height;
+    if (!inside) this.osd.viewport.panTo(rect.getCenter());
   }
 
   fitAll(): void {
@@ -220,7 +241,7 @@ class Overlay {
   }
 
   private drawOne(region: ViewerRegion): Drawn {
-    const look = `viewer-region class-colour-${region.colourIndex % 8}${region.dismissed ? " dismissed" : ""}`;
+    const look = `viewer-region class-colour-${region.colourIndex % 8}${region.look === "counts" ? "" : ` ${region.look}`}`;
     const box = svgElement("g", { class: look, "data-region": region.id });
     for (const part of ["halo", "edge"]) {
       box.append(svgElement("rect", { class: part, ...numbers(region.rect) }));
@@ -238,7 +259,10 @@ class Overlay {
 
   private placeLabel({ rect }: ViewerRegion, label: SVGGElement): void {
     const { x, y, scale } = this.placed;
-    label.setAttribute("transform", `translate(${x + rect.x * scale} ${y + rect.y * scale - 20})`);
+    // Above the box; at the upper edge of the view inside it, so that no number is cut off.
+    const top = y + rect.y * scale;
+    const above = top < LABEL_PX ? top + 3 : top - LABEL_PX;
+    label.setAttribute("transform", `translate(${x + rect.x * scale} ${above})`);
   }
 }
 

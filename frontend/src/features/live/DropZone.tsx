@@ -3,7 +3,13 @@ import { useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { sentenceOf, upload } from "../../api/client";
 import { formatBytes, plural } from "../../domain/format";
-import { UploadQueue, isOpen, type UploadItem } from "../../domain/uploadQueue";
+import {
+  UploadQueue,
+  isOpen,
+  refusedFiles,
+  type RefusedFile,
+  type UploadItem,
+} from "../../domain/uploadQueue";
 import { Icon } from "../../ui/icons";
 import { filesFromDrop, withoutHidden } from "./dropped";
 
@@ -81,12 +87,14 @@ function take(input: HTMLInputElement, queue: UploadQueue<File>): void {
 function Uploads({ items, queue }: { items: readonly UploadItem<File>[]; queue: UploadQueue<File> }) {
   const open = items.filter(isOpen).length;
   const stored = items.reduce((sum, item) => sum + item.stored, 0);
+  const refused = refusedFiles(items);
   return (
     <div className="uploads">
       <div className="uploads-head">
         <span role="status">
           {open > 0 ? `${plural(open, "file")} to go, ` : ""}
           {plural(stored, "frame")} stored
+          {refused.length > 0 && `, ${plural(refused.length, "file")} refused`}
         </span>
         <button
           type="button"
@@ -96,7 +104,8 @@ function Uploads({ items, queue }: { items: readonly UploadItem<File>[]; queue: 
           {open > 0 ? "Cancel all" : "Clear"}
         </button>
       </div>
-      <ul>
+      {refused.length > 0 && <Refused files={refused} />}
+      <ul className="upload-list">
         {items.map((item) => (
           <UploadRow key={item.id} item={item} queue={queue} />
         ))}
@@ -109,7 +118,7 @@ const STATE_WORDS = {
   waiting: "Waiting",
   sending: "",
   done: "Stored",
-  failed: "",
+  failed: "Refused",
   cancelled: "Cancelled",
 } as const;
 
@@ -137,14 +146,27 @@ function UploadRow({ item, queue }: { item: UploadItem<File>; queue: UploadQueue
         )}
       </div>
       {item.state === "sending" && <progress max={100} value={percent} aria-label={`Sending ${item.name}`} />}
-      {item.errors.map((error) => (
-        <div key={`${error.name} ${error.detail}`} className="upload-error" role="alert">
-          <Icon name="warning" />
-          <p>
-            {error.detail} <span className="hint">{error.hint}</span>
-          </p>
-        </div>
-      ))}
     </li>
+  );
+}
+
+const NAMED = 20;
+
+/** Which files were not taken in, and why, said once and kept until the list is cleared. */
+function Refused({ files }: { files: readonly RefusedFile[] }) {
+  return (
+    <ul className="refused" role="alert" aria-label="Refused files">
+      {files.slice(0, NAMED).map(({ name, detail, hint }, index) => (
+        <li key={index} className="upload-error">
+          <Icon name="warning" />
+          <div>
+            <b>{name}</b>
+            <p>{detail}</p>
+            {hint !== "" && <p className="hint">{hint}</p>}
+          </div>
+        </li>
+      ))}
+      {files.length > NAMED && <li className="hint">and {plural(files.length - NAMED, "more file")}</li>}
+    </ul>
   );
 }

@@ -4,9 +4,10 @@ import { memo } from "react";
 import type { Frame, Region } from "../../api/types";
 import { isWriting, type Typing } from "../../domain/frameFeed";
 import { ago, exactTime, formatMs, plural } from "../../domain/format";
+import { holdWords } from "../../domain/holdReason";
 import { readableSoFar } from "../../domain/partialAnswer";
 import { Icon, type IconName } from "../../ui/icons";
-import { Boxes, ClassName, DecisionChip, VerdictChip } from "../../ui/parts";
+import { Boxes, ClassName, DecisionChip, ReviewChip } from "../../ui/parts";
 
 const REGIONS_SHOWN = 2;
 
@@ -17,18 +18,26 @@ interface Props {
   now: number;
 }
 
+/** One link a card, over all of it: one stop for the keyboard, one name for a screen reader. */
 export const FrameCard = memo(function FrameCard({ frame, typing, waitFor, now }: Props) {
-  const verdict = frame.reviews[0]?.verdict;
+  const review = frame.reviews[0];
   return (
     <li className="frame-card panel" data-frame={frame.id} data-state={frame.state}>
-      <a className="picture" href={`/frames/${frame.id}/`} aria-label={`Open frame ${nameOf(frame)}`}>
-        <img src={frame.urls.thumbnail} width={frame.width} height={frame.height} alt="" decoding="async" />
+      <div className="picture">
+        <img
+          key={frame.id}
+          src={frame.urls.thumbnail}
+          width={frame.width}
+          height={frame.height}
+          alt=""
+          decoding="async"
+        />
         <Boxes regions={frame.regions} sizeWh={[frame.width, frame.height]} />
-      </a>
+      </div>
       <div className="body">
         <div className="top">
           <DecisionChip outcome={frame.decision?.outcome ?? null} />
-          {verdict !== undefined && <VerdictChip verdict={verdict} />}
+          {review !== undefined && <ReviewChip review={review} />}
           <time dateTime={frame.received_at} title={exactTime(frame.received_at)}>
             {ago(frame.received_at, now)}
           </time>
@@ -48,22 +57,39 @@ function nameOf(frame: Frame): string {
   return [frame.part_id, frame.name].find((name) => name !== null && name !== "") ?? frame.id.slice(-8);
 }
 
+/** As much as fits whole: a hold with its reason and one region, or else two regions; the rest is counted. */
 function Findings({ frame, typing, waitFor }: Omit<Props, "now">) {
-  if (frame.regions.length === 0) {
+  const held = frame.decision?.outcome === "hold" ? frame.decision : null;
+  if (frame.regions.length === 0 && held === null) {
     return <p className="findings hint">{frame.decision?.reason ?? waitingFor(frame)}</p>;
   }
-  const shown = frame.regions.slice(0, REGIONS_SHOWN);
+  const shown = frame.regions.slice(0, held === null ? REGIONS_SHOWN : 1);
   const more = frame.regions.length - shown.length;
   return (
-    <ul className="findings">
-      {shown.map((region) => (
-        <li key={region.id} data-region={region.id}>
-          <ClassName of={region.defect_class} score={region.score} />
-          <Words region={region} typing={typing.get(region.id)} waitFor={waitFor} />
-        </li>
-      ))}
-      {more > 0 && <li className="hint">and {plural(more, "more region")}</li>}
-    </ul>
+    <div className="findings">
+      {held !== null && (
+        <p className="hold-reason" title={held.reason}>
+          {holdWords(held) !== null && <b>Held: {holdWords(held)}. </b>}
+          {held.reason}
+        </p>
+      )}
+      <ul>
+        {shown.map((region, index) => (
+          <li key={region.id} data-region={region.id}>
+            <div className="found">
+              <ClassName of={region.defect_class} score={region.score} />
+              {more > 0 && index === shown.length - 1 && (
+                <span className="hint">
+                  +{more}
+                  <span className="visually-hidden"> more regions</span>
+                </span>
+              )}
+            </div>
+            <Words region={region} typing={typing.get(region.id)} waitFor={waitFor} />
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 
@@ -130,7 +156,7 @@ function Fact({ icon, label, node, ms }: FactProps) {
         <span className="visually-hidden">{label}</span>
       </dt>
       <dd>
-        {node} {typeof ms === "number" && <b>{formatMs(ms)}</b>}
+        <span className="node-name">{node}</span> {typeof ms === "number" && <b>{formatMs(ms)}</b>}
       </dd>
     </div>
   );

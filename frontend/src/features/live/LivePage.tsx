@@ -7,7 +7,7 @@ import type { Frame, Line, Me, Station } from "../../api/types";
 import { descriptionsWaitFor, troubles } from "../../domain/degraded";
 import { formatMs, plural } from "../../domain/format";
 import { median } from "../../domain/throughput";
-import { useNow, useResource } from "../../ui/hooks";
+import { useNow, useResource, type Resource } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Connection, Empty, Notice } from "../../ui/parts";
 import { DemoPanel } from "./DemoPanel";
@@ -22,16 +22,32 @@ export function LivePage({ boot }: { boot: Boot }) {
   if (boot.line === null) {
     return (
       <Empty icon="tray" title="No line to show">
-        <p>
-          You have no role on any line yet. An admin can give you one; then its newest frames appear here.
-        </p>
+        {boot.may_make_lines ? (
+          <>
+            <p>A line has stations with cameras; their newest frames appear here.</p>
+            <a className="button primary" href="/lines/new/">
+              Make the first line
+            </a>
+          </>
+        ) : (
+          <p>
+            You have no role on any line yet. An admin can give you one; then its newest frames appear here.
+          </p>
+        )}
       </Empty>
     );
   }
-  return <LiveLine line={boot.line} lines={boot.lines} me={boot.me} />;
+  return <LiveLine line={boot.line} lines={boot.lines} me={boot.me} mayMakeLines={boot.may_make_lines} />;
 }
 
-function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me: Me | null }) {
+interface LiveLineProps {
+  line: Line;
+  lines: readonly Line[];
+  me: Me | null;
+  mayMakeLines: boolean;
+}
+
+function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
   const [paused, setPaused] = useState(false);
   const health = useResource(api.health, HEALTH_EVERY_MS);
   const { reload } = health;
@@ -40,18 +56,29 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
   const status = useSyncExternalStore(store.subscribe, store.snapshot);
   const { shown } = useSyncExternalStore(store.feed.subscribe, store.feed.snapshot);
   const now = useNow(1000);
+  const stations = useResource(
+    useCallback((signal: AbortSignal) => api.stations(line.id, signal), [line.id]),
+  );
+  const mayConfigure = mayConfigureLine(me, line);
   // On a narrow screen the frames come first; with none, what makes them appear does.
   const [asked, setAsked] = useState<boolean | null>(null);
   const sourcesOpen = asked ?? (status.loaded && shown.length === 0);
 
   return (
     <div className="live" data-sources={sourcesOpen ? "open" : "closed"}>
+      <a className="skip-link" href="#send" onClick={() => setAsked(true)}>
+        Skip to sending frames
+      </a>
       <div className="live-main">
         <header className="strip">
-          <LinePicker line={line} lines={lines} />
+          <LinePicker line={line} lines={lines} mayMakeLines={mayMakeLines} />
           <Figures shown={shown} perMinute={decidedLastMinute(shown, store, now)} />
           <div className="strip-end">
-            <Connection state={status.connection} onRetry={() => store.retryNow()} />
+            <Connection
+              state={status.connection}
+              lost={status.error !== null || health.error !== null}
+              onRetry={() => store.retryNow()}
+            />
             <button
               type="button"
               className="button sources-switch"
@@ -74,10 +101,15 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
                 <p>{sentence}</p>
               </Notice>
             ))}
+          {(stations.value ?? [])
+            .filter(({ product }) => product === "")
+            .map((station) => (
+              <WithoutProduct key={station.id} station={station} mayConfigure={mayConfigure} />
+            ))}
           {status.error !== null && <ErrorNotice error={status.error} />}
         </div>
         {status.loaded && shown.length === 0 ? (
-          <NothingYet />
+          <NothingYet isDemo={line.is_demo} />
         ) : (
           <FrameGrid
             feed={store.feed}
@@ -86,8 +118,28 @@ function LiveLine({ line, lines, me }: { line: Line; lines: readonly Line[]; me:
           />
         )}
       </div>
-      <Sources line={line} me={me} />
+      <Sources line={line} me={me} stations={stations} mayConfigure={mayConfigure} />
     </div>
+  );
+}
+
+function mayConfigureLine(me: Me | null, line: Line): boolean {
+  return me?.roles.some((one) => one.line === line.id && ["engineer", "admin"].includes(one.role)) ?? false;
+}
+
+/** Nothing says what it looks at, so nothing can say that a part is good. */
+function WithoutProduct({ station, mayConfigure }: { station: Station; mayConfigure: boolean }) {
+  return (
+    <Notice>
+      <p>
+        <b>{station.name}:</b> this camera has no product yet: every frame is held.{" "}
+        {mayConfigure ? (
+          <a href={`/stations/${station.id}/`}>Choose what it looks at.</a>
+        ) : (
+          "An engineer of this line can choose what it looks at."
+        )}
+      </p>
+    </Notice>
   );
 }
 
@@ -109,12 +161,26 @@ function ErrorNotice({ error }: { error: unknown }) {
   );
 }
 
-function LinePicker({ line, lines }: { line: Line; lines: readonly Line[] }) {
+interface LinePickerProps {
+  line: Line;
+  lines: readonly Line[];
+  mayMakeLines: boolean;
+}
+
+function LinePicker({ line, lines, mayMakeLines }: LinePickerProps) {
+  const another = mayMakeLines && (
+    <a className="button quiet icon-only" href="/lines/new/" aria-label="New line" title="New line">
+      <Icon name="plus" />
+    </a>
+  );
   if (lines.length < 2) {
     return (
-      <h1>
-        {line.name} <span className="hint">{line.site.name}</span>
-      </h1>
+      <div className="line-picker">
+        <h1>
+          {line.name} <span className="hint">{line.site.name}</span>
+        </h1>
+        {another}
+      </div>
     );
   }
   return (
@@ -135,6 +201,7 @@ function LinePicker({ line, lines }: { line: Line; lines: readonly Line[] }) {
           </option>
         ))}
       </select>
+      {another}
     </div>
   );
 }
@@ -162,46 +229,57 @@ function Figures({ shown, perMinute }: { shown: readonly Frame[]; perMinute: num
   );
 }
 
-function NothingYet() {
+function NothingYet({ isDemo }: { isDemo: boolean }) {
   return (
     <Empty icon="board" title="No frames yet">
       <p>
         Frames appear here as they arrive, with the regions the detector found and what the describer says of
-        them. Drop a picture on this page’s upload area, stream a camera, or start the demo line.
+        them. Drop a picture on this page’s upload area
+        {isDemo ? ", stream a camera, or start the demo." : " or stream a camera."}
       </p>
     </Empty>
   );
 }
 
-/** The three ways to make something appear, for whoever may. */
-function Sources({ line, me }: { line: Line; me: Me | null }) {
-  const stations = useResource(
-    useCallback((signal: AbortSignal) => api.stations(line.id, signal), [line.id]),
-  );
+interface SourcesProps {
+  line: Line;
+  me: Me | null;
+  stations: Resource<Station[]>;
+  mayConfigure: boolean;
+}
+
+/** The ways to make something appear, for whoever may; generated boards on the demo line only. */
+function Sources({ line, me, stations, mayConfigure }: SourcesProps) {
   const [chosen, setChosen] = useState<number | null>(null);
   const list = stations.value ?? [];
   const station = list.find(({ id }) => id === chosen) ?? list[0];
-  if (stations.error !== null)
-    return (
-      <aside className="sources panel">
-        <ErrorNotice error={stations.error} />
-      </aside>
-    );
-  if (station === undefined) {
-    return (
-      <aside className="sources panel">
-        {!stations.loading && <p className="hint">This line has no station yet.</p>}
-      </aside>
-    );
-  }
+  const mayUpload = me?.can.upload === true;
   return (
-    <aside className="sources panel" aria-label="Send frames">
-      <StationPicker list={list} station={station} onChoose={setChosen} />
-      {me?.can.upload === true && <DropZone key={station.id} station={station.id} />}
-      {me?.can.upload === true && <StreamPanel station={station.id} />}
-      {me?.can.run_demo === true && <DemoPanel station={station.id} />}
-      {me?.can.upload !== true && (
-        <p className="hint">Your role lets you watch this line; sending frames takes the role inspector.</p>
+    <aside className="sources panel" id="send" tabIndex={-1} aria-label="Send frames">
+      {stations.error !== null && <ErrorNotice error={stations.error} />}
+      {station === undefined && stations.error === null && !stations.loading && (
+        <p className="hint">This line has no station yet, so nothing can be sent to it.</p>
+      )}
+      {station !== undefined && (
+        <>
+          <StationPicker list={list} station={station} onChoose={setChosen} />
+          {mayUpload && <DropZone key={station.id} station={station.id} />}
+          {mayUpload && <StreamPanel station={station.id} />}
+          {me?.can.run_demo === true && line.is_demo && <DemoPanel station={station.id} />}
+          {!mayUpload && (
+            <p className="hint">
+              Your role lets you watch this line; sending frames takes the role inspector.
+            </p>
+          )}
+        </>
+      )}
+      {mayConfigure && !stations.loading && (
+        <a
+          className={station === undefined ? "button primary" : "small"}
+          href={`/lines/${line.id}/stations/new/`}
+        >
+          Add a station
+        </a>
       )}
     </aside>
   );
@@ -216,7 +294,14 @@ interface StationPickerProps {
 function StationPicker({ list, station, onChoose }: StationPickerProps) {
   return (
     <div className="field">
-      <label htmlFor="station">Station</label>
+      <div className="row">
+        <label className="label" htmlFor="station">
+          Station
+        </label>
+        <a className="small" href={`/stations/${station.id}/`}>
+          Settings<span className="visually-hidden"> of {station.name}</span>
+        </a>
+      </div>
       <select
         id="station"
         className="select"
