@@ -59,6 +59,15 @@ IDENTITY_LIMITS = {"model": 100, "version": 40, "digest": 64, "runtime": 60}
 MAX_CLASS_NAME_CHARS = 60
 """Longest name of a defect class, in characters, as a line's vocabulary stores it."""
 
+MAX_PRODUCT_CHARS = 40
+"""Longest name of a product, in characters, as a station stores it."""
+
+MAX_PRODUCTS = 50
+"""Most products of one model."""
+
+SHIPPED_PRODUCT = "bare-pcb"
+"""What the models that come with AIVD were trained for."""
+
 MAX_CLASSES = 1000
 """Most classes of one model."""
 
@@ -223,11 +232,24 @@ class TimedDetector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Appearance:
+    """How a frame looks as a whole (see `appearance.py`), and how far that is from the model's training pictures.
+
+    `distance` and `limit` are None where the model brings nothing to compare with; up to `limit` it is like them.
+    """
+
+    statistics: Mapping[str, float]
+    distance: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DetectMeta:
     """The JSON in `meta`: who answered, about a frame of which size, and where the time went.
 
     `unplaced` counts regions that the model found and that lie nowhere in the frame: outside it, or at no numbers.
-    They are in no other output, and a frame that has any was not inspected.
+    They are in no other output, and a frame that has any was not inspected. `products` are what the model was trained
+    for; a model that names none was trained for nothing that is known.
     """
 
     model: str
@@ -238,6 +260,8 @@ class DetectMeta:
     size_wh: SizeWh
     timings: DetectTimings
     unplaced: int = 0
+    products: tuple[str, ...] = ()
+    appearance: Appearance | None = None
 
 
 # --- Describing

@@ -13,8 +13,11 @@ from typing import Any
 from scheduling.serving.contracts import (
     CONTRACT_VERSION,
     IDENTITY_LIMITS,
+    MAX_PRODUCT_CHARS,
+    MAX_PRODUCTS,
     MAX_REGIONS_PER_REQUEST,
     AnswerEvent,
+    Appearance,
     BoxXyxy,
     ContractBroken,
     DescribeEvent,
@@ -27,8 +30,11 @@ from scheduling.serving.contracts import (
     SizeWh,
     TokenEvent,
     class_names_fault,
+    name_fault,
 )
 
+MAX_STATISTICS = 64
+_COMPARED = ("distance", "limit")
 _EVENT_TYPES = {TokenEvent: "token", AnswerEvent: "answer", DoneEvent: "done"}
 _DETECT_MS = ("queue_ms", "decode_ms", "preprocess_ms", "infer_ms", "postprocess_ms", "service_ms")
 _DESCRIBE_MS = ("queue_ms", "first_token_ms", "service_ms")
@@ -64,7 +70,31 @@ def decode_meta(text: str | bytes) -> DetectMeta:
             batch=_member(timings, "batch", int, "meta.timings"),
         ),
         unplaced=_count(fields, "unplaced", "meta"),
+        products=_products(fields),
+        appearance=_appearance(fields),
     )
+
+
+def _products(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a model was trained for; a node that does not know of products names none."""
+    products = _strings({"products": [], **fields}, "products", "meta")
+    if len(products) > MAX_PRODUCTS or any(name_fault(name, MAX_PRODUCT_CHARS) for name in products):
+        raise ContractBroken(f"meta.products holds a name that cannot be one, or more than {MAX_PRODUCTS}")
+    return products
+
+
+def _appearance(fields: Mapping[str, Any]) -> Appearance | None:
+    if fields.get("appearance") is None:
+        return None
+    where = "meta.appearance"
+    about = _member(fields, "appearance", dict, "meta")
+    statistics = _member(about, "statistics", dict, where)
+    if len(statistics) > MAX_STATISTICS:
+        raise ContractBroken(f"{where}.statistics has {len(statistics)} entries, at most {MAX_STATISTICS} are taken")
+    distance, limit = (None if about.get(name) is None else _number(about, name, where) for name in _COMPARED)
+    if (distance is None) != (limit is None) or (distance is not None and distance < 0):
+        raise ContractBroken(f"{where} has a distance without a limit, or one below 0")
+    return Appearance({str(name): _number(statistics, name, where) for name in statistics}, distance, limit)
 
 
 def decode_request(text: str | bytes) -> DescribeRequest:

@@ -1,0 +1,301 @@
+"""How a whole frame looks, in a dozen numbers, and how far that is from pictures that are known.
+
+A detector answers for any picture, also for one of nothing that it was trained for. These numbers say whether a frame
+looks like its training pictures or like a station's own first frames; `inspections` decides what follows. Pure: knows
+numpy and OpenCV, no detector, no node and no Django. A 640 px frame takes a few milliseconds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from scheduling.serving.contracts import MAX_PRODUCT_CHARS, MAX_PRODUCTS, Appearance, Rgb, name_fault
+
+SIDE_PX: Final = 320
+"""Longer side of what is measured. Smaller pictures stay as they are."""
+
+STATISTICS: Final = (
+    "separability",
+    "contrast",
+    "edges",
+    "specks",
+    "dark",
+    "colour",
+    "repetition",
+    "upright",
+    "ramps",
+    "dark_width",
+    "bright_width",
+    "parts",
+    "sharpness",
+    "unevenness",
+    "symmetry",
+    "blank",
+)
+NEIGHBOUR: Final = 2
+"""A frame is as far from known frames as from the second nearest: one odd frame among them vouches for nothing."""
+
+FEWEST_FRAMES: Final = 3
+MOST_FRAMES: Final = 5000
+MOST_BYTES: Final = 8 * 2**20
+LIKE_SHARE: Final = 98
+"""Percent of the training pictures that lie within the limit."""
+LEAST_SCALE: Final = 0.02
+"""No statistic counts for more than so: what never varies in training says little about how much it may."""
+
+Numbers = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.uint8]
+
+
+def measure(picture: Rgb) -> dict[str, float]:
+    """The statistics of a picture (H, W, 3), each between 0 and about 1."""
+    small = _small(picture)
+    grey: Grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    level, mask = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    gx, gy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    slope = cv2.magnitude(gx, gy)
+    edge = slope > 120
+    dark = grey <= level
+    low, high = np.percentile(grey, (3, 97))
+    values = (
+        _separability(grey, dark),
+        (high - low) / 255,
+        edge.mean(),
+        (np.abs(grey.astype(np.int16) - cv2.medianBlur(grey, 3)) > 24).mean(),
+        dark.mean(),
+        _colour(small),
+        _repetition(slope),
+        _upright(gx, gy, edge),
+        ((slope > 2) & (slope <= 60)).mean(),
+        _width(255 - mask),
+        _width(mask),
+        _parts(mask),
+        _sharpness(grey, slope),
+        _unevenness(dark),
+        _symmetry(grey),
+        _blank(slope),
+    )
+    return {name: round(float(value), 5) for name, value in zip(STATISTICS, values, strict=True)}
+
+
+def _small(picture: Rgb) -> Rgb:
+    height, width = picture.shape[:2]
+    scale = SIDE_PX / max(height, width)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _colour(picture: Rgb) -> float:
+    red, green, blue = cv2.split(picture)
+    most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+    return float(cv2.subtract(most, least).mean()) / 255
+
+
+def _separability(grey: Grey, dark: npt.NDArray[np.bool_]) -> float:
+    """Otsu's: the variance between dark and bright as a share of all variance; 0 where there is none."""
+    whole = float(grey.var())
+    share = float(dark.mean())
+    if whole < 1e-6 or share in (0.0, 1.0):
+        return 0.0
+    apart = float(grey[dark].mean()) - float(grey[~dark].mean())
+    return share * (1 - share) * apart**2 / whole
+
+
+def _repetition(slope: npt.NDArray[Any]) -> float:
+    """The highest peak of the edges' autocorrelation away from the origin: 1 for a grating or a checkerboard."""
+    centred = slope - slope.mean()
+    if float(np.abs(centred).max()) < 1e-6:
+        return 1.0
+    power = np.abs(np.fft.rfft2(centred)) ** 2
+    correlation = np.fft.irfft2(power, s=slope.shape)
+    rows, columns = (max(2, size // 24) for size in slope.shape)
+    inner = correlation / correlation[0, 0]
+    inner[:rows, :columns] = inner[-rows:, :columns] = inner[:rows, -columns:] = inner[-rows:, -columns:] = -1
+    return float(np.clip(inner.max(), 0, 1))
+
+
+def _upright(gx: npt.NDArray[Any], gy: npt.NDArray[Any], edge: npt.NDArray[np.bool_]) -> float:
+    """The share of edges that run along rows or columns."""
+    if not edge.any():
+        return 0.0
+    x, y = np.abs(gx[edge]), np.abs(gy[edge])
+    return float((np.minimum(x, y) < 0.1 * np.maximum(x, y)).mean())
+
+
+def _width(mask: Any) -> float:
+    """How wide the structures of a mask are: the mean distance to the other side, against 1/32 of the picture."""
+    inside = mask > 0
+    if not inside.any() or inside.all():
+        return 1.0
+    distance = cv2.distanceTransform(mask, cv2.DIST_L1, 3)[inside]
+    return float(min(1.0, distance.mean() * 16 / max(mask.shape)))
+
+
+def _parts(mask: Any) -> float:
+    """How many separate pieces dark and bright fall into, as a logarithm: 0 for one, 1 for ten thousand."""
+    pieces = cv2.connectedComponents(mask)[0] + cv2.connectedComponents(255 - mask)[0]
+    return float(np.log10(max(1, pieces - 2)) / 4)
+
+
+def _sharpness(grey: Grey, slope: npt.NDArray[Any]) -> float:
+    """How much of the slopes is gone after a little blur: near 0 where the lens is out of focus."""
+    total = float(slope.mean())
+    if total < 1e-6:
+        return 0.0
+    soft = cv2.GaussianBlur(grey, (0, 0), 1.5)
+    left = cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
+    return float(np.clip(1 - left.mean() / total, 0, 1))
+
+
+def _unevenness(dark: npt.NDArray[np.bool_]) -> float:
+    """How differently dark the nine parts of the picture are."""
+    shares = cv2.resize(dark.astype(np.float32), (3, 3), interpolation=cv2.INTER_AREA)
+    return float(shares.std() * 2)
+
+
+def _symmetry(grey: Grey) -> float:
+    """The best correlation of the picture with itself mirrored or turned: 1 for most patterns, and for nothing at all."""
+    centred = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+    centred -= centred.mean()
+    whole = float((centred * centred).sum())
+    if whole < 1:
+        return 1.0
+    turned = (centred[::-1], centred[:, ::-1], centred[::-1, ::-1])
+    return max(abs(float((centred * other).sum())) / whole for other in turned)
+
+
+def _blank(slope: npt.NDArray[Any]) -> float:
+    """The share of the 64 parts of the picture that hold no edge."""
+    shares = cv2.resize((slope > 60).astype(np.float32), (8, 8), interpolation=cv2.INTER_AREA)
+    return float((shares < 0.01).mean())
+
+
+# --- what is known
+
+
+class BadReference(ValueError):
+    """A file or rows that frames cannot be compared with; the text says why."""
+
+
+def distances(frames: Numbers, known: Numbers, *, scales: Numbers, among_themselves: bool = False) -> Numbers:
+    """How far each of `frames` (n, s) is from `known` (m, s): the distance to the second nearest, in `scales` (s,).
+
+    `among_themselves`: `frames` are `known`, and none of them is its own neighbour. Needs three known frames.
+    """
+    apart = np.linalg.norm((frames[:, None, :] - known[None, :, :]) / scales, axis=2)
+    column = NEIGHBOUR if among_themselves else NEIGHBOUR - 1
+    nearest: Numbers = np.partition(apart, column, axis=1)[:, column]
+    return nearest
+
+
+def row_of(statistics: Mapping[str, float], names: Sequence[str]) -> Numbers | None:
+    """The statistics in the order of `names`, or None where they are not the same statistics."""
+    if set(statistics) != set(names):
+        return None
+    row = np.array([statistics[name] for name in names], np.float64)
+    return row if np.isfinite(row).all() else None
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Frames that are known, and how far another one may be from them and still count as like them."""
+
+    names: tuple[str, ...]
+    scales: Numbers
+    frames: Numbers
+    limit: float
+
+    def distance(self, statistics: Mapping[str, float]) -> float | None:
+        """How far a frame is from these, or None where it was measured in another way."""
+        row = row_of(statistics, self.names)
+        if row is None:
+            return None
+        return float(distances(row[None], self.frames, scales=self.scales)[0])
+
+    def as_json(self) -> dict[str, Any]:
+        rounded = [[round(float(value), 4) for value in row] for row in self.frames]
+        scales = [round(float(value), 4) for value in self.scales]
+        return {"statistics": list(self.names), "scales": scales, "limit": round(self.limit, 4), "frames": rounded}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Reference":
+        """Raises BadReference."""
+        try:
+            names = tuple(str(name) for name in fields["statistics"])
+            scales, frames = np.array(fields["scales"], np.float64), np.array(fields["frames"], np.float64)
+            limit = float(fields["limit"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadReference(f"It lacks statistics, scales, limit or frames: {error}.") from error
+        if scales.shape != (len(names),) or frames.ndim != 2 or frames.shape[1] != len(names):
+            raise BadReference(f"It has {len(names)} statistics, and scales or frames of another number.")
+        if not FEWEST_FRAMES <= len(frames) <= MOST_FRAMES:
+            raise BadReference(f"It has {len(frames)} frames, not {FEWEST_FRAMES} to {MOST_FRAMES}.")
+        if not (np.isfinite(frames).all() and (scales > 0).all() and np.isfinite(scales).all() and 0 < limit < 1e6):
+            raise BadReference("It holds numbers that cannot be compared with.")
+        return cls(names, scales, frames, limit)
+
+
+def training_reference(measured: Sequence[Mapping[str, float]]) -> Reference:
+    """What a model was trained on, from its training pictures' statistics. Scales and limit come from the same."""
+    frames = np.array([row_of(statistics, STATISTICS) for statistics in measured], np.float64)
+    scales = np.maximum(frames.std(axis=0), LEAST_SCALE)
+    apart = distances(frames, frames, scales=scales, among_themselves=True)
+    return Reference(STATISTICS, scales, frames, float(np.percentile(apart, LIKE_SHARE)))
+
+
+class Anything:
+    """A reference for test models that look at nothing: every frame is like what they know."""
+
+    limit: Final = 1.0
+
+    def distance(self, statistics: Mapping[str, float]) -> float | None:
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedOn:
+    """What a model was trained for, by name, and what its training pictures looked like. Empty: nobody said."""
+
+    products: tuple[str, ...] = ()
+    reference: Reference | Anything | None = None
+
+    def looked_at(self, picture: Rgb) -> Appearance:
+        """How a frame looks, and how far that is from the training pictures."""
+        statistics = measure(picture)
+        distance = None if self.reference is None else self.reference.distance(statistics)
+        if self.reference is None or distance is None:
+            return Appearance(statistics)
+        return Appearance(statistics, round(distance, 4), self.reference.limit)
+
+
+def read_trained_on(path: Path) -> TrainedOn:
+    """From a JSON file `{"products": [...], "statistics": [...], "scales": [...], "limit": n, "frames": [[...]]}`.
+
+    All but `products` may be left out together. Raises BadReference.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise BadReference(f"{path.name} is larger than {MOST_BYTES >> 20} MiB.")
+    try:
+        fields = json.loads(path.read_text())
+        products = products_in(fields["products"])
+        return TrainedOn(products, Reference.from_json(fields) if "frames" in fields else None)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise BadReference(f"{path.name} does not say what a model was trained on: {error}") from error
+
+
+def products_in(names: Any) -> tuple[str, ...]:
+    """Products as a model or a setting declares them: a list of names. Raises BadReference."""
+    if not isinstance(names, list) or not 1 <= len(names) <= MAX_PRODUCTS:
+        raise BadReference(f"Products are a list of 1 to {MAX_PRODUCTS} names.")
+    for name in names:
+        if fault := name_fault(name, MAX_PRODUCT_CHARS):
+            raise BadReference(f"The product {str(name)[:80]!r} {fault}.")
+    return tuple(names)
