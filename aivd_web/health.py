@@ -1,17 +1,21 @@
-"""How the parts stand: one word each for anybody, the details for whoever is signed in. Nothing here waits long."""
+"""How the parts stand: one word for anybody, the parts for whoever may see the fleet. Nothing here waits long."""
 
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Any
 
 import redis
+import rules
 from django.db import connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from inspections import rules as line_rules
 from inspections.models import Frame, Step
+from scheduling.addresses import without_addresses
 from scheduling.models import Node
+from scheduling.scopes import MANAGE, SEE
 from scheduling.services import fleet, redis_client
 
 DATABASE_TIMEOUT_S = 2.0
@@ -38,9 +42,11 @@ def health(request: HttpRequest) -> JsonResponse:
     ready = any(row["status"] == "ready" for row in nodes)
     well = parts["redis"] == "ok" and views and ready
     body: dict[str, Any] = {"status": "ok" if well else "degraded", "parts": parts}
-    if request.user.is_authenticated:
-        parts["nodes"] = [_short(row) | _details(row) for row in database["nodes"]]
-        body["backlog"] = {**database["backlog"], "live_workers": len(views)}
+    if not rules.has_perm(SEE, request.user):
+        return JsonResponse({"status": body["status"]})
+    addresses = rules.has_perm(MANAGE, request.user)
+    parts["nodes"] = [_short(row) | _details(row, addresses=addresses) for row in database["nodes"]]
+    body["backlog"] = {**_backlog(request.user), "live_workers": len(views)}
     return JsonResponse(body)
 
 
@@ -56,18 +62,22 @@ def _in_time(question: Any) -> dict[str, Any] | None:
 
 def _database() -> dict[str, Any]:
     try:
-        waiting = Step.objects.filter(state=Step.State.WAITING)
-        return {
-            "nodes": list(Node.objects.all()),
-            "backlog": {
-                "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
-                "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
-                "dead_letters": Step.objects.dead_letters().count(),
-                "undecided": Frame.objects.filter(decided_at__isnull=True).count(),
-            },
-        }
+        return {"nodes": list(Node.objects.all())}
     finally:
         connections.close_all()
+
+
+def _backlog(who: Any) -> dict[str, int]:
+    """What waits on the lines that one may see."""
+    theirs = line_rules.lines(who)
+    on_them = Step.objects.filter(frame__line__in=theirs)
+    waiting = on_them.filter(state=Step.State.WAITING)
+    return {
+        "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
+        "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
+        "dead_letters": on_them.filter(state=Step.State.FAILED).count(),
+        "undecided": Frame.objects.on_lines(theirs).filter(decided_at__isnull=True).count(),
+    }
 
 
 def _redis() -> str:
@@ -82,10 +92,10 @@ def _short(node: Node) -> dict[str, Any]:
     return {"kind": node.kind, "status": "draining" if node.draining else node.health}
 
 
-def _details(node: Node) -> dict[str, Any]:
+def _details(node: Node, *, addresses: bool) -> dict[str, Any]:
     seen = node.last_ready_at
     return {
         "name": node.name,
-        "detail": node.health_detail,
+        "detail": node.health_detail if addresses else without_addresses(node.health_detail),
         "last_ready_at": seen.isoformat() if seen else None,
     }

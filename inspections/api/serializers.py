@@ -19,6 +19,7 @@ from inspections.models import (
     Station,
     Step,
 )
+from scheduling.addresses import without_addresses
 
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
@@ -124,7 +125,7 @@ class StepSerializer(serializers.ModelSerializer):
         return step.node or None
 
     def get_error(self, step: Step) -> str | None:
-        return step.error_detail or step.error_code or None
+        return without_addresses(step.error_detail) or step.error_code or None
 
 
 class ModelNameSerializer(serializers.Serializer):

@@ -215,6 +215,7 @@ class Waiting(NamedTuple):
     deadline_at: datetime
     frame_id: UUID
     frame_bytes: int
+    station_id: int
     policy: str
 
 
@@ -224,7 +225,8 @@ def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
 
 
 def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
-    columns = ("pk", "kind", "created_at", "deadline_at", "frame_id", "frame__bytes", "frame__line__policy")
+    step_columns = ("pk", "kind", "created_at", "deadline_at", "frame_id")
+    columns = (*step_columns, "frame__bytes", "frame__station_id", "frame__line__policy")
     waiting = Step.objects.waiting((kind,), now=Now())
     late = [Waiting(*row) for row in waiting.filter(deadline_at__lte=Now()).values_list(*columns)[:limit]]
     live = waiting.filter(deadline_at__gt=Now()).values_list(*columns)[: limit - min(len(late), limit // LATE_SHARE)]
@@ -241,6 +243,7 @@ def _request(step: Waiting, now: datetime, clock_now: float) -> Request:
         arrived_at=clock_now - (now - step.created_at).total_seconds(),
         deadline_at=clock_now + (step.deadline_at - now).total_seconds(),
         late_ok=True,
+        scope=step.station_id,
     )
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY
