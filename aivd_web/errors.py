@@ -1,6 +1,7 @@
 """The one place where an error becomes an answer: `{code, detail, hint}` for programs, a page for people."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -114,6 +115,23 @@ def _wait_of(exc: exceptions.APIException) -> int | None:
 # -- what is answered outside of DRF ----------------------------------------------------------------
 
 
+class ExpectedErrors:
+    """Middleware: an expected error of a page becomes an answer with its status, as those of the API do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Django's own (404, 403) have their handlers; what nobody foresaw is a 500 and is logged."""
+        if isinstance(exception, Http404 | PermissionDenied):
+            return None
+        error = as_aivd_error(exception)
+        return None if error is None else _answer(request, error)
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _answer(request, PLAIN_MESSAGES[404])
 
@@ -137,9 +155,16 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest, error: AivdError) -> HttpResponse:
     """JSON for the API and for whoever asks for it; else a page, which must not need the database."""
     if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
-        return JsonResponse(error.as_dict(), status=error.status)
+        return _with_wait(JsonResponse(error.as_dict(), status=error.status), error)
     try:
-        page = render_to_string("error.html", {"error": error})
+        text = render_to_string("error.html", {"error": error})
     except TemplateDoesNotExist:
-        return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
-    return HttpResponse(page, status=error.status)
+        page = HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
+        return _with_wait(page, error)
+    return _with_wait(HttpResponse(text, status=error.status), error)
+
+
+def _with_wait(response: HttpResponse, error: AivdError) -> HttpResponse:
+    if error.retry_after_s is not None:
+        response["Retry-After"] = str(error.retry_after_s)
+    return response

@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aivd_web.errors.ExpectedErrors",
 ]
 ROOT_URLCONF = "aivd_web.urls"
 ASGI_APPLICATION = "aivd_web.asgi.application"
@@ -107,7 +108,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS += [{"NAME": "aivd_web.passwords.MaximumLengthValidator"}]
+PASSWORD_HASHERS = ["aivd_web.passwords.BoundedArgon2"]
+AUTHENTICATION_BACKENDS = ["aivd_web.passwords.BoundedBackend"]
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 SESSION_COOKIE_HTTPONLY = True
