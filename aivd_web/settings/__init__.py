@@ -142,10 +142,6 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "AIVD",
     "DESCRIPTION": "Adaptive edge-cloud collaboration for industrial visual inspection.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
