@@ -9,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from aivd_web.launcher import layout
+from aivd_web.origins import is_origin
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -22,6 +23,12 @@ PORT = env.int("AIVD_PORT", default=8000)
 ALLOWED_HOSTS = env.list("AIVD_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("AIVD_TRUSTED_ORIGINS", default=[])
 BEHIND_TLS = env.bool("AIVD_BEHIND_TLS", default=False)
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not is_origin(origin):
+        raise ImproperlyConfigured(
+            f"'{origin}' in AIVD_TRUSTED_ORIGINS is no origin. Write scheme, host and, unless it is the usual one, "
+            "port, in small letters and without a wildcard or a slash at the end: https://aivd.example.com"
+        )
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("AIVD_SECRET_KEY is shorter than 32 characters; generate a longer one.")
 
