@@ -37,15 +37,25 @@ down: ## stop what runs from this folder
 demo: setup ## inspect generated boards through the public API and print the verdict
 	@exec $(MANAGE) up --then $(MANAGE) demo $(ARGS)
 
-# --- check
+# --- check; each is "name:command", see scripts/run_all.py
+
+LINT := \
+    "ruff:$(PY) -m ruff check ." \
+    "format:$(PY) -m ruff format --check ." \
+    "import directions:.venv/bin/lint-imports" \
+    "migrations:$(MANAGE) makemigrations --check --dry-run" \
+    "front end:$(PY) scripts/npm.py run lint"
+TYPES := \
+    "mypy:$(PY) -m mypy $(TYPED)" \
+    "tsc:$(PY) scripts/npm.py run typecheck"
 
 .PHONY: test-setup
 test-setup:
 	@$(PYTHON) scripts/setup.py --tests
 
 .PHONY: test
-test: test-setup ## all tests: TypeScript, Python, browser
-	@$(PY) scripts/run_all.py \
+test: test-setup ## everything that must be green: style, types, TypeScript, Python, browser
+	@$(PY) scripts/run_all.py $(LINT) $(TYPES) \
 	    "TypeScript:$(PY) scripts/npm.py run test" \
 	    "Python and browser:$(PY) -m pytest $(ARGS)"
 
@@ -55,18 +65,11 @@ e2e: test-setup ## the browser tests alone
 
 .PHONY: lint
 lint: test-setup ## style, import directions, missing migrations
-	@$(PY) scripts/run_all.py \
-	    "ruff:$(PY) -m ruff check ." \
-	    "format:$(PY) -m ruff format --check ." \
-	    "import directions:.venv/bin/lint-imports" \
-	    "migrations:$(MANAGE) makemigrations --check --dry-run" \
-	    "front end:$(PY) scripts/npm.py run lint"
+	@$(PY) scripts/run_all.py $(LINT)
 
 .PHONY: types
 types: test-setup ## mypy and tsc
-	@$(PY) scripts/run_all.py \
-	    "mypy:$(PY) -m mypy $(TYPED)" \
-	    "tsc:$(PY) scripts/npm.py run typecheck"
+	@$(PY) scripts/run_all.py $(TYPES)
 
 # --- models
 
@@ -87,6 +90,10 @@ bench-pipeline: test-setup ## frames per second and added latency of the whole p
 .PHONY: bench-durable
 bench-durable: test-setup ## boards through REST and stream while parts are killed
 	@exec $(PY) -m benchmarks.durable $(ARGS)
+
+.PHONY: chaos
+chaos: test-setup ## hostile uploads, and parts that are stopped and killed: who stops whom
+	@exec $(PY) -m benchmarks.chaos $(ARGS)
 
 .PHONY: bench-detect
 bench-detect: test-setup ## the detector on the real DeepPCB test boards (AIVD_DATA)

@@ -42,6 +42,11 @@ app.conf.update(
             "schedule": 1.0,
             "options": {"queue": "housekeeping", "expires": 2},
         },
+        "hold-overdue": {
+            "task": "inspections.hold_overdue",
+            "schedule": 1.0,
+            "options": {"queue": "housekeeping", "expires": 2},
+        },
         "sweep": {
             "task": "inspections.sweep",
             "schedule": 600.0,

@@ -1,13 +1,13 @@
 """The one place where an error becomes an answer: `{code, detail, hint}` for programs, a page for people."""
 
 import logging
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-import psycopg
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
@@ -15,11 +15,11 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from aivd_web.kernel.database import is_about_data, is_away, is_busy
 from aivd_web.kernel.errors import AivdError, Forbidden, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
-DATABASE_ERRORS = (OperationalError, InterfaceError, psycopg.OperationalError)
 SIGN_IN_HINT = "Sign in, or send 'Authorization: Bearer <token>'."
 HINTS = {
     "not_authenticated": SIGN_IN_HINT,
@@ -42,6 +42,14 @@ class InternalError(AivdError):
     code = "internal_error"
     status = 500
     hint = "It has been logged. Try again; if it stays, tell an admin what you did and when."
+
+
+class Unstorable(AivdError):
+    """Doors name what is wrong with a field; this is what they all let through."""
+
+    code = "unstorable"
+    status = 422
+    hint = "Send plain text without control characters, and times and numbers in their usual range."
 
 
 class CsrfFailed(Forbidden):
@@ -71,9 +79,13 @@ def as_aivd_error(exc: BaseException) -> AivdError | None:
     """`exc` in our own words, if it is one of the errors that are expected to happen."""
     if isinstance(exc, AivdError):
         return exc
-    if isinstance(exc, DATABASE_ERRORS):
+    if is_away(exc):
         log.warning("The database did not answer: %s", type(exc).__name__)
-        return Unavailable("The database is not reachable.", hint="Try again in a moment.", retry_after_s=2)
+        said = "The database is busy." if is_busy(exc) else "The database is not reachable."
+        return Unavailable(said, hint="Try again in a moment.", retry_after_s=2)
+    if is_about_data(exc) or isinstance(exc, IntegrityError):
+        log.error("A value cannot be stored or read", exc_info=exc)
+        return Unstorable("This holds a value that cannot be stored or read.")
     if isinstance(exc, Http404):
         return PLAIN_MESSAGES[404]
     if isinstance(exc, PermissionDenied):
@@ -149,22 +161,25 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(request, InternalError("Something went wrong on our side."))
+    """Django calls it while it handles the error: a database that is away or busy is no fault of ours to log as one."""
+    error = sys.exc_info()[1]
+    known = as_aivd_error(error) if error is not None else None
+    return _answer(request, known or InternalError("Something went wrong on our side."))
 
 
 def _answer(request: HttpRequest, error: AivdError) -> HttpResponse:
-    """JSON for the API and for whoever asks for it; else a page, which must not need the database."""
-    if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
-        return _with_wait(JsonResponse(error.as_dict(), status=error.status), error)
-    try:
-        text = render_to_string("error.html", {"error": error})
-    except TemplateDoesNotExist:
-        page = HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
-        return _with_wait(page, error)
-    return _with_wait(HttpResponse(text, status=error.status), error)
-
-
-def _with_wait(response: HttpResponse, error: AivdError) -> HttpResponse:
+    response = _said(request, error)
     if error.retry_after_s is not None:
         response["Retry-After"] = str(error.retry_after_s)
     return response
+
+
+def _said(request: HttpRequest, error: AivdError) -> HttpResponse:
+    """JSON for the API and for whoever asks for it; else a page, which must not need the database."""
+    if request.path.startswith(("/api/", "/health")) or "text/html" not in request.headers.get("Accept", ""):
+        return JsonResponse(error.as_dict(), status=error.status)
+    try:
+        page = render_to_string("error.html", {"error": error})
+    except TemplateDoesNotExist:
+        return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
+    return HttpResponse(page, status=error.status)

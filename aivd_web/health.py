@@ -1,7 +1,11 @@
-"""How the parts stand: one word for anybody, the parts for whoever may see the fleet. Nothing here waits long."""
+"""How the parts stand: one word for anybody, the parts for whoever may see the fleet. Nothing here waits long.
+
+It looks at what is promised, not at processes alone: late frames are held, the queue moves, the workers' loops turn.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
+from contextlib import closing
 from typing import Any
 
 import redis
@@ -11,8 +15,10 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from aivd_web.kernel.reads import over_own_pool
 from inspections import rules as line_rules
 from inspections.models import Frame, Step
+from inspections.services import liveness
 from scheduling.addresses import without_addresses
 from scheduling.models import Node
 from scheduling.scopes import MANAGE, SEE
@@ -33,21 +39,38 @@ def health(request: HttpRequest) -> JsonResponse:
             "database": "down",
             "redis": _redis(),
             "workers": "unknown",
+            "dispatch": "unknown",
             "nodes": [],
         }
         return JsonResponse({"status": "down", "parts": parts}, status=503, headers={"Retry-After": "2"})
-    views = fleet.worker_views()
+    views, queue = fleet.worker_views(), database["queue"]
     nodes = [_short(row) for row in database["nodes"]]
-    parts = {"database": "ok", "redis": _redis(), "workers": "ok" if views else "down", "nodes": nodes}
+    stuck = liveness.stuck_loops()
+    parts = {
+        "database": "ok",
+        "redis": _redis(),
+        "workers": "stuck" if stuck else "ok" if views else "down",
+        "dispatch": _dispatch(queue),
+        "nodes": nodes,
+    }
     ready = any(row["status"] == "ready" for row in nodes)
-    well = parts["redis"] == "ok" and views and ready
+    well = all(parts[part] == "ok" for part in ("redis", "workers", "dispatch")) and ready
     body: dict[str, Any] = {"status": "ok" if well else "degraded", "parts": parts}
-    if not rules.has_perm(SEE, request.user):
-        return JsonResponse({"status": body["status"]})
-    addresses = rules.has_perm(MANAGE, request.user)
+    with over_own_pool():
+        if not rules.has_perm(SEE, request.user):
+            return JsonResponse({"status": body["status"]})
+        addresses = rules.has_perm(MANAGE, request.user)
+        backlog = _backlog(request.user)
     parts["nodes"] = [_short(row) | _details(row, addresses=addresses) for row in database["nodes"]]
-    body["backlog"] = {**_backlog(request.user), "live_workers": len(views)}
+    body["backlog"] = {**backlog, **queue.as_dict(), "live_workers": len(views), "stuck_loops": stuck}
     return JsonResponse(body)
+
+
+def _dispatch(queue: liveness.Queue) -> str:
+    """What a line relies on: an answer by its deadline, and a queue that moves."""
+    if queue.holds_late:
+        return "overdue"
+    return "stuck" if queue.stands_still else "ok"
 
 
 def _in_time(question: Any) -> dict[str, Any] | None:
@@ -61,10 +84,8 @@ def _in_time(question: Any) -> dict[str, Any] | None:
 
 
 def _database() -> dict[str, Any]:
-    try:
-        return {"nodes": list(Node.objects.all())}
-    finally:
-        connections.close_all()
+    with over_own_pool() as alias, closing(connections[alias]):
+        return {"nodes": list(Node.objects.all()), "queue": liveness.queue()}
 
 
 def _backlog(who: Any) -> dict[str, int]:

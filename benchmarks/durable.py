@@ -198,6 +198,7 @@ def frame_row(frame: Any, keys: dict[str, str]) -> dict[str, Any]:
         "decisions": int(hasattr(frame, "decision")),
         "outcome": frame.decision.outcome if hasattr(frame, "decision") else None,
         "undone": sum(step.state != "done" for step in frame.steps.all()),
+        "open_steps": sum(step.state in step.OPEN for step in frame.steps.all()),
         "attempts": sum(step.attempts for step in frame.steps.all()),
         "waited_s": waited,
     }

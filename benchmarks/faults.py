@@ -35,7 +35,7 @@ class Faults:
         return [
             Fault(0.10, "an edge node is killed", lambda: self._kill("node-edge-1")),
             Fault(0.25, f"an edge node is stopped for {self.frozen_s:g} s", lambda: self._freeze("node-edge-2")),
-            Fault(0.45, "the dispatch worker is killed", lambda: self._kill("worker-dispatch")),
+            Fault(0.45, "a dispatch worker is killed", lambda: self._kill("worker-dispatch-1")),
             Fault(0.60, "PostgreSQL crashes", lambda: self._kill("postgres", signal.SIGQUIT)),
             Fault(0.80, "Redis is killed and emptied", self._empty_redis),
         ]

@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils import timezone
 
 from inspections.models import (
     ApiToken,
@@ -263,7 +263,7 @@ class UndecidedFilter(admin.SimpleListFilter):
         if self.value() == "undecided":
             return queryset.filter(decided_at__isnull=True)
         if self.value() == "overdue":
-            return queryset.overdue(timezone.now())
+            return queryset.overdue(Now())
         if self.value() == "open":
             return queryset.filter(decided_at__isnull=False, completed_at__isnull=True)
         return queryset

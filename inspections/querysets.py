@@ -1,16 +1,19 @@
 """Questions that are asked of the inspection tables. Who may see what is decided here and nowhere else."""
 
+import logging
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Prefetch, Q
-from django.db.models.expressions import Combinable
+
+from aivd_web.kernel.database import Moment, is_about_data
 
 if TYPE_CHECKING:
     from inspections.models import Frame, Line, Station, Step  # noqa: F401 - named in strings below
 
+log = logging.getLogger(__name__)
 ROLE_ORDER = ("viewer", "inspector", "engineer", "admin")
 
 
@@ -45,8 +48,31 @@ class FrameQuerySet(models.QuerySet["Frame"]):
         """Decided frames that no person has judged yet."""
         return self.filter(decided_at__isnull=False, reviews__isnull=True)
 
-    def overdue(self, now: datetime) -> "FrameQuerySet":
+    def overdue(self, now: Moment) -> "FrameQuerySet":
         return self.filter(decided_at__isnull=True, deadline_at__lte=now)
+
+    def page(self, limit: int) -> "tuple[list[Frame], UUID | None]":
+        """The first `limit` rows, and the key to go on after, or None at the end.
+
+        A row that holds what cannot be read is left out and logged; the others of its page are still seen.
+        """
+        keys = list(self.values_list("pk", flat=True)[: limit + 1])
+        after = keys[limit - 1] if len(keys) > limit else None
+        try:
+            return list(self.filter(pk__in=keys[:limit])), after
+        except Exception as error:
+            if not is_about_data(error):
+                raise
+        return [frame for key in keys[:limit] for frame in self._one(key)], after
+
+    def _one(self, key: UUID) -> "list[Frame]":
+        try:
+            return list(self.filter(pk=key))
+        except Exception as error:
+            if not is_about_data(error):
+                raise
+            log.error("Frame %s cannot be read: %s", key, error)
+            return []
 
     def with_findings(self) -> "FrameQuerySet":
         """Everything the Frame JSON needs, in a fixed number of queries."""
@@ -70,7 +96,7 @@ class FrameQuerySet(models.QuerySet["Frame"]):
 
 
 class StepQuerySet(models.QuerySet["Step"]):
-    def waiting(self, kinds: Sequence[str], *, now: datetime | Combinable) -> "StepQuerySet":
+    def waiting(self, kinds: Sequence[str], *, now: Moment) -> "StepQuerySet":
         """Steps that may be claimed now, the earliest deadline first."""
         may_start = Q(not_before__isnull=True) | Q(not_before__lte=now)
         return self.filter(may_start, kind__in=kinds, state="waiting").order_by("deadline_at", "id")

@@ -1,7 +1,7 @@
 """Celery tasks of inspections: wake-ups and housekeeping. Each can run twice, be lost or come late without harm."""
 
 from celery import shared_task
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from inspections import worker
 from inspections.services import steps, sweep
@@ -16,10 +16,16 @@ def dispatch_waiting() -> int:
 @shared_task(name="inspections.reap")
 def reap() -> int:
     """Take back Steps whose holder is gone; the workers do the same by themselves."""
-    return worker.reap_alone(lambda: steps.reap(now=timezone.now()))
+    return steps.reap()
+
+
+@shared_task(name="inspections.hold_overdue")
+def hold_overdue() -> int:
+    """Hold what is undecided at its deadline, also where every worker that dispatches has gone."""
+    return steps.hold_overdue()
 
 
 @shared_task(name="inspections.sweep")
 def sweep_leftovers() -> None:
     """Clear away old idempotency keys and unfinished uploads."""
-    sweep.sweep(now=timezone.now())
+    sweep.sweep(now=Now())

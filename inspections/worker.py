@@ -1,6 +1,7 @@
 """What makes a Celery process a dispatch worker: its Worker, and the threads that do not depend on any message.
 
-Poll (a lost wake-up costs half a second), lease renewal, reaping, refreshing and probing the Nodes.
+Poll (a lost wake-up costs half a second), lease renewal, reaping, holding what is late, refreshing and probing the
+Nodes. Each has a thread of its own, so that none waits for another.
 """
 
 import logging
@@ -12,17 +13,18 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
-from django.db import DatabaseError, connection
-from django.utils import timezone
+from django.db import connection, transaction
 
-from inspections.services import steps
+from aivd_web.kernel.database import is_away
+from inspections.services import liveness, steps
 from inspections.services.work import Worker, own_connection
 from scheduling.services import runtimes
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.services.sweep import sweep
 
 POLL_S = 0.5
-REAP_LOCK = 0x41495644  # the advisory lock of whoever reaps now
+REAP_S = 0.5
+SWEEP_LOCK = 0x41495644  # the advisory lock of whoever sweeps now
 log = logging.getLogger(__name__)
 _stop = threading.Event()
 
@@ -37,16 +39,11 @@ def current() -> Worker:
     )
 
 
-def reap_alone(reap: Callable[[], int]) -> int:
-    """Run `reap` unless another process is at it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [REAP_LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
-        try:
-            return reap()
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [REAP_LOCK])
+def alone(act: Callable[[], int]) -> int:
+    """Run `act` in a transaction unless another process is at it; one that stops in the middle loses its turn."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
+        return act() if cursor.fetchone()[0] else 0
 
 
 def start() -> list[threading.Thread]:
@@ -55,9 +52,11 @@ def start() -> list[threading.Thread]:
     loops: dict[str, tuple[float, Callable[[], Any]]] = {
         "poll": (POLL_S, worker.drain),
         "renew": (settings.LEASE_S / 3, worker.renew),
-        "reap": (1.0, lambda: reap_alone(lambda: steps.reap(now=timezone.now()))),
-        "sweep": (10.0, lambda: reap_alone(sweep)),
+        "reap": (REAP_S, steps.reap),
+        "hold": (REAP_S, steps.hold_overdue),
+        "sweep": (10.0, lambda: alone(sweep)),
         "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
+        "liveness": (1.0, liveness.tell),
     }
     threads = [
         threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)
@@ -74,13 +73,15 @@ def _forever(name: str, every_s: float, act: Callable[[], Any]) -> None:
         try:
             with own_connection():
                 act()
+            if name != "poll":  # it may find another thread at it; the look at the queue itself tells
+                liveness.beat(name)
             troubled = False
-        except DatabaseError as error:
-            if not troubled:
+        except Exception as error:
+            if not is_away(error):
+                log.exception("%s failed and goes on", name)
+            elif not troubled:
                 log.warning("%s waits for the database: %s", name, error)
-            troubled = True
-        except Exception:
-            log.exception("%s failed and goes on", name)
+            troubled = is_away(error)
 
 
 @worker_ready.connect

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduling.ledger import Ended, Ledger, Wanted
-from scheduling.node_answers import DEADLINE, UNAVAILABLE
+from scheduling.node_answers import CANCELLED, DEADLINE, OVERLOADED, UNAVAILABLE
 from scheduling.policy.fleet import FleetState
-from scheduling.policy.node import RECALLED, NodeState
+from scheduling.policy.node import RECALLED, SUSPECT, NodeState
 from scheduling.policy.types import Item, Placed
 from scheduling.records import RecordedPolicy, Snapshot
+from scheduling.serving.contracts import HELD_UP, TOO_COSTLY
+from scheduling.suspicion import Suspicions
 from scheduling.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
 
 MAX_ATTEMPTS = 3
@@ -27,7 +29,8 @@ NODES_RECORDED_A_SECOND = 30  # states of Nodes that are recorded: 5 decisions o
 TICK_S = 0.01
 RECALL_PATIENCE_S = 0.25
 HEARD_WITHIN_S = 0.005  # how old the others' news may be when it is only asked whether there is room
-OUTAGES = frozenset({"unavailable", "deadline", "overloaded", "cancelled", RECALLED})
+PROBE_S = 1.0
+OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, RECALLED})
 """Codes that tell of the Node's health, not of the request's."""
 log = logging.getLogger(__name__)
 
@@ -82,13 +85,17 @@ class Answered:
 
 
 class RequestFailed(Exception):
-    """No Node did it. `blames_request` says that trying again elsewhere changes nothing or has been tried enough."""
+    """No Node did it. `blames_request` says that trying again elsewhere changes nothing or has been tried enough.
 
-    def __init__(self, code: str, detail: str, *, blames_request: bool) -> None:
+    `final` says that it must not be tried again at all: it would only hold up others.
+    """
+
+    def __init__(self, code: str, detail: str, *, blames_request: bool, final: bool = False) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.blames_request = blames_request
+        self.final = final
 
 
 Send = Callable[[NodeClient, float], Any]
@@ -108,6 +115,7 @@ class Dispatcher:
         self.clock = clock
         self.client = client_of
         self.state = FleetState()
+        self.suspicions = Suspicions()
         self.suspects: set[str] = set()  # Nodes that just failed: worth a probe before the next beat
         self._lock = threading.RLock()
         self._own: set[str] = set()
@@ -204,9 +212,11 @@ class Dispatcher:
         """
         while True:
             started = self.clock()
-            recall_s = sending.placed.recall_s or timeout_s
+            client, recall_s = self.client(sending.node), sending.placed.recall_s or timeout_s
+            if self.suspicions.of(sending.request.item.id).alone:
+                client, recall_s = client.alone(), timeout_s
             try:
-                answer = send(self.client(sending.node), min(timeout_s, recall_s))
+                answer = send(client, min(timeout_s, recall_s))
             except NodeError as error:
                 if error.code == DEADLINE and recall_s < timeout_s:
                     error = NodeError(RECALLED, f"Taken back after {1000 * recall_s:.0f} ms.", node=sending.node)
@@ -226,6 +236,7 @@ class Dispatcher:
 
     def _answered(self, sending: Sending, answer: DetectAnswer | DescribeAnswer, measured_ms: float) -> Answered:
         said = _reported(answer)
+        self.suspicions.forget(sending.request.item.id)
         with self._lock:
             state = self.state.nodes.get(sending.node)
             if state is not None:
@@ -238,10 +249,11 @@ class Dispatcher:
 
     def _after_failure(self, sending: Sending, error: NodeError, measured_ms: float) -> Sending:
         """Book the failed attempt and return the next one, or raise RequestFailed."""
-        self._ended(sending, code=error.code)
+        self._ended(sending, code=self._to_whose_account(sending, error.code, measured_ms))
         if error.code in (UNAVAILABLE, DEADLINE, RECALLED):
             self.suspects.add(sending.node)
         self.book_failure(sending, error, measured_ms)
+        self._refuse_what_is_proven(sending, error)
         model = sending.request.item.model
         log.warning("%s on %s failed (%s): %s", model, sending.node, error.code, error.detail)
         if not error.retryable:
@@ -257,6 +269,32 @@ class Dispatcher:
             self.release(following)
             raise
         return following
+
+    def _to_whose_account(self, sending: Sending, code: str, measured_ms: float) -> str:
+        """A deadline of a request that is in trouble already says nothing of a Node that answered others meanwhile."""
+        with self._lock:
+            state = self.state.nodes.get(sending.node)
+            answered = state is not None and self.clock() - state.last_answer_at < measured_ms / 1000
+        suspect = self.suspicions.of(sending.request.item.id).alone
+        return SUSPECT if code == DEADLINE and suspect and answered else code
+
+    def _refuse_what_is_proven(self, sending: Sending, error: NodeError) -> None:
+        """Raise RequestFailed for good where the request, and not a Node, is to blame for that nobody answers it."""
+        item = sending.request.item
+        long_stay = error.code in (DEADLINE, RECALLED)
+        if not long_stay and error.code not in (TOO_COSTLY, HELD_UP):
+            return
+        # The first deadline is not looked into: the next Node is to be asked without a delay.
+        known = self.suspicions.of(item.id)
+        lives = error.code == DEADLINE and known.taken_back > 0 and self._lives(sending.node, item.model)
+        known = self.suspicions.note(item.id, sending.node, error.code, long_stay=long_stay, lives=lives)
+        if known.proven:
+            log.warning("%s %s is given up: %s", item.model, item.id, error.detail)
+            raise RequestFailed(TOO_COSTLY, known.words(error.detail), blames_request=True, final=True)
+
+    def _lives(self, node: str, model: str) -> bool:
+        """Whether the Node answers now."""
+        return self.client(node).probe(timeout_s=PROBE_S, models=(model,)).usable(model)
 
     def _elsewhere(self, sending: Sending, *, patience_s: float) -> Sending | None:
         """The next attempt on another Node; where none has room at the moment, within `patience_s`."""
@@ -301,6 +339,7 @@ class Dispatcher:
 
     def _credited(self, chosen: Sequence[Sending]) -> list[Sending]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""
+        chosen = [one for one in chosen if self.state.nodes[one.node].may_hold(one.request.item.units)]
         granted = self.ledger.reserve(self._wanted(chosen))
         now = self.clock()
         for sending, yes in zip(chosen, granted, strict=True):

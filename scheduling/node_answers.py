@@ -5,7 +5,7 @@ model wrote as text stays untrusted all the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,7 +33,6 @@ RawOutputs: TypeAlias = Mapping[str, tuple[str, tuple[int, ...], bytes]]
 """Tensors as they came: name to datatype, shape and bytes."""
 
 MAX_REGIONS_PER_FRAME = 10_000
-_OUTSIDE_PX = 1.0
 _DTYPES = {"FP32": np.dtype("<f4"), "INT32": np.dtype("<i4")}
 
 
@@ -127,14 +126,21 @@ def raw_outputs(response: Any) -> RawOutputs:
 def read_regions(
     outputs: RawOutputs,
 ) -> tuple[list[DetectedRegion], DetectMeta]:
-    """The regions and meta in a detector's raw outputs `{name: (datatype, shape, bytes)}`; or `ContractBroken`."""
+    """The regions and meta in a detector's raw outputs `{name: (datatype, shape, bytes)}`; or `ContractBroken`.
+
+    A region that lies nowhere (outside the frame, inside out, or at what is no number) is not among them, and is
+    counted in `meta.unplaced`: that there is one is known, where it is is not.
+    """
     tensors = {spec.name: _tensor(spec.name, spec.datatype, outputs) for spec in EDGE_DETECTOR.outputs[:3]}
     boxes, scores, classes = tensors["boxes"], tensors["scores"], tensors["classes"]
     meta = decode_meta(_single_bytes("meta", outputs))
     _check_lengths(boxes, scores, classes)
-    _check_ranges(boxes, scores, classes, meta)
-    rows = zip(boxes[0].tolist(), scores[0].tolist(), classes[0].tolist(), strict=True)
-    return [DetectedRegion(tuple(box), score, i, meta.class_names[i]) for box, score, i in rows], meta
+    placed = _placed(boxes[0], scores[0], meta.size_wh)
+    boxes, scores, classes = boxes[0][placed], scores[0][placed], classes[0][placed]
+    _check_ranges(scores, classes, meta)
+    rows = zip(_clipped(boxes, meta.size_wh).tolist(), scores.tolist(), classes.tolist(), strict=True)
+    regions = [DetectedRegion(tuple(box), score, i, meta.class_names[i]) for box, score, i in rows]
+    return regions, replace(meta, unplaced=meta.unplaced + int((~placed).sum()))
 
 
 def _check_lengths(boxes: npt.NDArray[Any], scores: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
@@ -148,24 +154,23 @@ def _check_lengths(boxes: npt.NDArray[Any], scores: npt.NDArray[Any], classes: n
         raise ContractBroken(f"{count} regions in one frame, at most {MAX_REGIONS_PER_FRAME} are taken")
 
 
-def _check_ranges(
-    boxes: npt.NDArray[Any], scores: npt.NDArray[Any], classes: npt.NDArray[Any], meta: DetectMeta
-) -> None:
-    if not np.isfinite(boxes).all() or not np.isfinite(scores).all():
-        raise ContractBroken("a box or a score is not a finite number")
+def _placed(boxes: npt.NDArray[Any], scores: npt.NDArray[Any], size_wh: SizeWh) -> npt.NDArray[np.bool_]:
+    """Which of the boxes (n, 4) have finite numbers and an area inside the frame."""
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    inside = _clipped(np.where(finite[:, None], boxes, 0.0), size_wh)
+    placed: npt.NDArray[np.bool_] = finite & (inside[:, :2] < inside[:, 2:]).all(axis=1)
+    return placed
+
+
+def _clipped(boxes: npt.NDArray[Any], size_wh: SizeWh) -> npt.NDArray[Any]:
+    return np.clip(boxes, 0.0, np.array([*size_wh, *size_wh], np.float32))
+
+
+def _check_ranges(scores: npt.NDArray[Any], classes: npt.NDArray[Any], meta: DetectMeta) -> None:
     if ((scores < 0) | (scores > 1)).any():
         raise ContractBroken("a score is outside 0..1")
     if ((classes < 0) | (classes >= len(meta.class_names))).any():
         raise ContractBroken(f"a class index is outside the model's {len(meta.class_names)} classes")
-    if (boxes[..., :2] > boxes[..., 2:]).any():
-        raise ContractBroken("a box is inside out")
-    if not _inside(boxes, meta.size_wh):
-        raise ContractBroken(f"a box lies outside the frame of {meta.size_wh[0]}x{meta.size_wh[1]} pixels")
-
-
-def _inside(boxes: npt.NDArray[Any], size_wh: SizeWh) -> bool:
-    limits = np.array([*size_wh, *size_wh], np.float32) + _OUTSIDE_PX
-    return bool((boxes >= -_OUTSIDE_PX).all() and (boxes <= limits).all())
 
 
 def _tensor(name: str, datatype: str, outputs: RawOutputs) -> npt.NDArray[Any]:

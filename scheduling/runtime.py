@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish
+from aivd_web.kernel.text import storable
 from scheduling.dispatching import (
     MAX_ATTEMPTS,
     OUTAGES,
@@ -26,6 +28,7 @@ from scheduling.ledger import Ledger, Running
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
 from scheduling.services import decisions
+from scheduling.serving.contracts import LARGE_FRAME_TILES
 from scheduling.triton import NodeClient, NodeError
 
 __all__ = [
@@ -44,7 +47,7 @@ __all__ = [
 
 FLEET_GROUP = "fleet"
 DISPATCH_HINTS_A_SECOND = 10
-LONGEST_DISPATCH = timedelta(seconds=90)  # longer than any attempt's deadline
+LONGEST_DISPATCH = timedelta(seconds=150)  # longer than any attempt's deadline
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +74,7 @@ class FleetRuntime(Dispatcher):
                 state = self.state.nodes.get(name)
                 if state is None:
                     state = self.state.nodes[name] = NodeState(name=name, kind=row.kind)
-                state.capacity = row.capacity
+                state.capacity, state.beside_units = row.capacity, float(LARGE_FRAME_TILES)
                 state.drained = row.draining
                 state.models = frozenset(placement.model for placement in row.placements.all())
                 state.refusal = row.health_detail if row.health == Node.Health.WRONG_CONTRACT else ""
@@ -87,7 +90,8 @@ class FleetRuntime(Dispatcher):
         """Write the Dispatch rows of these attempts, in the caller's transaction."""
         seen = {id(sending.seen): sending.seen for sending in sendings if sending.seen is not None}
         keys = dict(zip(seen, decisions.store([one.record() for one in seen.values()]), strict=True))
-        rows = [self._dispatch_row(sending, keys.get(id(sending.seen))) for sending in sendings]
+        now = database_now()
+        rows = [self._dispatch_row(sending, keys.get(id(sending.seen)), now) for sending in sendings]
         for sending, row in zip(sendings, Dispatch.objects.bulk_create(rows), strict=True):
             sending.row = row
 
@@ -106,11 +110,12 @@ class FleetRuntime(Dispatcher):
     def book_failure(self, sending: Sending, error: NodeError, measured_ms: float) -> None:
         row: Dispatch = sending.row
         row.measured_ms = measured_ms
-        row.outcome, row.error_code, row.error_detail = Dispatch.Outcome.FAILED, error.code, error.detail[:1000]
+        row.outcome, row.error_code = Dispatch.Outcome.FAILED, error.code
+        row.error_detail = storable(error.detail, most=1000)
         row.save(update_fields=["measured_ms", "outcome", "error_code", "error_detail"])
         self._tell(row)
 
-    def _dispatch_row(self, sending: Sending, record_id: int | None) -> Dispatch:
+    def _dispatch_row(self, sending: Sending, record_id: int | None, sent_at: datetime) -> Dispatch:
         said, parts = sending.placed.to_json(), sending.placed.breakdown
         # A rule that predicts nothing is held to our prediction for the Node it chose, like every other policy.
         foreseen_ms = said["predicted_ms"] if parts is None or said["predicted_ms"] is not None else parts.total_ms
@@ -127,7 +132,7 @@ class FleetRuntime(Dispatcher):
             breakdown=said["breakdown"] or {},
             slack_ms=1000 * (sending.request.item.due_at - self.clock()),
             payload_bytes=int(sending.request.item.bytes),
-            sent_at=datetime.now(UTC),
+            sent_at=sent_at,
             record_id=record_id,
             request_id=sending.request_id,
         )
@@ -159,7 +164,7 @@ class FleetRuntime(Dispatcher):
 
 def running() -> list[Running]:
     """What the rows say is on the Nodes now, for a ledger that lost its own count; nothing without a database."""
-    rows = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__gt=timezone.now() - LONGEST_DISPATCH)
+    rows = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__gt=Now() - LONGEST_DISPATCH)
     try:
         found = list(rows.exclude(request_id="").select_related("node"))
     except DatabaseError as error:

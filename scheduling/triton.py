@@ -5,12 +5,14 @@ at a time, while tritonclient's client object allows one. Every call has a deadl
 Whether to ask another node is for the caller to decide, from `NodeError.retryable` and the time that is left.
 """
 
+import contextlib
 import os
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -39,12 +41,14 @@ from scheduling.node_answers import (
     raw_outputs,
     read_regions,
 )
-from scheduling.node_stream import EventStream
+from scheduling.node_stream import ENDS_WITHIN_S, EventStream
 from scheduling.serving.contracts import (
+    ALONE,
     DESCRIBER,
     EDGE_DETECTOR,
     MAX_FRAME_BYTES,
     MODELS,
+    STOP_PARAMETER,
     ContractBroken,
     DescribeRequest,
     ModelContract,
@@ -63,7 +67,8 @@ __all__ = [
     "close_all",
 ]
 
-MAX_MESSAGE_BYTES = 64 * 2**20
+MAX_MESSAGE_BYTES = 2 * MAX_FRAME_BYTES + 2**20
+"""A frame and its template, each as long as may be, and what the protocol adds."""
 
 # Without the ping and backoff settings a hung node is found after a minute, and one that came back is used
 # after 25 s. The message sizes must be set here too: gRPC's default of 4 MiB is less than a frame.
@@ -123,7 +128,7 @@ class NodeClient:
 
     def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None) -> None:
         self.grpc_url, self.name, self._tls = grpc_url, name, tls
-        self._closed = False
+        self._closed = self._alone = False
         self._swap = threading.Lock()
         self._channel = self._opened()
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -131,18 +136,27 @@ class NodeClient:
     def detect(self, frame: bytes, *, template: bytes = b"", min_score: float, timeout_s: float) -> DetectAnswer:
         """Regions of an encoded frame; raises `NodeError`, at the latest `timeout_s` from now."""
         _require_timeout(timeout_s)
+        for what, data in (("frame", frame), ("template", template)):
+            if len(data) > MAX_FRAME_BYTES:
+                detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
+                raise NodeError(BAD_FRAME, detail, node=self.name)
         sent_bytes = len(frame) + len(template)
-        if sent_bytes > MAX_FRAME_BYTES:
-            detail = f"Frame and template have {sent_bytes} bytes; at most {MAX_FRAME_BYTES} are sent."
-            raise NodeError(BAD_FRAME, detail, node=self.name)
         contents = (_bytes_tensor([frame]), _bytes_tensor([template]), struct.pack("<f", min_score))
         request = _infer_request(EDGE_DETECTOR, [1], contents)
+        if self._alone:
+            request.parameters[ALONE].bool_param = True
         started = time.perf_counter()
         response = self._call(self._stub.ModelInfer, request, timeout_s)
         latency_ms = _since_ms(started)
         with self._contract():
             regions, meta = read_regions(raw_outputs(response))
         return DetectAnswer(self.name, tuple(regions), meta, latency_ms, sent_bytes)
+
+    def alone(self) -> "NodeClient":
+        """The same node and channel, asking that each frame be worked on apart from others; nobody need close it."""
+        twin = copy(self)
+        twin._alone = True
+        return twin
 
     def describe(
         self,
@@ -249,13 +263,32 @@ class NodeClient:
         contents = (_bytes_tensor(crops), _bytes_tensor([encode_request(asked).encode()]))
         request = _infer_request(DESCRIBER, [], contents)
         request.inputs[0].shape[:] = [len(crops)]
-        # With this header most errors end the stream with a gRPC status instead of travelling as bare text.
-        metadata = (("triton_grpc_error", "true"),)
+        request.id = uuid.uuid4().hex
         try:
-            call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s, metadata=metadata)
+            call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s + ENDS_WITHIN_S)
         except _CALL_ERRORS as error:
             raise self._translated(error) from error
-        return EventStream(call, idle_timeout_s, self.name, self._translated)
+        return EventStream(
+            call,
+            timeout_s=timeout_s,
+            idle_timeout_s=idle_timeout_s,
+            node=self.name,
+            translated=self._translated,
+            stop=lambda: self._stop(request.id),
+        )
+
+    def _stop(self, request_id: str) -> None:
+        """Ask the node to give up a describe request, on a thread of its own; a node that is away is not missed."""
+        request = _infer_request(DESCRIBER, [], (_bytes_tensor([b""]), _bytes_tensor([b""])))
+        request.inputs[0].shape[:] = [1]
+        request.parameters[STOP_PARAMETER].string_param = request_id
+
+        def ask() -> None:
+            with contextlib.suppress(*_CALL_ERRORS):
+                for _ in self._stub.ModelStreamInfer(iter((request,)), timeout=ENDS_WITHIN_S):
+                    pass
+
+        threading.Thread(target=ask, name=f"stop-{self.name}", daemon=True).start()
 
     def _model_calls(self, name: str, timeout_s: float) -> tuple[Any, Any]:
         ready = service_pb2.ModelReadyRequest(name=name)
@@ -271,7 +304,7 @@ class NodeClient:
         except _CALL_ERRORS as error:
             raise self._translated(error) from error
 
-    @contextmanager
+    @contextlib.contextmanager
     def _contract(self) -> Iterator[None]:
         try:
             yield

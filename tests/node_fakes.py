@@ -22,7 +22,7 @@ from scheduling.serving.contracts import (
 
 CLASS_NAMES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 SCORES = (0.9, 0.5, 0.2)
-FAILS, REFUSED = 13, 17
+FAILS, REFUSED, SLOW = 13, 17, 37
 WRONG = {19: "score", 23: "class", 29: "box"}
 WORDS = ("A ", "notch ", "at ", "the ", "left ", "edge ", "of ", "the ", "trace.")
 
@@ -31,8 +31,8 @@ class ConstantDetector:
     """Three regions in every frame, at a quarter, a half and three quarters of its size.
 
     `service_ms` is slept for each frame of a batch, and while a file `gate` exists no batch ends. The width of a
-    frame can ask for trouble: at `FAILS` pixels the detector fails, at `REFUSED` it takes the frame for bad, and
-    at the widths of `WRONG` its answer breaks the contract in the way that is named there.
+    frame can ask for trouble: at `FAILS` pixels the detector fails, at `REFUSED` it takes the frame for bad, at `SLOW`
+    it takes `slow_s` longer, and at the widths of `WRONG` its answer breaks the contract in the way named there.
     """
 
     name = "constant-detector"
@@ -41,7 +41,8 @@ class ConstantDetector:
     runtime = "python"
     class_names: tuple[str, ...] = CLASS_NAMES
 
-    def __init__(self, service_ms: str = "0", scores: str = "", gate: str = "") -> None:
+    def __init__(self, service_ms: str = "0", scores: str = "", gate: str = "", slow_s: str = "0") -> None:
+        self._slow_s = float(slow_s)
         self._gate = Path(gate) if gate else None
         self._service_s = float(service_ms) / 1000
         self._scores = tuple(float(score) for score in scores.split(",")) if scores else SCORES
@@ -58,7 +59,7 @@ class ConstantDetector:
             raise RuntimeError(f"a frame of {FAILS} pixels")
         if REFUSED in widths:
             raise BadFrame(f"A frame of {REFUSED} pixels is not taken.")
-        time.sleep(self._service_s * len(images))
+        time.sleep(self._service_s * len(images) + self._slow_s * widths.count(SLOW))
         while self._gate is not None and self._gate.exists():
             time.sleep(0.02)
         return [self._regions(image, min_score) for image in images]

@@ -62,6 +62,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "stations/<int:station_id>/demo"): (400, 400, 400, 403, 404, 404, 404, 403, 404, 403, 401),
     ("get", "frames/<uuid:frame_id>"): SEES,
     ("get", "frames/<uuid:frame_id>/picture"): SEES,
+    ("get", "frames/<uuid:frame_id>/rendition"): SEES,
     ("get", "frames/<uuid:frame_id>/thumbnail"): SEES,
     ("get", "frames/<uuid:frame_id>/dispatches"): SEES,
     ("post", "frames/<uuid:frame_id>/reviews"): (400, 400, 400, 403, 404, 404, 404, 403, 404, 403, 401),

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from inspections.models import Station
@@ -43,7 +43,7 @@ def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: 
 def stop(*, station: Station, by: User | AnonymousUser | None) -> DemoRun | None:
     """End the run at the station; boards that were accepted are inspected to the end."""
     active = DemoRun.objects.filter(station=station, state__in=DemoRun.ACTIVE)
-    active.update(state=DemoRun.State.CANCELLED, finished_at=timezone.now())
+    active.update(state=DemoRun.State.CANCELLED, finished_at=Now())
     return DemoRun.objects.filter(station=station).first()
 
 

@@ -8,8 +8,9 @@ from asgiref.sync import sync_to_async
 from celery import shared_task
 from django.conf import settings
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from aivd_web.kernel.database import database_now
 from finetune.boards import encode_jpeg, generate_board
 from inspections.models import ApiToken
 from inspections.services import tokens
@@ -24,10 +25,10 @@ GOOD_EVERY = 5  # one board in five has no defect
 @shared_task(name="aivd_web.demo.run_line")
 def run_line(run_id: int) -> str:
     """Claim the run and serve it to its end. A second call finds it claimed and leaves it alone."""
-    silent_since = timezone.now() - timedelta(seconds=SILENT_S)
+    silent_since = Now() - timedelta(seconds=SILENT_S)
     free = Q(state=DemoRun.State.QUEUED) | Q(state=DemoRun.State.RUNNING, beat_at__lt=silent_since)
     claimed = DemoRun.objects.filter(free, pk=run_id)
-    if not claimed.update(state=DemoRun.State.RUNNING, beat_at=timezone.now()):
+    if not claimed.update(state=DemoRun.State.RUNNING, beat_at=Now()):
         return "claimed by another"
     run = DemoRun.objects.select_related("station__line").get(pk=run_id)
     issued = tokens.issue(
@@ -36,7 +37,7 @@ def run_line(run_id: int) -> str:
         station=run.station,
         scopes=[ApiToken.Scope.INGEST],
         by=run.started_by,
-        expires_at=timezone.now() + timedelta(hours=12),
+        expires_at=database_now() + timedelta(hours=12),
     )
     try:
         asyncio.run(_serve(run, issued.text))
@@ -47,14 +48,14 @@ def run_line(run_id: int) -> str:
     finally:
         tokens.revoke(token=issued.token)
     ended = DemoRun.objects.filter(pk=run.pk, state=DemoRun.State.RUNNING)
-    ended.update(state=outcome, finished_at=timezone.now())
+    ended.update(state=outcome, finished_at=Now())
     return str(outcome)
 
 
 @shared_task(name="aivd_web.demo.resume")
 def resume() -> int:
     """Take up runs whose task or message was lost."""
-    silent_since = timezone.now() - timedelta(seconds=SILENT_S)
+    silent_since = Now() - timedelta(seconds=SILENT_S)
     lost = Q(state=DemoRun.State.QUEUED, created_at__lt=silent_since)
     lost |= Q(state=DemoRun.State.RUNNING, beat_at__lt=silent_since)
     runs = list(DemoRun.objects.filter(lost).values_list("pk", flat=True))
@@ -94,7 +95,7 @@ def _beat(run: DemoRun, client: StreamClient) -> bool:
     mine = DemoRun.objects.filter(pk=run.pk, state=DemoRun.State.RUNNING)
     return bool(
         mine.update(
-            beat_at=timezone.now(),
+            beat_at=Now(),
             sent=run.sent + tally.sent,
             accepted=run.accepted + tally.accepted,
             refused=run.refused + tally.refused,

@@ -7,16 +7,23 @@ from typing import ParamSpec, TypeVar
 
 from django.db import connections
 
+from aivd_web.kernel.reads import over_own_pool
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Short reads of all websockets of this process. Fewer threads than the connection pool has connections.
+# Short reads of all websockets of this process. Fewer threads than the readers' pool has connections.
 READERS = ThreadPoolExecutor(max_workers=6, thread_name_prefix="socket-read")
 
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """`function(...)` on a reader thread."""
-    return await on_executor(READERS, function, *args, **kwargs)
+    """`function(...)` on a reader thread, over the readers' pool of connections."""
+
+    def read() -> R:
+        with over_own_pool():
+            return function(*args, **kwargs)
+
+    return await on_executor(READERS, read)
 
 
 async def on_executor(executor: Executor, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -4,12 +4,14 @@ Read by the launcher, which starts the embedded nodes, and by Django's settings,
 addresses only. It knows no Django and opens no port.
 """
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104
 NODE_KINDS = ("edge", "cloud")
 EMBEDDED_PORTS = 11
 
@@ -61,8 +63,14 @@ class Addresses:
         return ",".join(f"{node.name}={node.kind}@{node.grpc_url}" for node in self.nodes)
 
     @property
+    def local_host(self) -> str:
+        """Where this machine itself reaches the web: loopback, where it listens on every address."""
+        return EVERY_ADDRESS.get(self.host, self.host)
+
+    @property
     def web_url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.local_host}]" if ":" in self.local_host else self.local_host
+        return f"http://{host}:{self.port}"
 
 
 def addresses_from(environ: Mapping[str, str]) -> Addresses:
@@ -74,7 +82,7 @@ def addresses_from(environ: Mapping[str, str]) -> Addresses:
     if embedded:
         _check_apart(port, base)
     return Addresses(
-        host=environ.get("AIVD_HOST") or LOOPBACK,
+        host=_host(environ),
         port=port,
         node_port_base=base,
         embedded=embedded,
@@ -133,6 +141,18 @@ def _check_apart(port: int, base: int) -> None:
             f"AIVD_PORT={port} lies among the nodes' ports {base} to {last}; "
             "choose another, or move the nodes with AIVD_NODE_PORT_BASE."
         )
+
+
+def _host(environ: Mapping[str, str]) -> str:
+    """An address or a name; IPv6 may stand in brackets, as in a URL."""
+    text = (environ.get("AIVD_HOST") or LOOPBACK).strip()
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        if bare == text and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", text):
+            return text
+    raise AddressError(f"AIVD_HOST={text!r} is no address or name; for example 127.0.0.1, [::1] or 0.0.0.0.")
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

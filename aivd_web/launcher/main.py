@@ -24,6 +24,9 @@ from aivd_web.launcher.supervisor import StartFailed, Supervisor, end_remains
 from scheduling.serving.nodes import NodeSetupError
 
 READY_LINE = "AIVD is ready: {url}"
+IN_PART_LINE = "AIVD runs in part: {url} is there, {missing} not. Frames wait for what is missing; it is tried again."
+IN_PART = 3
+"""Exit status of `up --detach` where some nodes did not answer: the pages work, and nothing is inspected in full."""
 FIRST_PAGE_WITHIN_S = 90
 DOWN_WITHIN_S = 60
 EXPECTED = (layout.LayoutError, addresses.AddressError, PortTaken, StartFailed, NodeSetupError)
@@ -37,6 +40,15 @@ class Running:
     process: ProcessMark
     url: str
     ready: bool
+    missing: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """What `up` says of it in the end."""
+        if not self.missing:
+            return READY_LINE.format(url=self.url)
+        verb = "is" if len(self.missing) == 1 else "are"
+        return IN_PART_LINE.format(url=self.url, missing=f"{', '.join(self.missing)} {verb}")
 
 
 def up(*, environ: Mapping[str, str], stream: TextIO, mirror: TextIO | None = None, verbose: bool = False) -> int:
@@ -73,8 +85,9 @@ def up_detached(*, environ: Mapping[str, str], stream: TextIO) -> int:
     os.close(write_end)
     with os.fdopen(read_end) as lines:
         last = _copy_lines(lines, stream)
-    if last.startswith(READY_LINE.partition("{")[0]):
-        return 0
+    for line, status in ((READY_LINE, 0), (IN_PART_LINE, IN_PART)):
+        if last.startswith(line.partition("{")[0]):
+            return status
     return launcher.wait(timeout=DOWN_WITHIN_S) or 1
 
 
@@ -83,10 +96,8 @@ def up_while(command: Sequence[str], *, environ: Mapping[str, str], stream: Text
     place = layout.layout_from(environ)
     was_up = find_running(place) is not None
     status = up_detached(environ=environ, stream=stream)
-    if status != 0:
-        return status
     try:
-        return subprocess.run(list(command), env=dict(environ), cwd=place.root, check=False).returncode
+        return status or subprocess.run(list(command), env=dict(environ), cwd=place.root, check=False).returncode
     finally:
         if not was_up:
             down(environ=environ, stream=stream)
@@ -113,7 +124,9 @@ def find_running(place: layout.Layout) -> Running | None:
     """The launcher that is up now, if there is one."""
     try:
         state = json.loads((place.run_folder / "up.json").read_text())
-        running = Running(ProcessMark.from_json(state["process"]), str(state["url"]), bool(state["ready"]))
+        running = Running(
+            ProcessMark.from_json(state["process"]), str(state["url"]), bool(state["ready"]), tuple(state["missing"])
+        )
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return running if running.process.alive() else None
@@ -156,11 +169,18 @@ async def _run(stack: Stack, supervisor: Supervisor, console: Console) -> int:
 async def _start(stack: Stack, supervisor: Supervisor, console: Console) -> None:
     late = await supervisor.start()
     for name in late:
-        console.say(f"{name} is not ready yet; AIVD goes on without it (see {supervisor.log_of(name)})")
-    if not late:  # without a node nothing would be inspected; the next start tries again
-        await _seed_first_page(stack, supervisor, console)
-    _note(stack, ready=True)
-    console.say(READY_LINE.format(url=stack.addresses.web_url))
+        console.say(f"{name} did not answer. {supervisor.complaint_of(name)} (see {supervisor.log_of(name)})")
+    if late:
+        _say_up(stack, console, missing=late)
+        await supervisor.all_ready(late)
+    await _seed_first_page(stack, supervisor, console)
+    _say_up(stack, console)
+
+
+def _say_up(stack: Stack, console: Console, *, missing: Sequence[str] = ()) -> None:
+    """The last line that whoever started it behind the terminal's back waits for, and the note for the next `up`."""
+    running = _note(stack, ready=True, missing=missing)
+    console.say(running.line)
     if console.mirror is not None:
         console.mirror.close()
         console.mirror = None
@@ -212,17 +232,20 @@ def _say_running(place: layout.Layout, console: Console) -> int:
         console.say("Another AIVD of this folder is starting or stopping; try again in a moment.")
         return 1
     console.say(f"AIVD is already running (process {running.process.pid}); stop it with: make down")
-    console.say(READY_LINE.format(url=running.url))
-    return 0
+    console.say(running.line)
+    return IN_PART if running.missing else 0
 
 
-def _note(stack: Stack, *, ready: bool) -> None:
+def _note(stack: Stack, *, ready: bool, missing: Sequence[str] = ()) -> Running:
     mark = mark_of(os.getpid())
     assert mark is not None
+    running = Running(mark, stack.addresses.web_url, ready, tuple(missing))
     file = stack.layout.run_folder / "up.json"
     draft = file.with_name("up.json.new")
-    draft.write_text(json.dumps({"process": mark.as_json(), "url": stack.addresses.web_url, "ready": ready}))
+    state = {"process": mark.as_json(), "url": running.url, "ready": ready, "missing": running.missing}
+    draft.write_text(json.dumps(state))
     draft.replace(file)
+    return running
 
 
 def _copy_lines(lines: IO[str], stream: TextIO) -> str:

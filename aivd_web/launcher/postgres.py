@@ -37,7 +37,7 @@ SETTINGS = {
     "listen_addresses": "",
     "port": POSTGRES_PORT,
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
     "random_page_cost": "1.1",

@@ -127,7 +127,7 @@ class Stack:
         return Child(
             name=f"link-{node.name}",
             argv=[*module, *listen, *control],
-            env=self._environment(),
+            env=self._environment("command"),
             cwd=self.layout.root,
             ready=listens(LOOPBACK, node.link_control_port),
             ready_within_s=20,
@@ -147,7 +147,7 @@ class Stack:
         return Child(
             name=name,
             argv=[sys.executable, "manage.py", *command],
-            env=self._environment(),
+            env=self._environment("command"),
             cwd=self.layout.root,
             needs=needs,
             once=True,
@@ -159,7 +159,6 @@ class Stack:
 
     def _web(self, needs: tuple[str, ...]) -> Child:
         host, port = self.addresses.host, self.addresses.port
-        asked_at = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104
         options = {
             "host": host,
             "port": port,
@@ -175,19 +174,22 @@ class Stack:
                 *(sys.executable, "-m", "uvicorn", "aivd_web.asgi:application", *flags),
                 *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--no-use-colors"),
             ],
-            env=self._environment(),
+            env=self._environment("web"),
             cwd=self.layout.root,
             needs=needs,
-            ready=answers_http(asked_at, port, "/health", ok=lambda status: True),
+            ready=answers_http(self.addresses.local_host, port, "/health", ok=lambda status: True),
             ports=(PortClaim(host, port, "AIVD_PORT"),),
             console="problems",
         )
 
     def _workers(self, needs: tuple[str, ...]) -> list[Child]:
-        """Threads for what calls nodes: a gRPC client must not cross a fork. Training supervises a child."""
+        """Threads for what calls nodes: a gRPC client must not cross a fork. Training supervises a child.
+
+        Two that dispatch, so that the lines go on while one of them is stopped or killed.
+        """
         beat = ["beat", f"--schedule={self.layout.run_folder / 'beat'}"]
         return [
-            self._worker("worker-dispatch", "dispatch", concurrency=4, needs=needs),
+            *(self._worker(f"worker-dispatch-{n}", "dispatch", concurrency=4, needs=needs) for n in (1, 2)),
             self._worker("worker-housekeeping", "housekeeping", concurrency=4, needs=needs),
             self._worker("worker-training", "training", concurrency=1, needs=needs),
             self._celery("beat", [*beat, "--loglevel=WARNING"], needs=needs, ready=None),
@@ -196,7 +198,12 @@ class Stack:
     def _worker(self, name: str, queue: str, *, concurrency: int, needs: tuple[str, ...]) -> Child:
         ready_file = self.layout.run_folder / f"{name}.ready"
         command = ["worker", "--pool=threads", f"--queues={queue}", f"--concurrency={concurrency}"]
-        command += [f"--hostname={queue}@%h", "--without-gossip", "--without-mingle", "--loglevel=INFO"]
+        command += [
+            f"--hostname={name.removeprefix('worker-')}@%h",
+            "--without-gossip",
+            "--without-mingle",
+            "--loglevel=INFO",
+        ]
         command += ["--include=aivd_web.launcher.ready_signal"]
         return self._celery(name, command, needs=needs, ready=ready_file)
 
@@ -205,7 +212,7 @@ class Stack:
         return Child(
             name=name,
             argv=[sys.executable, "-m", "celery", "-A", "aivd_web.celery", *command],
-            env={**self._environment(), **told},
+            env={**self._environment("worker"), **told},
             cwd=self.layout.root,
             needs=needs,
             prepare=(lambda: ready.unlink(missing_ok=True)) if ready else None,
@@ -214,13 +221,14 @@ class Stack:
             console="problems",
         )
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, role: str) -> dict[str, str]:
         """Every process of ours comes to the same layout and the same nodes. Thread pools stay small: the
-        nodes need the cores."""
+        nodes need the cores. `role` says how long it may wait for the database."""
         return {
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             **self.environ,
+            "AIVD_ROLE": role,
             "AIVD_VAR": str(self.layout.var),
             "AIVD_NODES": self.addresses.node_list,
             "PYTHONUNBUFFERED": "1",

@@ -90,6 +90,15 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await everything
 
+    async def all_ready(self, names: Sequence[str]) -> None:
+        """Wait until each of these children is ready, however long that takes."""
+        await asyncio.gather(*(self._all[name].ready.wait() for name in names))
+
+    def complaint_of(self, name: str) -> str:
+        """The last trouble that the child told, in its own words."""
+        said = last_problem(self._all[name].log.last_lines(LOG_TAIL_LINES))[:LAST_LINE_CHARS]
+        return f"It said: {said}" if said else "It said nothing."
+
     def log_of(self, name: str) -> Path:
         return self._log_folder / f"{name}.log"
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from aivd_web.launcher import layout
 from aivd_web.origins import is_origin
+from aivd_web.settings import database
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -82,21 +83,20 @@ TEMPLATES = [
 ]
 
 # -- truth: PostgreSQL ------------------------------------------------------------------------------
-if env.str("DATABASE_URL", default=""):
-    DATABASES = {"default": env.db_url("DATABASE_URL")}
-else:
-    DATABASES = {"default": LAYOUT.database_settings()}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+CHOSEN_DATABASE = env.db_url("DATABASE_URL") if env.str("DATABASE_URL", default="") else LAYOUT.database_settings()
+if CHOSEN_DATABASE["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("AIVD keeps its truth in PostgreSQL; DATABASE_URL must start with postgres://.")
-# A request runs in its own thread under ASGI, so connections live in psycopg's pool, not in threads.
-DATABASES["default"] |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-    "min_size": 1,
-    "max_size": env.int("AIVD_DB_POOL", default=24),
-    "timeout": 10,
-    "reconnect_timeout": 3,  # its pauses double: given up early, the next request tries again at once
-    "max_lifetime": 600,
-}
+ROLE = env.str("AIVD_ROLE", default="web")
+if ROLE not in database.PATIENCE:
+    raise ImproperlyConfigured(f"AIVD_ROLE is one of {', '.join(database.PATIENCE)}, not '{ROLE}'.")
+DATABASES = database.databases(
+    CHOSEN_DATABASE,
+    role=ROLE,
+    connections=env.int("AIVD_DB_POOL", default=24),
+    readers=env.int("AIVD_DB_READERS", default=10),
+)
+READERS_ALIAS = database.READS
+DATABASE_ROUTERS = ["aivd_web.kernel.reads.ReadsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # -- hints: Redis -----------------------------------------------------------------------------------

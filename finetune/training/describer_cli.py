@@ -21,6 +21,7 @@ PACKAGES: Final = ("torch", "transformers", "tokenizers", "safetensors", "numpy"
 FILES: Final = (
     "model.safetensors",
     "config.json",
+    "classes.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",

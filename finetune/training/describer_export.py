@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from finetune.boards import CLASSES
 from finetune.training.describer_model import LAYOUT, LONGEST_TOKENS
+from scheduling.serving.describers.small import CLASSES_FILE
 from scheduling.serving.describers.small_tokens import IMAGE, PAD, VISION_END, VISION_START, AnswerTokens
 
 
@@ -25,6 +27,7 @@ def export_model(model: Any, tokens: AnswerTokens, folder: Path) -> None:
             "additional_special_tokens": [IMAGE, VISION_START, VISION_END],
         },
     )
+    _write(folder / CLASSES_FILE, {"class_names": list(CLASSES)})
     side = LAYOUT.side_px
     _write(
         folder / "preprocessor_config.json",

@@ -143,7 +143,12 @@ function frame(n: number): Frame {
       detect: { node: "edge-1", predicted_ms: 42.1, measured_ms: 44.9 },
       describe: { node: "cloud-1", predicted_ms: 810, measured_ms: 942 },
     },
-    urls: { picture: board(n), thumbnail: board(n), template: n === 9 ? board(n) : null },
+    urls: {
+      picture: board(n),
+      rendition: board(n),
+      thumbnail: board(n),
+      template: n === 9 ? board(n) : null,
+    },
   });
 }
 

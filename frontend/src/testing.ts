@@ -33,6 +33,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     height: 640,
     bytes: 60_000,
     media_type: "image/jpeg",
+    bit_depth: 8,
     received_at: "2026-03-02T10:00:00Z",
     captured_at: null,
     state: "complete",
@@ -42,7 +43,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     reviews: [],
     dispatches: {},
     latency_ms: null,
-    urls: { picture: `/p/${id}`, thumbnail: `/t/${id}`, template: null },
+    urls: { picture: `/p/${id}`, rendition: `/r/${id}`, thumbnail: `/t/${id}`, template: null },
     ...part,
   };
 }

@@ -1,5 +1,6 @@
 """REST views of frames: what they are now, their pictures, what a person says of them."""
 
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,15 +15,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
+from aivd_web.kernel.errors import NotFound
 from inspections import rules
 from inspections.models import Decision, Frame, Review
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
-from inspections.services import reviews, steps, storage, thumbnails
+from inspections.services import renditions, reviews, steps, storage
 from scheduling.api.serializers import DispatchSerializer, dispatch_fact, shown_dispatches
 from scheduling.models import Dispatch
 
-from .media import send_picture
+from .media import media_type_of, send_picture
 from .serializers import FrameListSerializer, FrameSerializer, ReviewChangeSerializer, ReviewSerializer
 
 PICTURE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp"]
@@ -75,10 +77,8 @@ class FramesView(APIView):
         query.is_valid(raise_exception=True)
         wanted = query.validated_data
         frames = narrowed(rules.frames(request.user).newest().with_findings(), wanted)
-        page = list(frames[: wanted["limit"] + 1])
-        more = len(page) > wanted["limit"]
-        page = page[: wanted["limit"]]
-        body = {"frames": FrameSerializer(page, many=True).data, "next_before": page[-1].pk if more else None}
+        page, next_before = frames.page(wanted["limit"])
+        body = {"frames": FrameSerializer(page, many=True).data, "next_before": next_before}
         return Response(body)
 
 
@@ -135,6 +135,37 @@ class PictureView(APIView):
         )
 
 
+class RenditionView(APIView):
+    @extend_schema(
+        operation_id="get_frame_rendition",
+        summary="The picture as people and models see it: upright, 8 bits, flattened; a JPEG or a PNG",
+        description="All boxes are in pixels of this one. Where the stored picture is that already, it is sent.",
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
+        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503])
+        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES[:2]},
+    )
+    def get(self, request: Request, frame_id: UUID) -> Any:
+        frame = rules.get(rules.frames, request.user, frame_id)
+        path = _shown(frame)
+        return send_picture(
+            _plain(request),
+            path=path,
+            media_type=media_type_of(path),
+            etag=renditions.shown_name(frame),
+            name=str(frame.pk),
+        )
+
+
+def _shown(frame: Frame) -> Path:
+    try:
+        path = renditions.shown_path(frame)
+    except renditions.BadMedia as bad:
+        raise NotFound(str(bad), hint="Tell an admin.") from None
+    if not path.exists():
+        raise NotFound("The stored picture is missing.", hint="Tell an admin.")
+    return path
+
+
 class ThumbnailView(APIView):
     @extend_schema(
         operation_id="get_frame_thumbnail",
@@ -145,9 +176,9 @@ class ThumbnailView(APIView):
         frame = rules.get(rules.frames, request.user, frame_id)
         return send_picture(
             _plain(request),
-            path=thumbnails.thumbnail_path(frame),
+            path=renditions.thumbnail_path(frame),
             media_type="image/jpeg",
-            etag=f"{frame.sha256}-{thumbnails.LONGEST_SIDE_PX}",
+            etag=f"{frame.sha256}-{frame.bit_depth}-{renditions.THUMBNAIL_PX}",
             name=f"{frame.pk}-small",
         )
 

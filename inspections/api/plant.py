@@ -15,7 +15,7 @@ from inspections import rules
 from inspections.models import DefectClass, Site
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
-from inspections.services import stations, storage
+from inspections.services import renditions, stations, storage
 
 from .frames import PICTURE_TYPES
 from .media import media_type_of, send_picture
@@ -101,20 +101,24 @@ class StationView(APIView):
 class StationTemplateView(APIView):
     @extend_schema(
         operation_id="get_station_template",
-        summary="The station's golden template",
-        responses=answers(200, OpenApiTypes.BINARY, errors=[404])
-        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES},
+        summary="The station's golden template as people and models see it: upright, 8 bits, flattened",
+        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503])
+        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES[:2]},
     )
     def get(self, request: Request, station_id: int) -> Any:
         station = rules.get(rules.stations, request.user, station_id)
         path = storage.template_path(station)
         if path is None or not path.exists():
             raise NotFound("This station has no golden template.", hint="An engineer can add one.")
+        try:
+            path = renditions.template_shown_path(station)
+        except renditions.BadMedia as bad:
+            raise NotFound(str(bad), hint="Set the station's bit depth, or another template.") from None
         return send_picture(
             request._request,
             path=path,
             media_type=media_type_of(path),
-            etag=station.template_sha256,
+            etag=f"{station.template_sha256}-{station.bit_depth}",
             name=f"template-{station.pk}",
         )
 

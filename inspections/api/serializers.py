@@ -249,7 +249,8 @@ class DispatchFactsSerializer(serializers.Serializer):
 
 
 class FrameUrlsSerializer(serializers.Serializer):
-    picture = serializers.CharField()
+    picture = serializers.CharField(help_text="As it was sent")
+    rendition = serializers.CharField(help_text="As people and models see it; boxes are in its pixels")
     thumbnail = serializers.CharField()
     template = serializers.CharField(allow_null=True)
 
@@ -268,13 +269,16 @@ class FrameSerializer(serializers.ModelSerializer):
     reviews = ReviewSerializer(many=True)
     dispatches = serializers.SerializerMethodField()
     latency_ms = serializers.SerializerMethodField(help_text="From receipt to completion")
+    bit_depth = serializers.IntegerField(
+        read_only=True, help_text="Bits of its values that are used; 0 where that was not certain"
+    )
     urls = serializers.SerializerMethodField()
 
     class Meta:
         model = Frame
         fields = [
             "id", "station", "line", "inspection", "name", "part_id", "sha256", "width", "height", "bytes",
-            "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
+            "bit_depth", "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
             "dispatches", "latency_ms", "urls",
         ]  # fmt: skip
 
@@ -310,6 +314,7 @@ class FrameSerializer(serializers.ModelSerializer):
         template = reverse("api:station-template", args=[frame.station_id])
         return {
             "picture": reverse("api:frame-picture", args=[frame.pk]),
+            "rendition": reverse("api:frame-rendition", args=[frame.pk]),
             "thumbnail": reverse("api:frame-thumbnail", args=[frame.pk]),
             "template": template if frame.station.template_sha256 else None,
         }

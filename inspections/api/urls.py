@@ -18,6 +18,7 @@ urlpatterns = [
     path("frames", frames.FramesView.as_view(), name="frames"),
     path("frames/<uuid:frame_id>", frames.FrameView.as_view(), name="frame"),
     path("frames/<uuid:frame_id>/picture", frames.PictureView.as_view(), name="frame-picture"),
+    path("frames/<uuid:frame_id>/rendition", frames.RenditionView.as_view(), name="frame-rendition"),
     path("frames/<uuid:frame_id>/thumbnail", frames.ThumbnailView.as_view(), name="frame-thumbnail"),
     path("frames/<uuid:frame_id>/dispatches", frames.FrameDispatchesView.as_view(), name="frame-dispatches"),
     path("frames/<uuid:frame_id>/reviews", frames.ReviewsView.as_view(), name="frame-reviews"),

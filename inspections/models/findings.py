@@ -11,7 +11,7 @@ from .plant import DefectClass
 
 
 class Detection(models.Model):
-    """A Region a model proposed, in pixels of the stored frame (x right, y down). Insert-only."""
+    """A Region a model proposed, in pixels of the upright frame (x right, y down). Insert-only."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="detections")

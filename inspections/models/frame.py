@@ -1,12 +1,18 @@
 """A Frame (one stored picture), the Steps of its way, and the keys that make a retried upload the same Frame."""
 
+from datetime import UTC, datetime, timedelta
+
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from aivd_web.kernel.ids import uuid7
 from inspections.querysets import FrameQuerySet, StepQuerySet
 
 from .plant import Line, Station
+
+EARLIEST_CAPTURE = datetime(1990, 1, 1, tzinfo=UTC)
+CAPTURED_AHEAD = timedelta(days=2)
 
 
 class Inspection(models.Model):
@@ -14,7 +20,7 @@ class Inspection(models.Model):
 
     station = models.ForeignKey(Station, on_delete=models.PROTECT, related_name="inspections")
     part_id = models.CharField(max_length=100, blank=True)
-    started_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
@@ -37,11 +43,17 @@ class Frame(models.Model):
     name = models.CharField(max_length=200, blank=True, help_text="What the sender called it; only shown")
     sha256 = models.CharField(max_length=64)
     media_type = models.CharField(max_length=20)
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
+    width = models.PositiveIntegerField(help_text="Of the upright picture, which all boxes are measured in")
+    height = models.PositiveIntegerField(help_text="Of the upright picture, which all boxes are measured in")
     bytes = models.PositiveIntegerField()
+    bit_depth = models.PositiveSmallIntegerField(
+        default=8, help_text="Bits of its values that are used; 0 where that was not certain"
+    )
+    has_rendition = models.BooleanField(
+        default=False, help_text="The bytes are not what people see; a picture made from them is"
+    )
     captured_at = models.DateTimeField(null=True, blank=True)
-    received_at = models.DateTimeField(auto_now_add=True)
+    received_at = models.DateTimeField(db_default=Now(), editable=False)
     deadline_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -52,6 +64,11 @@ class Frame(models.Model):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(condition=Q(width__gt=0, height__gt=0, bytes__gt=0), name="frame_is_a_picture"),
+            models.CheckConstraint(  # ingest allows a day ahead of the web's clock; this is the database's
+                condition=Q(captured_at__isnull=True)
+                | Q(captured_at__gte=EARLIEST_CAPTURE, captured_at__lte=F("received_at") + CAPTURED_AHEAD),
+                name="frame_captured_in_its_time",
+            ),
         ]
         indexes = [
             models.Index(fields=["line", "-id"], name="frame_line_newest"),  # Frame.objects.newest(line)
@@ -96,7 +113,7 @@ class Step(models.Model):
     node = models.CharField(max_length=50, blank=True, help_text="The Node it runs or ran on")
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = StepQuerySet.as_manager()
@@ -132,7 +149,7 @@ class IdempotencyKey(models.Model):
     key = models.CharField(max_length=200)
     payload_sha256 = models.CharField(max_length=64)
     answer = models.JSONField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["scope", "key"], name="idempotency_key_once")]

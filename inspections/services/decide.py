@@ -2,9 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from uuid import UUID
 
-from inspections.models import Decision, Frame
+from django.db import connection
+
+from aivd_web.kernel.database import Moment
+from aivd_web.kernel.text import storable
+from inspections.models import Frame
+
+MOST_DETAIL = 1000
+# Both times are the database's own, so that neither has to be read to tell how long it took.
+DECIDE = """
+INSERT INTO inspections_decision (frame_id, outcome, code, reason, decided_at, latency_ms)
+SELECT id, %(outcome)s, %(code)s, %(reason)s, decided_at,
+       CASE WHEN isfinite(received_at) THEN greatest(0, 1000 * extract(epoch FROM decided_at - received_at)) ELSE 0 END
+FROM inspections_frame WHERE id = %(frame)s
+"""
 
 
 @dataclass(frozen=True)
@@ -54,22 +67,31 @@ def too_late(deadline_ms: int) -> Said:
 
 
 def could_not_inspect(detail: str) -> Said:
-    return Said("hold", "failed", f"The frame could not be inspected: {detail}")
+    return Said("hold", "failed", f"The frame could not be inspected: {storable(detail, most=MOST_DETAIL)}")
 
 
-def write(*, frame: Frame, said: Said, now: datetime) -> bool:
-    """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it.
+def cannot_scale(detail: str) -> Said:
+    return Said("hold", "unscaled", detail)
+
+
+def write(*, frame: Frame, said: Said, now: Moment) -> bool:
+    """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it."""
+    return write_for(frame_id=frame.pk, said=said, now=now)
+
+
+def write_for(*, frame_id: UUID, said: Said, now: Moment) -> bool:
+    """As `write`, for a Frame whose row need not be read.
 
     The Frame's row comes first: whoever decides it at the same moment waits there, and holds nothing that we need.
     """
-    if not Frame.objects.filter(pk=frame.pk, decided_at__isnull=True).update(decided_at=now):
+    if not Frame.objects.filter(pk=frame_id, decided_at__isnull=True).update(decided_at=now):
         return False
-    Decision.objects.create(
-        frame=frame,
-        outcome=said.outcome,
-        code=said.code,
-        reason=said.reason,
-        decided_at=now,
-        latency_ms=max(0.0, (now - frame.received_at).total_seconds() * 1000),
-    )
+    values: dict[str, UUID | str] = {
+        "frame": frame_id,
+        "outcome": said.outcome,
+        "code": said.code,
+        "reason": said.reason,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(DECIDE, values)
     return True

@@ -30,6 +30,42 @@ class PictureTooLarge(IngestError):
     hint = "Send a smaller picture, or cut it into several frames."
 
 
+class SeveralPictures(IngestError):
+    code = "several_pictures"
+    status = 422
+    hint = "Send each page or animation frame as a picture of its own."
+
+
+class UnsupportedSamples(IngestError):
+    code = "unsupported_samples"
+    status = 422
+    hint = "Save it with 8 bits, or with 16-bit unsigned values as grey or RGB, in a PNG or TIFF."
+
+
+class InvisiblePicture(IngestError):
+    code = "invisible_picture"
+    status = 422
+    hint = "Save it without transparency."
+
+
+class UnscaledPicture(IngestError):
+    code = "unscaled"
+    status = 422
+    hint = "Set the station's bit depth to what its camera uses, or send a picture of 8 bits."
+
+
+class PictureTooCostly(IngestError):
+    code = "picture_too_costly"
+    status = 422
+    hint = "Save it anew, a JPEG as baseline and not progressive, or send a smaller picture."
+
+
+class DecoderBusy(IngestError):
+    code = "decoder_busy"
+    status = 503
+    hint = "Send again after the time in Retry-After; nothing of this request was kept."
+
+
 class IdempotencyConflict(IngestError):
     code = "idempotency_conflict"
     status = 422

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from django.db import transaction
 
+from aivd_web.kernel.database import Moment
 from inspections import wake
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
 from scheduling.serving.contracts import DetectedRegion
@@ -50,7 +51,7 @@ def commit_detections(
     regions: Sequence[DetectedRegion],
     thresholds: decide.Thresholds,
     spoke: Spoke,
-    now: datetime,
+    now: Moment,
 ) -> None:
     """Detections, the Decision and the next Step in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)
@@ -82,7 +83,7 @@ def commit_descriptions(
     described: Sequence[Described],
     prompt_version: str,
     spoke: Spoke,
-    now: datetime,
+    now: Moment,
 ) -> None:
     """All Descriptions of a Frame in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 
+from aivd_web.kernel.reads import current_alias
 from inspections import rules
 from inspections.models import Event, EventHead
 
@@ -35,7 +36,7 @@ def head(line_id: int) -> Head:
 @cache
 def epoch() -> str:
     """Changes when the numbers begin anew, because this is another database than a viewer's numbers are from."""
-    with connection.cursor() as cursor:
+    with connections[current_alias()].cursor() as cursor:
         cursor.execute(
             "SELECT system_identifier, oid FROM pg_control_system(), pg_database WHERE datname = current_database()"
         )

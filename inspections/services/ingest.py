@@ -5,15 +5,15 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
+from django.db import connection, transaction
 
+from aivd_web.kernel.database import database_now
 from inspections import wake
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 
-from . import events, storage
+from . import captured, decide, events, pictures, steps, storage
 from .errors import IdempotencyConflict, Overloaded
-from .pictures import Picture, check_picture
+from .pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,46 @@ def add_frame(
 
     `sender` names who sent it (user or token): an Idempotency-Key is theirs alone. Raises IngestError.
     """
-    with storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload:
-        picture = check_picture(upload.path)
-        refuse_when_full()
-        with transaction.atomic():
-            key = _take_key(sender, station, idempotency_key, upload.sha256)
-            if key is not None and key.answer is not None:
-                return Ingested(Frame.objects.get(pk=key.answer["frame"]), created=False)
-            storage.keep(upload)  # after the key, so that a refused picture leaves no file; before any row
-            frame = _write_frame(station, upload, picture, name, part_id, captured_at)
-            if key is not None:
-                IdempotencyKey.objects.filter(pk=key.pk).update(answer={"frame": str(frame.pk)})
-            Step.objects.create(frame=frame, kind=Step.Kind.DETECT, deadline_at=frame.deadline_at)
-            transaction.on_commit(wake.workers, robust=True)
-            events.record(
-                line_id=station.line_id,
-                type="frame.added",
-                frame_id=frame.pk,
-                data={"station": station.pk, "width": frame.width, "height": frame.height},
-            )
+    captured.check(captured_at)
+    refuse_when_full()  # before the work that a picture makes
+    _let_go_of_the_database()
+    with (
+        storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload,
+        pictures.checked(upload.path, bit_depth=station.bit_depth) as (picture, rendition),
+        transaction.atomic(),
+    ):
+        key = _take_key(sender, station, idempotency_key, upload.sha256)
+        if key is not None and key.answer is not None:
+            return Ingested(Frame.objects.get(pk=key.answer["frame"]), created=False)
+        storage.keep(upload)  # after the key, so that a refused picture leaves no file; before any row
+        frame = _write_frame(station, upload, picture, name, part_id, captured_at)
+        if key is not None:
+            IdempotencyKey.objects.filter(pk=key.pk).update(answer={"frame": str(frame.pk)})
+        pictures.keep_rendition(frame, picture, rendition)
+        _begin(frame, picture)
     return Ingested(frame, created=True)
+
+
+def _let_go_of_the_database() -> None:
+    """A body that comes slowly and a picture that is long to decode keep no connection from others."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def _begin(frame: Frame, picture: Picture) -> None:
+    """Have it inspected; where its values cannot be scaled with certainty no model sees it, and it is held."""
+    data = {"station": frame.station_id, "width": frame.width, "height": frame.height}
+    changes = [events.Change("frame.added", frame.pk, data)]
+    if picture.trouble:
+        said, now = decide.cannot_scale(picture.trouble), database_now()
+        decide.write(frame=frame, said=said, now=now)
+        changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
+        if steps.complete_if_no_step_open(frame=frame, now=now):
+            changes.append(events.Change("frame.complete", frame.pk))
+    else:
+        Step.objects.create(frame=frame, kind=Step.Kind.DETECT, deadline_at=frame.deadline_at)
+        transaction.on_commit(wake.workers, robust=True)
+    events.record_all(line_id=frame.line_id, changes=changes)
 
 
 def refuse_when_full() -> None:
@@ -96,6 +116,7 @@ def _write_frame(
         inspection, _ = Inspection.objects.get_or_create(station=station, part_id=part_id[:100])
     else:
         inspection = Inspection.objects.create(station=station)
+    now = database_now()
     return Frame.objects.create(
         inspection=inspection,
         station=station,
@@ -105,7 +126,10 @@ def _write_frame(
         media_type=picture.media_type,
         width=picture.width,
         height=picture.height,
+        bit_depth=picture.bit_depth,
+        has_rendition=picture.has_rendition,
         bytes=upload.bytes,
         captured_at=captured_at,
-        deadline_at=timezone.now() + timedelta(milliseconds=station.deadline_ms),
+        received_at=now,
+        deadline_at=now + timedelta(milliseconds=station.deadline_ms),
     )

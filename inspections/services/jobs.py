@@ -1,41 +1,35 @@
 """What is asked of a Node for each kind of Step, and what is done with its answer.
 
 Runs in a worker's thread, after the Step was claimed. Raises RequestFailed (from scheduling), LateHolder, or
-BadMedia where the stored picture itself is the trouble.
+BadMedia (from renditions) where the stored picture itself is the trouble.
 """
 
-import io
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from django.utils import timezone
-from PIL import Image
+from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
 from scheduling.runtime import Answered, Send
-from scheduling.serving import crops, prompts
-from scheduling.serving.contracts import DescribeRequest, RegionRequest
+from scheduling.serving import prompts
+from scheduling.serving.contracts import DescribeRequest, RegionRequest, detect_budget_s
 
-from . import events, findings, steps, storage
+from . import events, findings, renditions, steps
 
-NODE_MEDIA_TYPES = ("image/jpeg", "image/png")
-CROP_JPEG_QUALITY = 95
 TOKEN_MESSAGES_A_SECOND = 10
 CarryOut = Callable[[Send, float], Answered]
 
 
-class BadMedia(Exception):
-    """The stored picture is missing or cannot be read any more."""
-
-
 @dataclass(frozen=True)
 class Budgets:
-    """Deadlines of the calls, in seconds. `idle_s`: the longest silence within a stream of tokens."""
+    """Deadlines of the calls, in seconds. `detect_s` is for a frame of one tile; larger ones get more.
+
+    `idle_s`: the longest silence within a stream of tokens.
+    """
 
     detect_s: float = 5.0
     describe_s: float = 60.0
@@ -44,13 +38,13 @@ class Budgets:
 
 def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Budgets) -> None:
     """Find regions in the frame and commit them with the Decision."""
-    picture, template = node_picture(frame), _template(frame)
+    picture, template = renditions.shown_bytes(frame), renditions.template_bytes(frame.station)
     thresholds = findings.thresholds_of(frame.station)
     # A little below the threshold, so that a person can see what nearly counted.
     min_score = max(0.05, thresholds.lowest * 0.5)
     answered = carry_out(
         lambda client, timeout_s: client.detect(picture, template=template, min_score=min_score, timeout_s=timeout_s),
-        budgets.detect_s,
+        detect_budget_s(budgets.detect_s, (frame.width, frame.height)),
     )
     findings.commit_detections(
         claim=claim,
@@ -58,7 +52,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
         regions=answered.answer.regions,
         thresholds=thresholds,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 
@@ -66,7 +60,7 @@ def describe(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: 
     """Have the frame's counting regions described, stream the text as hints, and commit the answers."""
     detections = described_regions(frame)
     request = _describe_request(frame, detections)
-    pictures = context_crops(frame, detections)
+    pictures = renditions.context_crops(frame, [detection.box_xyxy for detection in detections])
     listener = TokenListener(frame)
     answered = carry_out(
         lambda client, timeout_s: client.describe(
@@ -85,7 +79,7 @@ def describe(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: 
         described=[_described(answer, answered.measured_ms) for answer in answered.answer.answers],
         prompt_version=request.prompt_version,
         spoke=_spoke(answered),
-        now=timezone.now(),
+        now=Now(),
     )
 
 
@@ -93,37 +87,6 @@ def described_regions(frame: Frame) -> list[Detection]:
     """The regions that count, best first, as many as the station wants described."""
     counting = frame.detections.filter(counts=True).select_related("defect_class").order_by("index")
     return list(counting[: frame.station.max_regions])
-
-
-def node_picture(frame: Frame) -> bytes:
-    """The picture as a Node takes it: the stored bytes where they are JPEG or PNG, else a PNG of them."""
-    if frame.media_type in NODE_MEDIA_TYPES:
-        try:
-            return storage.picture_path(frame).read_bytes()
-        except OSError as error:
-            raise BadMedia(f"The stored picture cannot be read: {error.strerror}.") from None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels(frame)).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def pixels(frame: Frame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The stored picture as RGB, uint8, (height, width, 3)."""
-    try:
-        with Image.open(storage.picture_path(frame)) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise BadMedia(f"The stored picture cannot be decoded: {error}.") from None
-
-
-def context_crops(frame: Frame, detections: Sequence[Detection]) -> list[bytes]:
-    """A JPEG of each region with its surroundings."""
-    image = pixels(frame)
-    ratio = frame.station.context_ratio
-    return [
-        crops.encode_crop(crops.cut_crop(image, detection.box_xyxy, k=ratio), quality=CROP_JPEG_QUALITY)
-        for detection in detections
-    ]
 
 
 Later = Callable[[float, Callable[[], None]], None]
@@ -183,11 +146,6 @@ class TokenListener:
 
     def _tell(self, message: dict[str, Any]) -> None:
         events.hint(line_id=self._frame.line_id, message={**message, "id": str(self._frame.pk)})
-
-
-def _template(frame: Frame) -> bytes:
-    path = storage.template_path(frame.station)
-    return path.read_bytes() if path and path.exists() else b""
 
 
 def _describe_request(frame: Frame, detections: Sequence[Detection]) -> DescribeRequest:

@@ -4,23 +4,29 @@ All times are the database's clock. Work is never held under a row lock: a claim
 result is committed only by the holder whose epoch still stands.
 """
 
-import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, OuterRef
-from django.db.models.expressions import Combinable
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from aivd_web.kernel.database import Moment, database_now, is_away, is_busy
 from aivd_web.kernel.errors import Conflict
+from aivd_web.kernel.text import storable
 from inspections import wake
 from inspections.models import Decision, Frame, Step
 
 from . import decide, events
+
+MOST_DETAIL = 1000
+HELD_AT_ONCE = 200
+HOLD_LOCK_MS = 500
+log = logging.getLogger(__name__)
 
 # SKIP LOCKED: another worker may be claiming the same Steps at this moment; it gets some, we get the others.
 CLAIM = """
@@ -94,10 +100,10 @@ def renew(*, claims: Sequence[Claim], lease_s: float) -> set[int]:
 
 def finish(*, claim: Claim) -> None:
     """Mark the Step done in the current transaction, or raise LateHolder."""
-    _settle(claim, state=Step.State.DONE, finished_at=timezone.now(), error_code="", error_detail="")
+    _settle(claim, state=Step.State.DONE, finished_at=Now(), error_code="", error_detail="")
 
 
-def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime | Combinable, counts: bool) -> None:
+def give_back(*, claim: Claim, code: str, detail: str, not_before: Moment, counts: bool) -> None:
     """Put the Step back into the queue. `counts` is false where the Step itself was not to blame.
 
     `not_before` is a time or, on the database's clock, an expression such as `Now() + timedelta(...)`.
@@ -112,58 +118,97 @@ def give_back(*, claim: Claim, code: str, detail: str, not_before: datetime | Co
         attempts=attempts,
         not_before=not_before,
         error_code=code,
-        error_detail=detail[:1000],
+        error_detail=storable(detail, most=MOST_DETAIL),
     )
 
 
 @transaction.atomic
 def fail(*, claim: Claim, code: str, detail: str) -> None:
-    """Set the Step aside as a dead letter; a Frame that could not be inspected is held."""
-    now = timezone.now()
-    _settle(claim, state=Step.State.FAILED, finished_at=now, error_code=code, error_detail=detail[:1000])
-    frame = Frame.objects.select_for_update(no_key=True).get(pk=claim.frame_id)
-    changes = [events.Change("frame.failed", frame.pk, {"step": claim.kind, "code": code})]
+    """Set the Step aside as a dead letter; a Frame that could not be inspected is held.
+
+    Of the Frame only its line is read: what is wrong with it may be that a row cannot be read.
+    """
+    detail = storable(detail, most=MOST_DETAIL)
+    _settle(claim, state=Step.State.FAILED, finished_at=Now(), error_code=code, error_detail=detail)
+    frames = Frame.objects.select_for_update(no_key=True).filter(pk=claim.frame_id)
+    line_id = frames.values_list("line_id", flat=True).get()
+    changes = [events.Change("frame.failed", claim.frame_id, {"step": claim.kind, "code": code})]
     if claim.kind == Step.Kind.DETECT:
         said = decide.could_not_inspect(detail)
-        if decide.write(frame=frame, said=said, now=now):
-            changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
-    if complete_if_no_step_open(frame=frame, now=now):
-        changes.append(events.Change("frame.complete", frame.pk))
-    events.record_all(line_id=frame.line_id, changes=changes)
+        if decide.write_for(frame_id=claim.frame_id, said=said, now=Now()):
+            changes.append(_decided(claim.frame_id, said))
+    if _complete(claim.frame_id, Now()):
+        changes.append(events.Change("frame.complete", claim.frame_id))
+    events.record_all(line_id=line_id, changes=changes)
 
 
-def reap(*, now: datetime) -> int:
-    """Take Steps back from holders that stopped renewing, and hold Frames whose deadline has passed.
+def reap() -> int:
+    """Take Steps back from holders that stopped renewing; any number of processes may do so at once.
 
     Each Frame that is set aside gets a transaction of its own: events lock their Line, and nothing may be locked
-    after that.
+    after that. What one of them meets does not touch the others: its lease runs out once more.
     """
     back = _claims(REAP, {"most": Step.MAX_ATTEMPTS})
     for lost in back:
         if lost.attempts >= Step.MAX_ATTEMPTS:
-            with contextlib.suppress(LateHolder):
+            try:
                 fail(claim=lost, code="holder_lost", detail="Every worker that took this step went away.")
-    hold_overdue(now=now)
+            except LateHolder:
+                pass
+            except DatabaseError as error:
+                log.warning("Step %s could not be set aside now: %s", lost.step_id, error)
     if back:
         wake.workers()
     return len(back)
 
 
+def hold_overdue(*, now: Moment | None = None) -> int:
+    """The line needs an answer at its deadline: where there is none, the answer is `hold`. Returns how many were held.
+
+    `now` is the database's clock unless a test says otherwise. Each Line has a transaction of its own, so that one
+    whose events are locked by somebody does not keep the others waiting; and no Frame is loaded, so that none that
+    cannot be read keeps its neighbours waiting.
+    """
+    overdue = Frame.objects.overdue(Now() if now is None else now)
+    held = 0
+    for line_id in overdue.order_by("line_id").values_list("line_id", flat=True).distinct():
+        frame_ids = overdue.filter(line=line_id).order_by("deadline_at").values_list("pk", flat=True)
+        held += _hold_of_line(line_id, list(frame_ids[:HELD_AT_ONCE]), now)
+    return held
+
+
+def _hold_of_line(line_id: int, frame_ids: Sequence[UUID], now: Moment | None) -> int:
+    """All of a Line at once; where that fails because of one, each by itself."""
+    try:
+        return _hold(line_id, frame_ids, now)
+    except DatabaseError as error:
+        if is_away(error) and not is_busy(error):
+            raise
+        log.warning("Line %s: overdue frames could not be held: %s", line_id, error)
+        if is_busy(error) or len(frame_ids) == 1:
+            return 0  # whoever is in the way is ended soon; the next look is a moment away
+    return sum(_hold_of_line(line_id, [frame_id], now) for frame_id in frame_ids)
+
+
 @transaction.atomic
-def hold_overdue(*, now: datetime) -> int:
-    """The line needs an answer at its deadline: where there is none, the answer is `hold`."""
-    overdue = Frame.objects.overdue(now).select_related("station").order_by("line_id", "pk")
+def _hold(line_id: int, frame_ids: Sequence[UUID], now: Moment | None) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {HOLD_LOCK_MS}")
     # no_key: rows that point at a Frame are checked at COMMIT, after their events; they must not wait for us then.
-    locked = overdue.select_for_update(of=("self",), skip_locked=True, no_key=True)[:200]
-    by_line: dict[int, list[events.Change]] = {}
-    for frame in locked:
-        said = decide.too_late(frame.station.deadline_ms)
-        if decide.write(frame=frame, said=said, now=now):
-            data = {"outcome": said.outcome, "code": said.code}
-            by_line.setdefault(frame.line_id, []).append(events.Change("frame.decided", frame.pk, data))
-    for line_id, changes in sorted(by_line.items()):
+    undecided = Frame.objects.filter(pk__in=frame_ids, decided_at__isnull=True).order_by("pk")
+    locked = undecided.select_for_update(of=("self",), skip_locked=True, no_key=True)
+    changes = []
+    for frame_id, deadline_ms in locked.values_list("pk", "station__deadline_ms"):
+        said = decide.too_late(deadline_ms)
+        if decide.write_for(frame_id=frame_id, said=said, now=Now() if now is None else now):
+            changes.append(_decided(frame_id, said))
+    if changes:
         events.record_all(line_id=line_id, changes=changes)
-    return sum(len(changes) for changes in by_line.values())
+    return len(changes)
+
+
+def _decided(frame_id: UUID, said: decide.Said) -> events.Change:
+    return events.Change("frame.decided", frame_id, {"outcome": said.outcome, "code": said.code})
 
 
 @transaction.atomic
@@ -172,7 +217,7 @@ def retry(*, frame: Frame, by: object) -> Frame:
 
     A Frame without a Decision gets a new deadline: its first one may be long over.
     """
-    deadline_at = timezone.now() + timedelta(milliseconds=frame.station.deadline_ms)
+    deadline_at = database_now() + timedelta(milliseconds=frame.station.deadline_ms)
     failed = Step.objects.filter(frame=frame, state=Step.State.FAILED)
     count = failed.update(
         state=Step.State.WAITING, attempts=0, not_before=None, finished_at=None, deadline_at=deadline_at
@@ -188,10 +233,14 @@ def retry(*, frame: Frame, by: object) -> Frame:
     return frame
 
 
-def complete_if_no_step_open(*, frame: Frame, now: datetime) -> bool:
+def complete_if_no_step_open(*, frame: Frame, now: Moment) -> bool:
     """Set `completed_at` in the current transaction once nothing is left to do; say whether it was set."""
+    return _complete(frame.pk, now)
+
+
+def _complete(frame_id: UUID, now: Moment) -> bool:
     open_steps = Step.objects.open().filter(frame=OuterRef("pk"))
-    unfinished = Frame.objects.filter(pk=frame.pk, completed_at__isnull=True)
+    unfinished = Frame.objects.filter(pk=frame_id, completed_at__isnull=True)
     return bool(unfinished.filter(~Exists(open_steps)).update(completed_at=now))
 
 

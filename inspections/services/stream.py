@@ -1,19 +1,18 @@
 """One picture of a stream: the same door as an upload, with the words of a websocket."""
 
 import logging
-from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
+from django.db import DatabaseError
 
+from aivd_web.kernel.database import is_away
 from aivd_web.kernel.errors import Unavailable
 from inspections import rules
 from inspections.models import Station
 
 from . import ingest, uploads
+from .captured import BadMoment, moment
 from .errors import IngestError
 
 __all__ = ["MAX_PICTURE_BYTES", "BadMoment", "Station", "moment", "station_for", "take_in"]
@@ -23,11 +22,6 @@ log = logging.getLogger(__name__)
 MAX_PART_ID_LENGTH = 100
 # A window of these is the most that one stream can hold in memory; larger pictures go by REST.
 MAX_PICTURE_BYTES = min(16 * 1024 * 1024, settings.MAX_UPLOAD_BYTES)
-
-
-class BadMoment(IngestError):
-    code = "bad_captured_at"
-    hint = "Write it like 2026-01-31T12:00:00.123+00:00."
 
 
 class BadPart(IngestError):
@@ -56,7 +50,9 @@ def take_in(
             captured_at=moment(captured_at),
             idempotency_key=key,
         )
-    except (OperationalError, InterfaceError) as error:
+    except DatabaseError as error:
+        if not is_away(error):
+            raise
         log.warning("A streamed picture was not stored: %s", type(error).__name__)
         raise Unavailable("The database is not reachable.", hint="Send it again.", retry_after_s=2) from None
     frame_id: UUID = ingested.frame.pk
@@ -66,16 +62,3 @@ def take_in(
 def check_part_id(part_id: str) -> None:
     if len(part_id) > MAX_PART_ID_LENGTH or "\x00" in part_id:
         raise BadPart("This part id cannot be used.")
-
-
-def moment(text: str) -> datetime | None:
-    """An ISO 8601 time with its offset, or None for nothing. Raises BadMoment."""
-    if not text:
-        return None
-    try:
-        found = parse_datetime(text)
-    except ValueError:
-        found = None
-    if found is None or is_naive(found):
-        raise BadMoment(f"'{text[:40]}' is not a time with an offset.")
-    return found

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
 
 from aivd_web.kernel.errors import AivdError, Unprocessable
 from inspections.models import ApiToken, Line, Station
@@ -18,6 +19,7 @@ MARK = "aivd"
 PREFIX_LETTERS = string.ascii_lowercase + string.digits
 PREFIX_LENGTH = 8
 SECRET_BYTES = 32
+EXPIRED = ExpressionWrapper(Q(expires_at__lte=Now()), output_field=BooleanField())
 
 
 class TokenRefused(AivdError):
@@ -82,7 +84,8 @@ def find(*, text: str) -> ApiToken:
     prefix, _, secret = rest.partition("_")
     token = None
     if mark == MARK and len(prefix) == PREFIX_LENGTH and secret and text.isascii():
-        token = ApiToken.objects.select_related("line", "station").filter(prefix=prefix).first()
+        known = ApiToken.objects.select_related("line", "station").filter(prefix=prefix)
+        token = known.annotate(expired_when_found=EXPIRED).first()
     if token is None or not hmac.compare_digest(token.digest, _digest(text)):
         raise TokenRefused("This token is not known.")
     if token.revoked_at is not None:
@@ -95,7 +98,7 @@ def find(*, text: str) -> ApiToken:
 def revoke(*, token: ApiToken) -> ApiToken:
     """Make the token useless from now on. A second time changes nothing."""
     # Somebody else may have revoked it a moment ago: their time stands.
-    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=Now())
     token.refresh_from_db()
     return token
 

@@ -14,7 +14,9 @@ from typing import Any
 from scheduling.policy.breaker import Breaker
 from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseTimes, ServiceTimes, plausible
 
-ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost"})  # say nothing about the Node's health
+SUSPECT = "suspect"  # a deadline that speaks against the request: the Node answered others meanwhile
+ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost", "too_costly", "held_up", SUSPECT})
+"""These say nothing against the Node's health."""
 RECALLED = "recalled"  # the sender took the request back to try it elsewhere in time
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
 STALL_LEAST_S = 0.02
@@ -49,6 +51,7 @@ class NodeState:
     every model.
 
     `refusal` is set when the Node may not be used at all (its contract differs, say) and holds the words.
+    `beside_units`: a request of more units is worked on beside the others, one at a time, and takes no slot of theirs.
     """
 
     name: str
@@ -62,6 +65,7 @@ class NodeState:
     max_batch: int = 1
     drained: bool = False
     refusal: str = ""
+    beside_units: float | None = None
     service: ServiceTimes = field(default_factory=ServiceTimes)
     link: LinkEstimate = field(default_factory=LinkEstimate)
     error: PredictionError = field(default_factory=PredictionError)
@@ -193,7 +197,18 @@ class NodeState:
     def credit(self, model: str | None = None) -> int:
         """How many more requests it may hold: its slots, one waiting, and what hides the round trip."""
         limit = 1 if self.doubted or self.breaker.state != "closed" else self.credit_limit(model)
-        return max(0, limit - len(self.ledger))
+        return max(0, limit - self.in_slots())
+
+    def in_slots(self) -> int:
+        """Outstanding requests without those that are worked on beside the others."""
+        return sum(not self.is_beside(entry.units) for entry in self.ledger.values())
+
+    def is_beside(self, units: float) -> bool:
+        return self.beside_units is not None and units > self.beside_units
+
+    def may_hold(self, units: float) -> bool:
+        """Whether a request of so many units may be sent: of those that are worked on beside the others, one."""
+        return not self.is_beside(units) or self.in_slots() == len(self.ledger)
 
     def credit_limit(self, model: str | None = None) -> int:
         model = model or next(iter(self.service.by_model), "")
@@ -249,13 +264,15 @@ class NodeState:
             if entry.at < self.uplink_known_sent:
                 uploaded = min(uploaded, self.uplink_known_at)
             uplink = max(uplink, uploaded)
-            begun = max(uploaded + half_rtt, free[0])
+            beside = self.is_beside(entry.units)
+            begun = uploaded + half_rtt if beside else max(uploaded + half_rtt, free[0])
             ended = begun + self.seconds(entry.model) * entry.units * slowness
             expected = ended + half_rtt
             soonest = min(soonest, expected)
             if expected < now:
                 ended = now - half_rtt + 0.2 * self.seconds(entry.model) * entry.units
-            heapreplace(free, ended)
+            if not beside:
+                heapreplace(free, ended)
             if keep:
                 entry.uploaded_at, entry.expected_at = uploaded, expected
         if keep:
@@ -313,11 +330,13 @@ class NodeState:
         parts = {name: getattr(self, name).to_json() for name in _PARTS}
         sets = {"models": _listed(self.models), "resident": _listed(self.resident)}
         ledger = [[key, *(getattr(e, n) for n in Sent.__slots__)] for key, e in self.ledger.items()]
+        if self.beside_units is not None:
+            plain["beside_units"] = self.beside_units
         return {**plain, **times, **parts, **sets, "ledger": ledger, "finishes": list(self.finishes)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "NodeState":
-        node = cls(**{name: data[name] for name in _PLAIN})
+        node = cls(**{name: data[name] for name in _PLAIN}, beside_units=data.get("beside_units"))
         for name in _TIMES:
             setattr(node, name, -math.inf if data[name] is None else data[name])
         for name, kind in _PARTS.items():

@@ -78,7 +78,7 @@ class Lane:
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.doubted = node.doubted and weights.doubt
-        self.busy, self.slot_count = len(node.ledger), len(self.slots)
+        self.busy, self.slot_count = node.in_slots(), len(self.slots)
         self.untried = self.busy == 0 and now - max(node.link.at, node.last_answer_at) > UNTRIED_S
         last = next(reversed(node.ledger.values()), None)
         self.last_sent_at = -math.inf if last is None else last.at

@@ -5,8 +5,7 @@ from datetime import timedelta
 from statistics import median
 from typing import Any, NamedTuple
 
-from django.utils import timezone
-
+from aivd_web.kernel.database import database_now
 from scheduling.models import Dispatch
 from scheduling.percentiles import percentile
 from scheduling.scopes import Scopes
@@ -31,7 +30,7 @@ class Point(NamedTuple):
 
 def accuracy(*, minutes: float, scopes: Scopes) -> dict[str, Any]:
     """The newest `MOST_POINTS` answers of the last `minutes` to requests within `scopes`; figures by Node and model."""
-    since = timezone.now() - timedelta(minutes=minutes)
+    since = database_now() - timedelta(minutes=minutes)
     columns = ("id", "node__name", "model", "predicted_ms", "measured_ms")
     answered = Dispatch.objects.within(scopes).answered(since=since)
     points = [Point(*row) for row in answered.values_list(*columns)[:MOST_POINTS]]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Max
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from scheduling.models import RecordedDecision
 from scheduling.records import DecisionRecord
@@ -43,7 +43,7 @@ def prune() -> int:
     if newest is None:
         return 0
     many = RecordedDecision.objects.filter(id__lte=newest - MOST_RECORDS)
-    old = RecordedDecision.objects.filter(at__lt=timezone.now() - KEPT_FOR)
+    old = RecordedDecision.objects.filter(at__lt=Now() - KEPT_FOR)
     _, by_model = (many | old).delete()
     return by_model.get(RecordedDecision._meta.label, 0)
 

@@ -7,8 +7,8 @@ from typing import Any
 import redis
 from django.db import transaction
 from django.db.models import Prefetch
-from django.utils import timezone
 
+from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
 from scheduling.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
@@ -25,7 +25,7 @@ def snapshot(*, addresses: bool) -> list[dict[str, Any]]:
     Without `addresses` the texts are as those may read them who do not manage the fleet.
     """
     views = worker_views()
-    placed = Dispatch.objects.count_by_node(since=timezone.now() - timedelta(seconds=60))
+    placed = Dispatch.objects.count_by_node(since=database_now() - timedelta(seconds=60))
     last_act = Prefetch("acts", NodeAct.objects.order_by("node_id", "-id").distinct("node_id"), to_attr="last_acts")
     nodes = Node.objects.prefetch_related("placements__served_model", last_act)
     told = [

@@ -5,8 +5,10 @@ import logging
 import os
 import socket
 import time
+from datetime import timedelta
 
-from django.utils import timezone
+from django.db.models import Q
+from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import publish
 from scheduling.models import Node
@@ -18,6 +20,7 @@ from scheduling.triton import NodeClient, NodeError
 BEAT_S = 1.0
 RELOAD_S = 20
 VIEW_TTL_S = 5
+READY_NOTED_EVERY = timedelta(seconds=10)
 VIEW_PREFIX = "aivd:fleet:"
 log = logging.getLogger(__name__)
 
@@ -72,15 +75,14 @@ def _reload(node: str, model: str, client: NodeClient) -> bool:
 
 def _note(row: Node, health: str, detail: str) -> None:
     """Write what changed; another worker may have seen the same and been first."""
-    now = timezone.now()
-    seen = {"last_ready_at": now} if health == Node.Health.READY else {}
-    stale = row.last_ready_at is None or (now - row.last_ready_at).total_seconds() > 10
+    seen = {"last_ready_at": Now()} if health == Node.Health.READY else {}
     changed = Node.objects.filter(pk=row.pk).exclude(health=health, health_detail=detail[:500])
     if changed.update(health=health, health_detail=detail[:500], **seen):
         log.info("Node %s is %s %s", row.name, health, detail)
         publish(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "node", "name": row.name, "health": health}})
-    elif seen and stale:
-        Node.objects.filter(pk=row.pk).update(**seen)
+    elif seen:
+        long_ago = Q(last_ready_at__isnull=True) | Q(last_ready_at__lt=Now() - READY_NOTED_EVERY)
+        Node.objects.filter(long_ago, pk=row.pk).update(**seen)
 
 
 def tell_view(fleet: FleetRuntime) -> None:

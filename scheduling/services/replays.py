@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 
+from aivd_web.kernel.database import database_now
 from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
 from scheduling.comparison import Comparison
 from scheduling.models import RecordedDecision, ReplayRun
@@ -36,7 +37,7 @@ def start(*, policy: str, minutes: float, by: str, scopes: Scopes) -> ReplayRun:
         raise Unprocessable(
             f"There is no policy '{policy[:40]}'.", hint=f"Choose one of {', '.join(sorted(POLICIES))}."
         )
-    until = timezone.now()
+    until = database_now()
     since = until - timedelta(minutes=minutes)
     total = _recorded(since, until).count()
     if not total:
@@ -59,7 +60,7 @@ def start(*, policy: str, minutes: float, by: str, scopes: Scopes) -> ReplayRun:
 def cancel(*, run: ReplayRun) -> ReplayRun:
     """Stop it; one that has ended stays as it ended."""
     ReplayRun.objects.filter(pk=run.pk, state__in=ReplayRun.ACTIVE).update(
-        state=ReplayRun.State.CANCELLED, finished_at=timezone.now()
+        state=ReplayRun.State.CANCELLED, finished_at=Now()
     )
     run.refresh_from_db()
     return run
@@ -83,11 +84,11 @@ def get(*, pk: int, by: str, scopes: Scopes) -> ReplayRun:
 
 def fail_silent_ones() -> None:
     """End the runs that nobody works on any more: their worker died, or their message was lost."""
-    before = timezone.now() - timedelta(seconds=SILENT_S)
+    before = database_now() - timedelta(seconds=SILENT_S)
     silent = Q(beat_at__lt=before) | Q(beat_at__isnull=True, created_at__lt=before)
     ReplayRun.objects.filter(silent, state__in=ReplayRun.ACTIVE).update(
         state=ReplayRun.State.FAILED,
-        finished_at=timezone.now(),
+        finished_at=Now(),
         error="The worker that ran it went away. Start it again.",
     )
 
@@ -95,7 +96,7 @@ def fail_silent_ones() -> None:
 def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
     """Claim the run and carry it out; a second call finds it claimed and leaves it alone."""
     mine = ReplayRun.objects.filter(pk=run_id, state=ReplayRun.State.QUEUED)
-    if not mine.update(state=ReplayRun.State.RUNNING, beat_at=timezone.now()):
+    if not mine.update(state=ReplayRun.State.RUNNING, beat_at=Now()):
         return "claimed by another, or ended"
     row = ReplayRun.objects.get(pk=run_id)
     try:
@@ -146,12 +147,12 @@ def _recorded(since: datetime, until: datetime) -> "QuerySet[RecordedDecision]":
 def _beat(row: ReplayRun, done: int) -> bool:
     """Note how far it is; false once it is no longer wanted."""
     mine = ReplayRun.objects.filter(pk=row.pk, state=ReplayRun.State.RUNNING)
-    return bool(mine.update(done=done, beat_at=timezone.now()))
+    return bool(mine.update(done=done, beat_at=Now()))
 
 
 def _end(row: ReplayRun, state: str, **more: object) -> None:
     mine = ReplayRun.objects.filter(pk=row.pk, state=ReplayRun.State.RUNNING)
-    mine.update(state=state, finished_at=timezone.now(), **more)
+    mine.update(state=state, finished_at=Now(), **more)
 
 
 def _send(run_id: int) -> None:

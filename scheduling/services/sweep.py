@@ -1,6 +1,6 @@
 """Tidy what nobody will come back to: attempts that were never booked, and recorded decisions beyond what is kept."""
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from scheduling.ledger import HOLDER_LOST
 from scheduling.models import Dispatch
@@ -15,7 +15,7 @@ def sweep() -> int:
 
 def close_lost_dispatches() -> int:
     """Attempts that ran longer than any may: their worker died, or another had taken over before they were answered."""
-    lost = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__lt=timezone.now() - LONGEST_DISPATCH)
+    lost = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__lt=Now() - LONGEST_DISPATCH)
     return lost.update(
         outcome=Dispatch.Outcome.LATE,
         error_code=HOLDER_LOST,

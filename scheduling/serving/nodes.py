@@ -25,6 +25,10 @@ MODEL_REPOSITORY = Path(__file__).resolve().parent / "model_repository"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _SHM_DIR = Path("/dev/shm")  # noqa: S108 (POSIX shared memory, where the python backend keeps its regions)
 
+PLAIN_LINKS = {"models": MODEL_REPOSITORY, "home": PROJECT_ROOT, "python": Path(sys.prefix)}
+"""What a node knows by links in its own folder. Triton hands the repository's path to a shell, which splits it at a
+blank, and its Python knows ASCII alone: an umlaut in the path of a file that logs ends the process."""
+
 _PASSED_ON = frozenset(
     {"HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "LOGNAME", "SSL_CERT_FILE"}
     | {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}
@@ -34,6 +38,7 @@ _PASSED_ON_PREFIXES = (
     "AIVD_DESCRIBER",
     "AIVD_ALLOW_TEST_MODELS",
     "AIVD_HOLD",
+    "AIVD_STEP_BUDGET",
     "HF_",
     "OV_",
     "OMP_",
@@ -125,7 +130,8 @@ def prepare_node(spec: NodeSpec, *, layout_dir: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for target in (*wheel.backend_files, wheel.stub):
         _link(folder / target.name, target)
-    _link(_models_dir(layout_dir), MODEL_REPOSITORY)
+    for name, target in PLAIN_LINKS.items():
+        _link(layout_dir / name, target)
     clear_shared_memory(spec, layout_dir=layout_dir)
 
 
@@ -147,13 +153,13 @@ def node_command(
     """Arguments and whole environment of the process; reads the file system only to find the wheel."""
     wheel = wheel or locate_wheel()
     base = os.environ if base_environment is None else base_environment
-    return _arguments(spec, wheel, layout_dir), _environment(spec, wheel, base)
+    return _arguments(spec, wheel, layout_dir), _environment(spec, wheel, layout_dir, base)
 
 
 def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
     options: dict[str, object] = {
         "id": spec.name,
-        "model-repository": _models_dir(layout_dir),
+        "model-repository": layout_dir / "models",
         "backend-directory": _backends_dir(layout_dir),
         "model-control-mode": "explicit",
         "exit-on-error": "true",
@@ -181,14 +187,14 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
     return [str(wheel.server), "--disable-auto-complete-config", *flags, shm, *models]
 
 
-def _environment(spec: NodeSpec, wheel: Wheel, base: Mapping[str, str]) -> dict[str, str]:
+def _environment(spec: NodeSpec, wheel: Wheel, layout_dir: Path, base: Mapping[str, str]) -> dict[str, str]:
     """Only what a node needs: the secrets of the web application stay out of its environment."""
     kept = {name: value for name, value in base.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
     environment = kept | {
         # The stub asks the first python3 on PATH for its packages and ignores PYTHONPATH.
-        "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), base.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(layout_dir / "python" / "bin"), base.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(_library_dirs(wheel, base)),
-        "AIVD_HOME": str(PROJECT_ROOT),
+        "AIVD_HOME": str(layout_dir / "home"),
         "AIVD_NODE": spec.name,
         "AIVD_THREADS": str(spec.threads),
         "OMP_NUM_THREADS": str(spec.threads),
@@ -212,11 +218,6 @@ def _library_dirs(wheel: Wheel, base: Mapping[str, str]) -> list[str]:
 
 def _backends_dir(layout_dir: Path) -> Path:
     return layout_dir / "backends"
-
-
-def _models_dir(layout_dir: Path) -> Path:
-    """A link to the repository: Triton hands this path to a shell, which would split the clone's own at a blank."""
-    return layout_dir / "models"
 
 
 def _shm_prefix(spec: NodeSpec, layout_dir: Path) -> str:

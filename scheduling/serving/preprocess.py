@@ -3,6 +3,7 @@
 One implementation for training, benchmarks and nodes. Knows no model runtime.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,18 +59,27 @@ def to_tensor(pictures: Sequence[Rgb]) -> Tensor:
 def to_regions(rows: Tensor, placed: Fit, *, min_score: float, class_names: Sequence[str]) -> list[DetectedRegion]:
     """One picture's end-to-end rows (n, 6) `x0 y0 x1 y1 score class` as regions of the frame, best first.
 
-    Rows under `min_score`, with a class out of range, or with nothing left inside the frame are dropped.
+    Rows under `min_score`, and those with a score of 0 that fill a table up, are dropped, and nothing else is. What
+    lies nowhere in the frame, is no number or has a class out of range (index -1, no name) is passed on as it is:
+    whoever asked must know that something was found.
     """
-    classes = rows[:, 5].astype(np.int64)
-    rows = rows[(rows[:, 4] >= min_score) & (classes >= 0) & (classes < len(class_names))]
+    rows = rows[~((rows[:, 4] < min_score) | (rows[:, 4] <= 0))]  # a score that is no number stays
     rows = rows[np.argsort(-rows[:, 4], kind="stable")]
     boxes = placed.to_frame(rows[:, :4])
     regions = []
     for box, row in zip(boxes, rows, strict=True):
-        if box[2] > box[0] and box[3] > box[1]:
-            index = int(row[5])
-            regions.append(DetectedRegion(_box(box), min(float(row[4]), 1.0), index, class_names[index]))
+        index = int(row[5]) if 0 <= row[5] < len(class_names) else -1
+        name = class_names[index] if index >= 0 else ""
+        regions.append(DetectedRegion(_box(box), min(float(row[4]), 1.0), index, name))
     return regions
+
+
+def is_placed(region: DetectedRegion, size_wh: tuple[int, int]) -> bool:
+    """Whether the region has a class, a score, and an area inside the frame."""
+    x0, y0, x1, y1 = region.box_xyxy
+    if not all(map(math.isfinite, (x0, y0, x1, y1, region.score))) or region.class_index < 0:
+        return False
+    return max(x0, 0.0) < min(x1, size_wh[0]) and max(y0, 0.0) < min(y1, size_wh[1])
 
 
 def _box(values: Tensor) -> BoxXyxy:

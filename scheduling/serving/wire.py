@@ -26,6 +26,7 @@ from scheduling.serving.contracts import (
     RegionRequest,
     SizeWh,
     TokenEvent,
+    class_names_fault,
 )
 
 _EVENT_TYPES = {TokenEvent: "token", AnswerEvent: "answer", DoneEvent: "done"}
@@ -56,12 +57,13 @@ def decode_meta(text: str | bytes) -> DetectMeta:
     timings = _member(fields, "timings", dict, "meta")
     return DetectMeta(
         **_identity(fields, "meta"),
-        class_names=_strings(fields, "class_names", "meta"),
+        class_names=_class_names(fields, "meta"),
         size_wh=_size_wh(fields, "size_wh", "meta"),
         timings=DetectTimings(
             **{name: _number(timings, name, "meta.timings") for name in _DETECT_MS},
             batch=_member(timings, "batch", int, "meta.timings"),
         ),
+        unplaced=_count(fields, "unplaced", "meta"),
     )
 
 
@@ -172,6 +174,14 @@ def _member(fields: Mapping[str, Any], name: str, kind: type, where: str) -> Any
     return value
 
 
+def _count(fields: Mapping[str, Any], name: str, where: str) -> int:
+    """A number of things; a node that does not count them says none."""
+    value: int = _member({name: 0, **fields}, name, int, where)
+    if value < 0:
+        raise ContractBroken(f"{where}.{name} is {value}, expected 0 or more")
+    return value
+
+
 def _number(fields: Mapping[str, Any], name: str, where: str) -> float:
     return _finite(fields.get(name), f"{where}.{name}")
 
@@ -187,6 +197,14 @@ def _strings(fields: Mapping[str, Any], name: str, where: str) -> tuple[str, ...
     if not all(isinstance(value, str) for value in values):
         raise ContractBroken(f"{where}.{name} holds something that is not a string")
     return tuple(values)
+
+
+def _class_names(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """A model's classes; those that a line could not store are refused here, whatever loaded them."""
+    names = _strings(fields, "class_names", where)
+    if fault := class_names_fault(names):
+        raise ContractBroken(f"{where}.class_names: {fault}")
+    return names
 
 
 def _box(fields: Mapping[str, Any], name: str, where: str) -> BoxXyxy:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes import free_ports
+from tests.nodes import free_port_range
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 420
@@ -28,8 +28,8 @@ def namespaces_allowed() -> bool:
 @pytest.mark.skipif(not namespaces_allowed(), reason="this user may not make a network namespace, or ip is missing")
 def test_the_demo_runs_in_a_network_that_holds_only_loopback(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AIVD_", "DJANGO_"))}
-    port, base = free_ports(2)
-    environ |= {"AIVD_VAR": str(tmp_path / "var"), "AIVD_PORT": str(port), "AIVD_NODE_PORT_BASE": str(base // 2 + 9000)}
+    port = free_port_range(13)
+    environ |= {"AIVD_VAR": str(tmp_path / "var"), "AIVD_PORT": str(port), "AIVD_NODE_PORT_BASE": str(port + 1)}
     manage = f"{sys.executable} {ROOT / 'manage.py'}"
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", f"{INSIDE} {manage} up --then {manage} demo --seed 7"],

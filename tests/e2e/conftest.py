@@ -18,7 +18,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from tests.nodes import free_ports
+from tests.nodes import free_port_range
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_WITHIN_S = 400
@@ -62,12 +62,6 @@ class RunningStack:
         return port
 
 
-def _ports() -> tuple[int, int]:
-    """A web port, and a base with room for the nodes' ports above it."""
-    web, base = free_ports(2)
-    return web, base if base < 60_000 else 20_000 + base % 20_000
-
-
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """The installation that most tests share, with the shipped models."""
@@ -82,7 +76,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> I
         pytest.skip("The front end is not built; `make test` builds it.")
     var = tmp_path_factory.mktemp("e2e") / "var"
     hold_file = tmp_path_factory.mktemp("hold") / "hold"
-    web, base = _ports()
+    web = free_port_range(13)
+    base = web + 1
     environ = {
         **os.environ,
         "AIVD_VAR": str(var),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduling.ledger import LocalLedger
-from scheduling.node_answers import DescribeAnswer, DetectAnswer, NodeError
+from scheduling.node_answers import DescribeAnswer, DetectAnswer, ModelProbe, NodeError, ProbeAnswer
 from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet
 from scheduling.serving.contracts import (
@@ -28,6 +28,7 @@ class FakeNode:
         self.score = score
         self.before = before
         self.calls = 0
+        self.lives = True
 
     def detect(self, frame: bytes, *, template: bytes = b"", min_score: float, timeout_s: float) -> DetectAnswer:
         started = time.perf_counter()
@@ -38,6 +39,13 @@ class FakeNode:
         timings = DetectTimings(0.0, 0.0, 0.0, took_ms, 0.0, took_ms, 1)
         meta = DetectMeta(*WHO, ("open",), (64, 48), timings)
         return DetectAnswer(self.name, (region,), meta, took_ms, len(frame))
+
+    def alone(self) -> "FakeNode":
+        return self
+
+    def probe(self, *, timeout_s: float, models: Sequence[str]) -> ProbeAnswer:
+        usable = {model: ModelProbe(ready=True) for model in models if self.lives}
+        return ProbeAnswer(self.name, self.lives, self.lives, 1.0, usable)
 
     def describe(
         self,

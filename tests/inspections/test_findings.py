@@ -105,7 +105,7 @@ def test_a_late_holder_changes_nothing(cast: Cast) -> None:
     frame = add_frame(cast.station)
     late = claimed(frame)
     Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
-    steps.reap(now=timezone.now())
+    steps.reap()
     second = claimed(frame)
     booked: list[int] = []
     with pytest.raises(steps.LateHolder):

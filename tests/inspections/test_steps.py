@@ -42,10 +42,6 @@ def expire(*which: Step) -> None:
     Step.objects.filter(pk__in=[step.pk for step in which]).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
-def reap() -> int:
-    return steps.reap(now=timezone.now())
-
-
 def give_back(held: steps.Claim, *, counts: bool, wait: timedelta = timedelta(0)) -> None:
     steps.give_back(claim=held, code="unavailable", detail="gone", not_before=Now() + wait, counts=counts)
 
@@ -96,7 +92,7 @@ def test_a_renewed_lease_is_not_reaped(cast: Cast) -> None:
     held = claim(step)
     expire(step)
     assert steps.renew(claims=held, lease_s=30) == {step.pk}
-    assert reap() == 0
+    assert steps.reap() == 0
     assert end(held[0])
 
 
@@ -104,7 +100,7 @@ def test_an_expired_lease_goes_back_and_its_holder_is_late(cast: Cast) -> None:
     step = add_step(cast.station)
     (lost,) = claim(step)
     expire(step)
-    assert reap() == 1
+    assert steps.reap() == 1
     assert steps.renew(claims=[lost], lease_s=30) == set()
     (second,) = claim(step)
     assert second.epoch > lost.epoch
@@ -117,7 +113,7 @@ def test_a_holder_whose_step_waits_again_is_late_too(cast: Cast) -> None:
     step = add_step(cast.station)
     (lost,) = claim(step)
     expire(step)
-    reap()
+    steps.reap()
     assert not end(lost)
     with pytest.raises(steps.LateHolder):
         give_back(lost, counts=True)
@@ -139,7 +135,7 @@ def test_reapers_at_once_take_each_step_once(cast: Cast) -> None:
     held = [add_step(cast.station) for _ in range(30)]
     claim(*held)
     expire(*held)
-    assert sum(together(6, lambda _: reap())) == 30
+    assert sum(together(6, lambda _: steps.reap())) == 30
     assert set(Step.objects.values_list("lease_epoch", flat=True)) == {2}
 
 
@@ -175,7 +171,7 @@ def test_workers_that_die_over_a_step_five_times_set_it_aside(cast: Cast) -> Non
     for _ in range(Step.MAX_ATTEMPTS):
         claim(step)
         expire(step)
-        reap()
+        steps.reap()
     step.refresh_from_db()
     assert (step.state, step.error_code) == ("failed", "holder_lost")
     assert Decision.objects.get().outcome == "hold"
@@ -192,9 +188,9 @@ def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, m
     with monkeypatch.context() as patch:
         patch.setattr(steps, "fail", dies)
         with pytest.raises(KeyboardInterrupt):
-            reap()
+            steps.reap()
     expire(step)
-    reap()
+    steps.reap()
     assert Step.objects.get().state == "failed"
 
 
@@ -220,11 +216,11 @@ def test_a_frame_without_a_decision_is_held_at_its_deadline_and_still_inspected(
     assert len(claim(step)) == 1
 
 
-def test_the_reaper_holds_overdue_frames_of_every_line(cast: Cast) -> None:
+def test_overdue_frames_of_every_line_are_held(cast: Cast) -> None:
     for station in (cast.station, cast.other_station, cast.station):
         step = add_step(station)
         Frame.objects.filter(pk=step.frame_id).update(deadline_at=timezone.now())
-    together(4, lambda _: reap())
+    together(4, lambda _: steps.hold_overdue())
     assert Decision.objects.filter(outcome="hold").count() == 3
     assert list(Event.objects.order_by("line", "seq").values_list("line", "seq")) == [
         (cast.line.pk, 1),
@@ -259,7 +255,7 @@ def test_a_dead_letter_can_be_tried_again(cast: Cast) -> None:
     steps.fail(claim=claim(step)[0], code="broken", detail="no")
     Frame.objects.update(deadline_at=timezone.now() - timedelta(hours=1))
     steps.retry(frame=Frame.objects.get(), by="alice")
-    reap()
+    steps.hold_overdue()
     frame.refresh_from_db()
     assert frame.completed_at is frame.decided_at is None
     assert not Decision.objects.exists(), "a retried frame gets its time, however old it is"
@@ -340,7 +336,7 @@ class StepMachine(RuleBasedStateMachine):
 
     @rule()
     def reapers_run(self) -> None:
-        assert reap() == len(self.expired)
+        assert steps.reap() == len(self.expired)
         for pk in list(self.expired):
             lost = self.holder[pk]
             self.released(lost)

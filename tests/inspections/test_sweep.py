@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from inspections.models import IdempotencyKey
 from inspections.services import ingest, storage
+from inspections.services import sweep as inspections_sweep
 from inspections.services.sweep import INCOMING_LIFE_S, KEY_LIFE, Swept, sweep
 from tests.cast import Cast, picture
 
@@ -33,6 +35,15 @@ def test_a_key_is_kept_for_its_life_and_no_longer(cast: Cast) -> None:
     assert sweep(now=timezone.now()).keys == 1
     assert not _send(cast, "young").created
     assert _send(cast, "old").created
+
+
+def test_the_sweep_goes_on_until_nothing_old_is_left(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspections_sweep, "KEYS_AT_ONCE", 7)
+    keys = [IdempotencyKey(scope="a", key=str(n), payload_sha256="0" * 64) for n in range(50)]
+    IdempotencyKey.objects.bulk_create(keys)
+    IdempotencyKey.objects.exclude(key="0").update(created_at=timezone.now() - KEY_LIFE - timedelta(hours=1))
+    assert sweep(now=Now()).keys == 49
+    assert IdempotencyKey.objects.get().key == "0"
 
 
 def test_an_upload_left_behind_is_deleted_and_one_under_way_is_not(cast: Cast) -> None:

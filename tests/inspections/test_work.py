@@ -59,7 +59,7 @@ def polled(worker: Worker, every_s: float = 0.05) -> Iterator[None]:
             with contextlib.suppress(DatabaseError), own_connection():
                 act()
 
-    acts = (worker.drain, worker.renew, lambda: steps.reap(now=timezone.now()))
+    acts = (worker.drain, worker.renew, steps.reap, steps.hold_overdue)
     threads = [threading.Thread(target=forever, args=(act,)) for act in acts]
     for thread in threads:
         thread.start()
@@ -154,7 +154,7 @@ def test_a_late_answer_is_dropped_where_another_worker_was_faster(cast: Cast) ->
         thread.start()
         eventually(lambda: slow.calls)
         Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
-        steps.reap(now=timezone.now())
+        steps.reap()
         second.drain()
         let_go.set()
         thread.join(WAIT_S)
@@ -173,7 +173,7 @@ def test_a_late_job_does_not_stop_the_renewal_of_the_same_step(cast: Cast) -> No
         thread.start()
         eventually(lambda: node.calls == 1)
         Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
-        steps.reap(now=timezone.now())
+        steps.reap()
         worker.drain()
         eventually(lambda: node.calls == 2)
         turns[0].set()

@@ -25,7 +25,7 @@ def test_no_two_parts_share_a_port() -> None:
 
 def test_ports_can_be_moved() -> None:
     found = addresses_from({"AIVD_PORT": "9000", "AIVD_NODE_PORT_BASE": "9100", "AIVD_HOST": "0.0.0.0"})
-    assert found.web_url == "http://0.0.0.0:9000"
+    assert (found.host, found.web_url) == ("0.0.0.0", "http://127.0.0.1:9000")
     assert found.nodes[0] == NodeAddress("edge-1", "edge", "127.0.0.1:9101")
 
 
@@ -78,3 +78,27 @@ def test_nodes_from_elsewhere_take_no_ports_here() -> None:
 def test_a_node_base_without_room_is_refused() -> None:
     with pytest.raises(AddressError, match="leaves no room for 11 ports"):
         addresses_from({"AIVD_NODE_PORT_BASE": "65530"})
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "url"),
+    [
+        ("::1", "::1", "http://[::1]:8000"),
+        ("[::1]", "::1", "http://[::1]:8000"),
+        ("::", "::", "http://[::1]:8000"),
+        ("[2001:db8::5]", "2001:db8::5", "http://[2001:db8::5]:8000"),
+        ("0.0.0.0", "0.0.0.0", "http://127.0.0.1:8000"),
+        ("10.0.0.5", "10.0.0.5", "http://10.0.0.5:8000"),
+        ("line-pc.plant", "line-pc.plant", "http://line-pc.plant:8000"),
+        ("", "127.0.0.1", "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_web_listens_where_it_is_told_and_names_an_address_that_works(text: str, host: str, url: str) -> None:
+    found = addresses_from({"AIVD_HOST": text})
+    assert (found.host, found.web_url) == (host, url)
+
+
+@pytest.mark.parametrize("text", ["http://10.0.0.5", "10.0.0.5:8000", "[10.0.0.5", "[line-pc]", "a b", "-x", "::1::"])
+def test_a_bad_host_is_named(text: str) -> None:
+    with pytest.raises(AddressError, match="AIVD_HOST="):
+        addresses_from({"AIVD_HOST": text})

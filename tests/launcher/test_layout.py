@@ -46,11 +46,13 @@ def test_sockets_move_to_a_short_folder_when_their_path_is_too_long(
     assert place.socket_folder.is_relative_to(place.var) is in_var
 
 
-def test_the_limit_counts_bytes_and_not_letters(tmp_path: Path) -> None:
-    place = a_layout(tmp_path, var=var_of_length(107, "é"))
-    longer = a_layout(tmp_path, var=place.var.with_name(place.var.name + "é"))
-    assert place.socket_folder.is_relative_to(place.var)
-    assert not longer.socket_folder.is_relative_to(longer.var)
+@pytest.mark.parametrize("name", ["Prüf Stand 1", "line one", "a'b", "a;b", "线", "a%20b", "x" * 200])
+def test_sockets_and_nodes_lie_where_a_shell_and_a_url_take_the_path_as_it_is(tmp_path: Path, name: str) -> None:
+    place = a_layout(tmp_path, var=Path("/srv") / name)
+    plain = layout.is_plain(place.var)
+    assert layout.is_plain(place.socket_folder)
+    assert layout.is_plain(place.nodes_folder)
+    assert place.nodes_folder.is_relative_to(place.var) is plain
 
 
 def test_every_socket_fits_wherever_the_installation_is() -> None:

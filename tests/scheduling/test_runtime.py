@@ -97,6 +97,95 @@ def test_with_no_node_left_the_request_is_not_to_blame() -> None:
     assert nothing_under_way(runtime)
 
 
+def too_costly(node: str) -> NodeError:
+    return NodeError("too_costly", "The picture took longer than the 3 s that it may take.", node=node)
+
+
+def failure(runtime: FleetRuntime, **more: Any) -> RequestFailed:
+    with pytest.raises(RequestFailed) as failed:
+        runtime.carry_out(placed(runtime, **more), detect, timeout_s=5)
+    assert nothing_under_way(runtime)
+    return failed.value
+
+
+def test_what_two_nodes_call_too_costly_is_the_requests_and_no_node_suffers() -> None:
+    nodes = [FakeNode(f"edge-{n}", before=raises(too_costly(f"edge-{n}"))) for n in range(3)]
+    runtime = runtime_of(*nodes)
+    failed = failure(runtime)
+    assert (failed.code, failed.blames_request, failed.final) == ("too_costly", True, True)
+    assert sum(node.calls for node in nodes) == 2
+    assert "longer than the 3 s" in failed.detail
+    assert not any(runtime.given_up(node.name) or runtime.state.nodes[node.name].doubted for node in nodes)
+
+
+def test_one_node_alone_says_it_twice() -> None:
+    runtime = runtime_of(FakeNode("edge-1", before=raises(too_costly("edge-1"))))
+    first, second = failure(runtime), failure(runtime)
+    assert (first.final, second.final) == (False, True)
+    assert not failure(runtime, name="2").final
+
+
+def test_a_request_that_nodes_let_time_out_while_they_live_is_to_blame_in_the_end() -> None:
+    late = [NodeError("deadline", "too late", node=f"edge-{n}") for n in range(2)]
+    nodes = [FakeNode(f"edge-{n}", before=raises(late[n])) for n in range(2)]
+    runtime = runtime_of(*nodes)
+    outcomes = [failure(runtime) for _ in range(2)]
+    assert [one.final for one in outcomes] == [False, True]
+    assert sum(node.calls for node in nodes) == 4
+
+
+def test_nodes_that_are_gone_are_to_blame_and_not_the_request() -> None:
+    late = [NodeError("deadline", "too late", node=f"edge-{n}") for n in range(2)]
+    nodes = [FakeNode(f"edge-{n}", before=raises(late[n])) for n in range(2)]
+    runtime = runtime_of(*nodes)
+    for node in nodes:
+        node.lives = False
+    for _ in range(8):
+        for node in nodes:
+            runtime.canary(node.name, ok=True)  # as after a rest: it gets requests again
+        assert not failure(runtime).blames_request
+
+
+def test_a_deadline_of_a_suspect_does_not_take_out_a_node_that_answers_others() -> None:
+    clock = [100.0]
+    node = FakeNode("edge-1")
+    runtime = runtime_of(node)
+    runtime.clock = lambda: clock[0]
+    for number in range(10):
+        runtime.suspicions.note("slow", "edge-2", "held_up", long_stay=False, lives=False)
+        slow = placed(runtime, name="slow")
+        node.before = lambda: None
+        clock[0] += 1
+        runtime.carry_out(placed(runtime, name=f"quick {number}"), detect, timeout_s=5).book()
+        clock[0] += 4
+        code = runtime._to_whose_account(slow, "deadline", 5000)
+        runtime._ended(slow, code=code)
+    assert not runtime.given_up("edge-1")
+    assert not runtime.state.nodes["edge-1"].doubted
+
+
+def test_a_request_that_was_held_up_with_others_is_asked_for_alone() -> None:
+    held = NodeError("held_up", "one of them", node="edge-0")
+    first, second = FakeNode("edge-0", before=raises(held)), FakeNode("edge-1", before=raises(held))
+    asked_alone = []
+    for node in (first, second):
+        node.alone = lambda node=node: asked_alone.append(node.name) or node  # type: ignore[method-assign]
+    runtime = runtime_of(first, second)
+    failed = failure(runtime)
+    assert (failed.blames_request, first.calls + second.calls, len(asked_alone)) == (False, 2, 1)
+
+
+def test_a_large_frame_takes_no_slot_and_a_second_one_waits() -> None:
+    runtime = runtime_of(FakeNode("edge-1"))
+    state = runtime.state.nodes["edge-1"]
+    room = state.credit("edge_detector")
+    placed(runtime, name="large", units=100.0)
+    assert state.credit("edge_detector") == room
+    again, _ = runtime.place([request(runtime, "larger", units=200.0)], limit=1)
+    assert again == []
+    assert placed(runtime, name="usual").node == "edge-1"
+
+
 def test_what_no_node_can_do_is_tried_once() -> None:
     bad = NodeError("bad_frame", "not a JPEG", node="edge-1")
     nodes = [FakeNode(f"edge-{n}", before=raises(bad)) for n in range(2)]

@@ -24,6 +24,7 @@ from scheduling.serving.contracts import (
     RegionRequest,
     TokenEvent,
     differences,
+    name_fault,
 )
 from scheduling.serving.nodes import MODEL_REPOSITORY
 from scheduling.serving.wire import (
@@ -130,7 +131,10 @@ def test_a_request_survives_the_way(asked: list[RegionRequest], max_tokens: int)
     assert decode_request(encode_request(request)) == request
 
 
-@given(numbers, texts, st.lists(texts, max_size=3).map(tuple))
+class_names = st.lists(texts.filter(lambda text: not name_fault(text, 60)), min_size=1, max_size=3, unique=True)
+
+
+@given(numbers, texts, class_names.map(tuple))
 def test_a_meta_survives_the_way(number: float, text: str, class_names: tuple[str, ...]) -> None:
     timings = DetectTimings(number, number, number, number, number, number, 3)
     meta = replace(META, model=text, class_names=class_names, timings=timings)
@@ -154,6 +158,10 @@ def test_a_request_without_a_limit_gets_one() -> None:
         ({"contract": "2"}, "meta speaks contract '2', this side speaks '1'"),
         ({"model": None}, "meta.model is NoneType, expected str"),
         ({"version": "v" * 41}, "meta.version has 41 characters, not up to 40"),
+        ({"class_names": ["d" * 75]}, "has 75 characters; at most 60"),
+        ({"class_names": ["open", "open"]}, "'open' is declared twice"),
+        ({"class_names": []}, "0 classes are declared"),
+        ({"unplaced": -1}, "meta.unplaced is -1"),
         ({"class_names": ["open", 3]}, "meta.class_names holds something that is not a string"),
         ({"size_wh": [640]}, "expected [width, height] in pixels"),
         ({"size_wh": [640, 0]}, "expected [width, height] in pixels"),

@@ -13,6 +13,7 @@ import pytest
 
 from scheduling.node_answers import NodeError
 from scheduling.serving.nodes import (
+    PLAIN_LINKS,
     NodeSetupError,
     NodeSpec,
     Wheel,
@@ -23,11 +24,12 @@ from scheduling.serving.nodes import (
 from tests.nodes import RunningNode, node_spec, picture, start_node
 
 WHEEL = Wheel(Path("/w/tritonserver"), (Path("/w/a.so"), Path("/w/b.py")), Path("/w/stub"), Path("/w/libs"))
+LAYOUT_DIR = Path("/var/aivd")
 SPEC = NodeSpec("edge-1", ("edge_detector",), grpc_port=8101, http_port=8102, metrics_port=8103)
 
 
 def command(spec: NodeSpec = SPEC, **base: str) -> tuple[list[str], dict[str, str]]:
-    return node_command(spec, layout_dir=Path("/var/aivd"), wheel=WHEEL, base_environment=base)
+    return node_command(spec, layout_dir=LAYOUT_DIR, wheel=WHEEL, base_environment=base)
 
 
 def test_every_port_is_on_loopback() -> None:
@@ -53,7 +55,9 @@ def test_a_client_may_ping_every_second() -> None:
 def test_the_environments_python_comes_first_and_the_wheels_libraries_are_found() -> None:
     _, environment = command(PATH="/usr/bin", LD_LIBRARY_PATH="/opt/lib")
     first, *rest = environment["PATH"].split(os.pathsep)
-    assert (Path(first) / "python3").exists()
+    link, binaries = Path(first).parent, Path(first).name
+    assert link.parent == LAYOUT_DIR
+    assert (PLAIN_LINKS[link.name] / binaries / "python3").exists()
     assert rest == ["/usr/bin"]
     libraries = environment["LD_LIBRARY_PATH"].split(os.pathsep)
     assert (libraries[0], libraries[-1]) == ("/w/libs", "/opt/lib")

@@ -8,6 +8,8 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +27,26 @@ from scheduling.serving.contracts import (
     Rgb,
     StageTimings,
     TokenEvent,
+    tile_count,
 )
 from scheduling.serving.nodes import PROJECT_ROOT
-from scheduling.serving.pictures import decode_picture, picture_size
+from scheduling.serving.pictures import PictureCost, decode_picture, picture_cost, picture_size
+from scheduling.serving.runtime import detecting
 from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
 from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.detecting import Detected, DetectWork, clip_region, detect_batch
+from scheduling.serving.runtime.detecting import (
+    Detected,
+    DetectWork,
+    clip_region,
+    detect_batch,
+    detect_large,
+    is_large,
+)
 from scheduling.serving.runtime.options import NodeOptions, OptionError, open_describer, open_detector, refuse_numpy_2
-from scheduling.serving.wire import encode_request
+from scheduling.serving.runtime.turns import Turns
+from scheduling.serving.runtime.watchdog import Watchdog
+from scheduling.serving.tiling import TILES_AT_ONCE, Scale
+from scheduling.serving.wire import decode_meta, encode_meta, encode_request
 from tests.node_fakes import WORDS, ConstantDescriber, ConstantDetector
 from tests.nodes import picture
 
@@ -107,7 +121,7 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_pillows_own_limit_is_ours() -> None:
     header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    with pytest.raises(BadFrame, match="more than 150000000 pixels"):
+    with pytest.raises(BadFrame, match="more than 104857600 pixels"):
         picture_size(b"\x89PNG\r\n\x1a\n" + chunk + picture(8, 8, "PNG")[33:])
 
 
@@ -115,6 +129,89 @@ def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MAX_FRAME_BYTES", 100)
     with pytest.raises(BadFrame, match="at most 100 are taken"):
         decode_picture(picture())
+
+
+def with_scans(count: int, size: int = 64) -> bytes:
+    """A progressive JPEG whose last scan stands there so often that it has `count` scans."""
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((size, size)).convert("RGB").save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * (count - data.count(b"\xff\xda") + 1) + data[-2:]
+
+
+@pytest.mark.parametrize("scans", [101, 150, 400, 1000])
+def test_a_picture_of_too_many_scans_is_refused_before_it_is_decoded(scans: int) -> None:
+    with pytest.raises(BadFrame, match=f"in {scans} scans; at most 100"):
+        picture_cost(with_scans(scans))
+    with pytest.raises(BadFrame, match="at most 100"):
+        decode_picture(with_scans(scans))
+
+
+@pytest.mark.parametrize("scans", [10, 50, 100])
+def test_a_picture_of_many_scans_is_decoded_and_known_to_be_costly(scans: int) -> None:
+    data = with_scans(scans)
+    assert picture_cost(data) == PictureCost((64, 64), 64 * 64 * scans)
+    assert decode_picture(data).shape == (64, 64, 3)
+
+
+def test_scans_and_pixels_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_SCANNED_PIXELS", 64 * 64 * 20)
+    assert picture_cost(with_scans(20)).scanned_pixels == 64 * 64 * 20
+    with pytest.raises(BadFrame, match="in 21 scans, which takes too long"):
+        picture_cost(with_scans(21))
+
+
+@pytest.mark.parametrize(
+    ("cost", "large"),
+    [
+        (PictureCost((640, 640), 640 * 640 * 12), False),
+        (PictureCost((800, 800), 640_000), False),
+        (PictureCost((1280, 960), 1_228_800), False),
+        (PictureCost((6000, 6000), 36_000_000), True),
+        (PictureCost((640, 640), 640 * 640 * 100), True),
+        (PictureCost((6000, 50), 300_000), True),
+    ],
+)
+def test_what_would_hold_others_up_is_worked_on_beside_them(cost: PictureCost, large: bool) -> None:
+    assert is_large(cost) == large
+
+
+# --- turns and budgets
+
+
+def test_two_queues_take_turns_at_the_detector() -> None:
+    turns, order, inside = Turns(), list[str](), threading.Event()
+
+    def ask(name: str) -> None:
+        with turns.turn():
+            order.append(name)
+
+    with turns.turn():
+        threads = []
+        for place, name in enumerate(("large", "small", "large"), start=2):
+            threads.append(threading.Thread(target=ask, args=(name,)))
+            threads[-1].start()
+            while turns._asked < place:
+                inside.wait(0.001)
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert order == ["large", "small", "large"]
+
+
+def test_work_that_takes_too_long_is_told_once_and_other_work_never() -> None:
+    ticked = threading.Semaphore(0)
+    told = list[str]()
+    overran = threading.Event()
+    watchdog = Watchdog(tick_s=1.0, sleep=lambda seconds: ticked.acquire() and None)
+    with watchdog.watched(3.0, lambda: told.append("quick")):
+        ticked.release(2)
+    with watchdog.watched(3.0, lambda: (told.append("slow"), overran.set())[0]):
+        ticked.release(9)
+        assert overran.wait(WAIT_S)
+    watchdog.close()
+    ticked.release(9)
+    assert told == ["slow"]
 
 
 # --- the queue
@@ -276,6 +373,68 @@ def test_templates_reach_the_detector_beside_their_frames() -> None:
     detector = Recording()
     detect_batch(detector, [work(template=picture(32, 32)), work()])
     assert detector.seen == [(32, 32, 3), None]
+
+
+class Saying(ConstantDetector):
+    """Says the same regions of every picture that it is shown, and notes how large those were."""
+
+    def __init__(self, *regions: DetectedRegion, scale: Scale | None = None) -> None:
+        super().__init__()
+        self.regions, self.shown = regions, list[tuple[int, int]]()
+        if scale is not None:
+            self.scale = scale
+
+    def detect(
+        self, images: Sequence[Rgb], *, min_score: float = 0.05, templates: Sequence[Rgb | None] | None = None
+    ) -> list[list[DetectedRegion]]:
+        self.shown += [(image.shape[1], image.shape[0]) for image in images]
+        return [list(self.regions) for _ in images]
+
+
+NOWHERE = {
+    "right of the frame": DetectedRegion((70.0, 5.0, 90.0, 9.0), 0.9, 0, "open"),
+    "above it": DetectedRegion((5.0, -9.0, 9.0, 0.0), 0.9, 0, "open"),
+    "no number": DetectedRegion((float("nan"), 5.0, 9.0, 9.0), 0.9, 0, "open"),
+    "for ever": DetectedRegion((5.0, 5.0, float("inf"), 9.0), 0.9, 0, "open"),
+    "no score": DetectedRegion((5.0, 5.0, 9.0, 9.0), float("nan"), 0, "open"),
+    "inside out": DetectedRegion((9.0, 5.0, 5.0, 9.0), 0.9, 0, "open"),
+    "no area": DetectedRegion((5.0, 5.0, 5.0, 9.0), 0.9, 0, "open"),
+    "no class": DetectedRegion((5.0, 5.0, 9.0, 9.0), 0.9, 99, "?"),
+    "below all classes": DetectedRegion((5.0, 5.0, 9.0, 9.0), 0.9, -1, ""),
+}
+
+
+@pytest.mark.parametrize("where", NOWHERE)
+def test_a_region_that_lies_nowhere_is_counted_and_not_dropped_in_silence(where: str) -> None:
+    here = DetectedRegion((5.0, 5.0, 90.0, 9.0), 0.9, 0, "open")
+    (outcome,) = map(detected, detect_batch(Saying(NOWHERE[where], here), [work()]))
+    assert outcome.meta.unplaced == 1
+    assert [region.box_xyxy for region in outcome.regions] == [(5.0, 5.0, 64.0, 9.0)]
+    assert decode_meta(encode_meta(outcome.meta)).unplaced == 1
+
+
+def test_a_large_frame_lets_others_in_between_and_stops_when_nobody_waits() -> None:
+    detector, turns = Saying(scale=Scale(64)), list[int]()
+
+    @contextmanager
+    def turn() -> Iterator[None]:
+        turns.append(len(detector.shown))
+        yield
+
+    large = DetectWork(picture(300, 300), b"", 0.1, 0.0)
+    answer = detect_large(detector, large, turn=turn)
+    assert detected(answer).meta.size_wh == (300, 300)
+    assert max(after - before for before, after in pairwise(turns)) <= TILES_AT_ONCE
+    assert len(detector.shown) == tile_count((300, 300), tile_px=64) == 36
+
+    detector.shown.clear()
+    with pytest.raises(detecting.Abandoned):
+        detect_large(detector, large, is_cancelled=lambda: len(detector.shown) > TILES_AT_ONCE)
+    assert len(detector.shown) == 2 * TILES_AT_ONCE
+
+
+def test_a_large_frame_that_cannot_be_read_is_a_bad_frame() -> None:
+    assert isinstance(detect_large(Saying(), DetectWork(b"rubbish", b"", 0.1, 0.0)), BadFrame)
 
 
 def test_slowdown_stretches_the_time_that_is_told() -> None:

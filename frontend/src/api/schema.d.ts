@@ -123,6 +123,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/frames/{frame_id}/rendition": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The picture as people and models see it: upright, 8 bits, flattened; a JPEG or a PNG
+         * @description All boxes are in pixels of this one. Where the stored picture is that already, it is sent.
+         */
+        get: operations["get_frame_rendition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/frames/{frame_id}/retry": {
         parameters: {
             query?: never;
@@ -449,7 +469,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The station's golden template */
+        /** The station's golden template as people and models see it: upright, 8 bits, flattened */
         get: operations["get_station_template"];
         put?: never;
         post?: never;
@@ -719,9 +739,13 @@ export interface components {
             name?: string;
             readonly part_id: string | null;
             sha256: string;
+            /** @description Of the upright picture, which all boxes are measured in */
             width: number;
+            /** @description Of the upright picture, which all boxes are measured in */
             height: number;
             bytes: number;
+            /** @description Bits of its values that are used; 0 where that was not certain */
+            readonly bit_depth: number;
             media_type: string;
             /** Format: date-time */
             readonly received_at: string;
@@ -757,7 +781,10 @@ export interface components {
          */
         FrameStateEnum: "queued" | "running" | "decided" | "complete";
         FrameUrls: {
+            /** @description As it was sent */
             picture: string;
+            /** @description As people and models see it; boxes are in its pixels */
+            rendition: string;
             thumbnail: string;
             template: string | null;
         };
@@ -1144,7 +1171,9 @@ export interface components {
             /** @description What the sender called it; only shown */
             name?: string;
             sha256: string;
+            /** @description Of the upright picture, which all boxes are measured in */
             width: number;
+            /** @description Of the upright picture, which all boxes are measured in */
             height: number;
             bytes: number;
             media_type: string;
@@ -1495,6 +1524,58 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_frame_rendition: {
+        parameters: {
+            query?: never;
+            header?: {
+                Range?: string;
+            };
+            path: {
+                frame_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2665,9 +2746,6 @@ export interface operations {
                     "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
-                    "image/webp": string;
-                    "image/tiff": string;
-                    "image/bmp": string;
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -2681,6 +2759,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

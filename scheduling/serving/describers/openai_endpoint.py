@@ -21,7 +21,7 @@ from typing import Any, Final
 import httpx
 
 from scheduling.serving.answers import MAX_RAW_CHARS, clean_text, complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import IDENTITY_LIMITS, AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
 from scheduling.serving.crops import encode_crop
 from scheduling.serving.prompts import ask, response_format
 
@@ -77,9 +77,10 @@ class EndpointDescriber:
             follow_redirects=False,
             trust_env=False,
         )
-        self.name = self.version = model
+        self.name = model
         self.digest = hashlib.sha256(f"{self.url}#{model}".encode()).hexdigest()
-        self.runtime = f"endpoint {httpx.URL(self.url).host}"
+        self.version = model if len(model) <= IDENTITY_LIMITS["version"] else self.digest[:12]
+        self.runtime = f"endpoint {httpx.URL(self.url).host}"[: IDENTITY_LIMITS["runtime"]]
 
     @classmethod
     def from_spec(cls, spec: str) -> "EndpointDescriber":

@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from scheduling.serving.answers import class_options, complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.answers import class_options, clean_text, complete_answer, read_answer
+from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent, class_names_fault
 from scheduling.serving.crops import letterbox
 from scheduling.serving.describers.small_drafts import ORDER, Drafts
 from scheduling.serving.describers.small_forward import Shape, Writer, see
@@ -29,6 +29,9 @@ from scheduling.serving.describers.weights import RefusedFiles, check_folder, di
 
 BATCH: Final = 16
 """Crops written together; more would make the first token of each wait longer."""
+
+CLASSES_FILE: Final = "classes.json"
+"""Of the model's folder: the classes that it was trained for."""
 
 LONGEST_GUESS: Final = 3
 """Tokens guessed at once. More would rarely all stand, and each makes the pass a little longer."""
@@ -47,6 +50,7 @@ class SmallDescriber:
         side_px = math.isqrt(int(settings.get("size", {}).get("longest_edge", 0)))
         self.shape = Shape.read(read_json(folder / "config.json"), side_px)
         self.tokens = AnswerTokens.load(folder / "tokenizer.json")
+        self.class_names = trained_classes(folder)
         self.name, self.digest = name, digest_of(files)
         self.version = self.digest[:12]
         self.runtime = f"torch {torch.__version__} cpu, {threads} thread{'s' if threads > 1 else ''}"
@@ -80,7 +84,23 @@ class SmallDescriber:
         """See `Describer`. The tokens of a region joined together are its answer's raw text."""
         if len(crops) != len(regions):
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
-        options = class_options(class_names)
+        known = [name for name in class_names if name in self.class_names]
+        faults = [self._cannot_say(region, known, class_names) for region in regions]
+        for region, fault in zip(regions, faults, strict=True):
+            if fault:
+                yield AnswerEvent(region.region_id, {}, "", valid=False, errors=(fault,), tokens=0)
+        able = [index for index, fault in enumerate(faults) if not fault]
+        chosen = [crops[index] for index in able], [regions[index] for index in able]
+        yield from self._described(*chosen, class_options(known), frame_size_wh, is_cancelled)
+
+    def _described(
+        self,
+        crops: Sequence[Rgb],
+        regions: Sequence[RegionRequest],
+        options: tuple[str, ...],
+        frame_size_wh: SizeWh,
+        is_cancelled: Callable[[], bool],
+    ) -> Iterator[TokenEvent | AnswerEvent]:
         for start in range(0, len(crops), BATCH):
             if is_cancelled():
                 return
@@ -94,6 +114,16 @@ class SmallDescriber:
                         yield TokenEvent(group[row].region_id, text)
                     if writing.is_done(row):
                         yield self._answer(group[row], writing, row, options, frame_size_wh)
+
+    def _cannot_say(self, region: RegionRequest, known: Sequence[str], class_names: Sequence[str]) -> str:
+        """Why the region cannot be described, or "". Of classes that it has never seen, it would say "no defect"."""
+        trained = f"this describer was trained for {', '.join(self.class_names)}"
+        if not known:
+            asked = clean_text(", ".join(class_names))[:300] or "none"
+            return f"unknown class list: {trained}; it was asked for {asked}"
+        if region.detector_class and region.detector_class not in self.class_names:
+            return f"unknown class {clean_text(region.detector_class)[:60]!r}: {trained}"
+        return ""
 
     @torch.inference_mode()
     def _start(self, crops: Sequence[Rgb], options: tuple[str, ...]) -> "Writing":
@@ -115,6 +145,14 @@ class SmallDescriber:
         if not errors:
             answer = complete_answer(answer, box_xyxy=region.box_xyxy, frame_size_wh=frame_size_wh)
         return AnswerEvent(region.region_id, answer, raw_text, not errors, errors, writing.count(row))
+
+
+def trained_classes(folder: Path) -> tuple[str, ...]:
+    """The classes of a describer's folder. Raises RefusedFiles where it does not say what it was trained for."""
+    names = read_json(folder / CLASSES_FILE).get("class_names")
+    if not isinstance(names, list) or (fault := class_names_fault(names)):
+        raise RefusedFiles(f"{CLASSES_FILE} holds no class_names: {fault if isinstance(names, list) else 'no list'}.")
+    return tuple(names)
 
 
 class Writing:

@@ -1,11 +1,13 @@
 """The detectors a node can serve, by name. To add one: a file here, a line in `_KINDS`, a row in its test table."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scheduling.serving.contracts import Detector
+from scheduling.serving.contracts import TILE_PX, Detector
 from scheduling.serving.detectors.model_file import BadModel, read_model_file
+from scheduling.serving.tiling import Scale
 
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
 SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
@@ -48,6 +50,8 @@ def load_detector(spec: str, *, threads: int) -> Detector:
     from scheduling.serving.detectors.yolo import YoloDetector
 
     model = read_ir_file(path) if path.suffix == ".xml" else read_model_file(path)
+    if path in (SHIPPED_WEIGHTS, SHIPPED_INT8_WEIGHTS):
+        model = replace(model, scale=Scale(TILE_PX))  # the generated boards that it was trained on, pixel for pixel
     runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
     more = {"precision": "bf16"} if spec == BFLOAT16 else {}
     return YoloDetector(model, runner.open_runner(model, threads=threads, **more))

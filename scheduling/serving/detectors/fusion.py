@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from scheduling.serving.contracts import BoxXyxy, DetectedRegion, Rgb
 from scheduling.serving.detectors.template_difference import CLASS_NAMES, compare
+from scheduling.serving.preprocess import is_placed
 
 SAME_PLACE_IOU: Final = 0.3
 UNCONFIRMED_FACTOR: Final = 0.2
@@ -32,13 +33,16 @@ def judge(
 ) -> list[DetectedRegion]:
     """What a network proposes from a score on, `propose(score)`, judged by the template where that can be done.
 
-    It can where there is a template and the classes are those of bare boards. Raises BadFrame for a template of
-    another size than the image.
+    It can where there is a template and the classes are those of bare boards. Proposals that lie nowhere in the image
+    are passed on without a judgement. Raises BadFrame for a template of another size than the image.
     """
     if golden is None or tuple(class_names) != CLASS_NAMES:
         return propose(min_score)
-    fused = fuse(propose(LOWEST_PROPOSAL), compare(image, golden))
-    return [region for region in fused if region.score >= min_score]
+    proposed, size_wh = propose(LOWEST_PROPOSAL), (image.shape[1], image.shape[0])
+    lost = [region for region in proposed if not is_placed(region, size_wh) and not region.score < min_score]
+    placed = [region for region in proposed if is_placed(region, size_wh)]
+    fused = fuse(placed, compare(image, golden))
+    return lost + [region for region in fused if region.score >= min_score]
 
 
 class Differences(Protocol):

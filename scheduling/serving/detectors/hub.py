@@ -16,10 +16,17 @@ import numpy as np
 import torch
 
 from scheduling.serving import torchvision_ops
-from scheduling.serving.contracts import DEFAULT_MIN_SCORE, DetectedRegion, Rgb, StageTimings
+from scheduling.serving.contracts import (
+    DEFAULT_MIN_SCORE,
+    TILE_PX,
+    DetectedRegion,
+    Rgb,
+    StageTimings,
+    class_names_fault,
+)
 from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
 from scheduling.serving.detectors.fusion import judge
-from scheduling.serving.detectors.model_file import MAX_CLASSES, BadModel
+from scheduling.serving.detectors.model_file import TILE_KEY, BadModel, scale_in
 from scheduling.serving.preprocess import Fit, Tensor, to_regions
 
 FAMILIES: Final = ("rt_detr", "rt_detr_v2", "d_fine")
@@ -36,6 +43,7 @@ class HubDetector:
         if model.config.model_type not in FAMILIES:
             raise BadModel(f"{name} is a {model.config.model_type}; detectors of {', '.join(FAMILIES)} are served")
         self.class_names = class_names_of(model.config.id2label, name)
+        self.scale = scale_in({TILE_KEY: str(getattr(model.config, TILE_KEY, ""))}, _side_px(processor), name)
         self.name, self.version, self.digest = name, version, digest
         self.runtime = f"transformers {_transformers().__version__} {model.device.type}, {threads} threads"
         self.last_timings = StageTimings(0.0, 0.0, 0.0)
@@ -130,11 +138,17 @@ def table_of(logits: torch.Tensor, boxes: torch.Tensor, *, size_wh: tuple[int, i
 def class_names_of(id2label: dict[int, str], name: str) -> tuple[str, ...]:
     """The class list of a configuration; BadModel where it has gaps, placeholders or too much of anything."""
     labels = [id2label.get(index) for index in range(len(id2label))]
-    if not 1 <= len(labels) <= MAX_CLASSES or not all(isinstance(n, str) and 0 < len(n) <= 80 for n in labels):
-        raise BadModel(f"{name} has an id2label that is not a list of 1 to {MAX_CLASSES} short names from 0 on")
+    if fault := class_names_fault(labels):
+        raise BadModel(f"{name} has an id2label that is not a list of names for classes: {fault}")
     if any(PLACEHOLDER.fullmatch(str(label)) for label in labels):
         raise BadModel(f"{name} declares no classes: put their names into id2label of its config.json")
     return tuple(str(label) for label in labels)
+
+
+def _side_px(processor: Any) -> int:
+    """How large the processor makes each picture; its `size` is a mapping of heights and widths."""
+    size = getattr(processor, "size", None) or {}
+    return int(size.get("height") or size.get("longest_edge") or TILE_PX)
 
 
 def _load(spec: str, *, offline: bool) -> tuple[Any, Any]:

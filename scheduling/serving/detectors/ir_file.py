@@ -16,7 +16,9 @@ from scheduling.serving.detectors.model_file import (
     check_picture,
     check_table,
     class_names_in,
+    identity_in,
     read,
+    scale_in,
 )
 
 METADATA: Final = "aivd"
@@ -40,9 +42,10 @@ def read_ir_file(path: Path) -> ModelFile:
     check_table([_ports(layer, "input") for layer in results], path.name)
     metadata = {entry.tag: entry.get("value", "") for entry in root.findall(f"./rt_info/{METADATA}/*")}
     digest = hashlib.sha256(data + weights).hexdigest()
+    name, version = identity_in(metadata, name=path.stem, digest=digest, file=path.name)
     return ModelFile(
-        name=metadata.get("name", path.stem)[:80],
-        version=metadata.get("version", digest[:12])[:80],
+        name=name,
+        version=version,
         digest=digest,
         data=data,
         class_names=class_names_in(metadata, path),
@@ -50,6 +53,7 @@ def read_ir_file(path: Path) -> ModelFile:
         batch=batch,
         input_name=inputs[0].get("name", ""),
         weights=weights,
+        scale=scale_in(metadata, side_px, path.name),
     )
 
 

@@ -7,18 +7,24 @@ one picture in, one end-to-end table of boxes out. The runtimes get the checked 
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from scheduling.serving.contracts import IDENTITY_LIMITS, class_names_fault, name_fault
+from scheduling.serving.tiling import Scale
+
 MAX_MODEL_BYTES: Final = 512 * 2**20
-MAX_CLASSES: Final = 1000
 Shape = tuple[int | None, ...]
 KNOWN_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 CLASS_NAMES_KEY: Final = "class_names"
 """Metadata key of our own exports, a JSON list; `names`, as ultralytics writes it, is read too."""
+
+TILE_KEY: Final = "tile_px"
+"""Metadata key: side, in pixels of the frame, of what the model was trained to look at, or `WHOLE`."""
+WHOLE: Final = "whole"
 
 _SIGNATURES: Final = (
     (b"\x80\x02", "a Python pickle"),
@@ -35,11 +41,14 @@ class BadModel(ValueError):
     """A model file that is not served; the text says why and what to do."""
 
 
+UNSCALED: Final = Scale()
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """A checked detector: `data` is the graph, `side_px` the input's side, `batch` None where it is free.
 
-    `weights` is None where the graph holds them itself, as ONNX does.
+    `weights` is None where the graph holds them itself, as ONNX does. `scale`: see `scale_in`.
     """
 
     name: str
@@ -51,6 +60,7 @@ class ModelFile:
     batch: int | None
     input_name: str
     weights: bytes | None = None
+    scale: Scale = UNSCALED
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -66,15 +76,17 @@ def read_model_file(path: Path) -> ModelFile:
     check_table([_shape(entry) for entry in graph_model.graph.output], path.name)
     metadata = {entry.key: entry.value for entry in graph_model.metadata_props}
     digest = hashlib.sha256(data).hexdigest()
+    name, version = identity_in(metadata, name=path.stem, digest=digest, file=path.name)
     return ModelFile(
-        name=metadata.get("name", path.stem)[:80],
-        version=metadata.get("version", digest[:12])[:80],
+        name=name,
+        version=version,
         digest=digest,
         data=data,
         class_names=class_names_in(metadata, path),
         side_px=side_px,
         batch=batch,
         input_name=input_name,
+        scale=scale_in(metadata, side_px, path.name),
     )
 
 
@@ -197,6 +209,30 @@ def class_names_in(metadata: dict[str, str], path: Path) -> tuple[str, ...]:
         names = [names[index] for index in range(len(names))]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise BadModel(f"{path.name} declares classes that are not a list of names") from error
-    if not 1 <= len(names) <= MAX_CLASSES or not all(isinstance(n, str) and 0 < len(n) <= 80 for n in names):
-        raise BadModel(f"{path.name} declares {len(names)} classes; expected 1 to {MAX_CLASSES} short names")
+    if fault := class_names_fault(names):
+        raise BadModel(f"{path.name} cannot be served: {fault}")
     return tuple(names)
+
+
+def identity_in(metadata: Mapping[str, str], *, name: str, digest: str, file: str) -> tuple[str, str]:
+    """Name and version that the file declares, else the file's own name and the start of its digest."""
+    said = {"model": metadata.get("name") or name, "version": metadata.get("version") or digest[:12]}
+    for what, text in said.items():
+        if fault := name_fault(text, IDENTITY_LIMITS[what]):
+            raise BadModel(f"{file} cannot be served: its {what} {text[:40]!r} {fault}")
+    return said["model"], said["version"]
+
+
+def scale_in(metadata: Mapping[str, str], side_px: int, file: str) -> Scale:
+    """At which scale the model is to look, from `tile_px` of the metadata: pixels of the frame, or "whole".
+
+    A file that does not say is shown tiles as large as its input, pixel for pixel, and the whole frame, shrunk.
+    """
+    said = metadata.get(TILE_KEY, "")
+    if not said:
+        return Scale(side_px, overview=True)
+    if said == WHOLE:
+        return Scale()
+    if not said.isdecimal() or not 32 <= int(said) <= 8192:
+        raise BadModel(f"{file} declares {TILE_KEY} {said[:20]!r}; expected pixels from 32 to 8192, or {WHOLE!r}")
+    return Scale(int(said))

@@ -16,7 +16,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scheduling.serving.contracts import DEFAULT_MIN_SCORE, BadFrame, BoxXyxy, DetectedRegion, Rgb, StageTimings
+from scheduling.serving.contracts import (
+    DEFAULT_MIN_SCORE,
+    TILE_PX,
+    BadFrame,
+    BoxXyxy,
+    DetectedRegion,
+    Rgb,
+    StageTimings,
+)
 from scheduling.serving.detectors import template_changes
 from scheduling.serving.detectors.template_changes import (
     Change,
@@ -25,6 +33,7 @@ from scheduling.serving.detectors.template_changes import (
     changes_of_masks,
     is_binarised,
 )
+from scheduling.serving.tiling import Scale
 
 CLASS_NAMES: Final = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 VERSION: Final = "2"
@@ -70,6 +79,7 @@ class TemplateDifferenceDetector:
     name = "template-difference"
     version = VERSION
     class_names: tuple[str, ...] = CLASS_NAMES
+    scale = Scale(TILE_PX)
 
     def __init__(self, *, threads: int) -> None:
         cv2.setNumThreads(threads)

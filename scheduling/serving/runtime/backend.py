@@ -3,6 +3,7 @@
 Importable only inside Triton's Python process, where `triton_python_backend_utils` exists.
 """
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,17 @@ def read_tensor(request: Any, name: str) -> npt.NDArray[Any]:
     """The tensor's values as one flat array; BYTES are Python `bytes`."""
     values: npt.NDArray[Any] = pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel()
     return values
+
+
+def text_parameter(request: Any, name: str) -> str:
+    """The request's own parameter `name`, "" where it has none."""
+    parameters: dict[str, Any] = json.loads(request.parameters() or "{}")
+    return str(parameters.get(name, ""))
+
+
+def flag(request: Any, name: str) -> bool:
+    """Whether the request's parameter of this name is set and true."""
+    return bool(json.loads(request.parameters() or "{}").get(name))
 
 
 def respond(sender: Any, tensors: Mapping[str, npt.NDArray[Any]], *, last: bool) -> None:

@@ -4,15 +4,40 @@ The work itself is in `describing.py`. Importable only inside Triton's Python pr
 """
 
 import os
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
 from scheduling.serving import wire
-from scheduling.serving.contracts import BAD_FRAME, CANCELLED, OVERLOADED, BadFrame
+from scheduling.serving.contracts import BAD_FRAME, CANCELLED, OVERLOADED, STOP_PARAMETER, BadFrame
 from scheduling.serving.runtime import backend
 from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
 from scheduling.serving.runtime.desk import Arrived, Desk
 from scheduling.serving.runtime.options import NodeOptions, open_describer, refuse_numpy_2
+
+STOPS_KEPT = 10_000
+
+
+class LatestNames(Set[str]):
+    """The last `most` names that were added; older ones are forgotten."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._names: dict[str, None] = {}
+
+    def add(self, name: str) -> None:
+        self._names[name] = None
+        if len(self._names) > self._most:
+            del self._names[next(iter(self._names))]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +45,11 @@ class _Waiting:
     request: Any
     sender: Any
     work: DescribeWork
+    stopped: Set[str]
+
+    def is_given_up(self) -> bool:
+        """Whether the asker said so, hung up, or has let its deadline pass."""
+        return self.request.request_id() in self.stopped or self.request.is_cancelled()
 
 
 class TritonPythonModel:
@@ -32,6 +62,7 @@ class TritonPythonModel:
         if self._options.hold_file is not None:
             self._hold = Hold(self._options.hold_file, self._options.hold_after_tokens)
         self._describer = open_describer(self._options)
+        self._stopped = LatestNames(STOPS_KEPT)
         self._desk: Desk[_Waiting] = Desk(self._answer, max_waiting=self._options.max_waiting, broken=backend.give_up)
         backend.log_info(f"{self._describer.name} {self._describer.version} on {self._describer.runtime}")
 
@@ -39,8 +70,12 @@ class TritonPythonModel:
         """Queue the requests; a stream's responses follow from the queue's thread."""
         for request in requests:
             sender = request.get_response_sender()
+            if given_up := backend.text_parameter(request, STOP_PARAMETER):
+                self._stopped.add(given_up)
+                backend.end(sender)
+                continue
             try:
-                waiting = _Waiting(request, sender, _read(request))
+                waiting = _Waiting(request, sender, _read(request), self._stopped)
             except BadFrame as error:
                 backend.refuse(sender, BAD_FRAME, str(error))
                 continue
@@ -54,7 +89,8 @@ class TritonPythonModel:
     def _answer(self, batch: list[Arrived[_Waiting]]) -> None:
         for arrived in batch:
             sender = arrived.item.sender
-            if _abandoned(arrived.item):
+            if arrived.item.is_given_up():
+                backend.refuse(sender, CANCELLED, "The request was given up while it waited.")
                 continue
             try:
                 self._stream(arrived.item, arrived.queue_ms)
@@ -73,21 +109,13 @@ class TritonPythonModel:
             self._describer,
             waiting.work,
             queue_ms=queue_ms,
-            is_cancelled=waiting.request.is_cancelled,
+            is_cancelled=waiting.is_given_up,
             slowdown=self._options.slowdown,
             hold=self._hold,
         )
         for event in events:
             text = backend.text_tensor(wire.encode_event(event), (1,))
             backend.respond(waiting.sender, {"event": text}, last=False)
-
-
-def _abandoned(waiting: _Waiting) -> bool:
-    """Whether the asker's deadline passed or it hung up while the request waited."""
-    if not waiting.request.is_cancelled():
-        return False
-    backend.refuse(waiting.sender, CANCELLED, "The request was given up while it waited.")
-    return True
 
 
 def _read(request: Any) -> DescribeWork:

@@ -65,6 +65,13 @@ class Desk(Generic[Item]):
         self._waiting = deque(waiting for waiting in self._waiting if not self._abandoned(waiting[1]))
         return len(self._waiting) < self._max_waiting
 
+    def cleared(self) -> list[Item]:
+        """Take everything out that waits, and return it."""
+        with self._changed:
+            left = [item for _, item in self._waiting]
+            self._waiting.clear()
+            return left
+
     def close(self, *, timeout_s: float) -> list[Item]:
         """Take no more, wait for the running batch, and return the items that nobody will work on."""
         with self._changed:

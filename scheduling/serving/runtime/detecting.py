@@ -4,13 +4,15 @@ Knows no Triton: `model_repository/edge_detector/1/model.py` carries tensors in 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from scheduling.serving.contracts import (
+    LARGE_FRAME_TILES,
     BadFrame,
     DetectedRegion,
     DetectMeta,
@@ -20,11 +22,14 @@ from scheduling.serving.contracts import (
     SizeWh,
     StageTimings,
     TimedDetector,
+    tile_count,
 )
-from scheduling.serving.pictures import decode_picture
+from scheduling.serving.pictures import PictureCost, decode_picture
+from scheduling.serving.preprocess import is_placed
+from scheduling.serving.tiling import detect_in_tiles, scale_of, tiles_of
 
-MAX_BATCH_PIXELS = 32_000_000
-"""Frames of one batch together; a larger single frame is a batch of its own."""
+LARGE_SCANNED_PIXELS = 30_000_000
+"""A picture whose decoding costs more (scans times pixels) is decoded beside the others too."""
 
 _CACHED_TEMPLATE_BYTES = 4 * 2**20
 
@@ -47,12 +52,16 @@ class Detected:
     meta: DetectMeta
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Decoded:
     index: int
     image: Rgb
     template: Rgb | None
     min_score: float
+
+    @property
+    def size_wh(self) -> SizeWh:
+        return self.image.shape[1], self.image.shape[0]
 
 
 def detect_batch(
@@ -81,7 +90,7 @@ def detect_batch(
         service_ms=(clock() - started) * 1000,
         batch=len(work),
     )
-    sizes = {one.index: (one.image.shape[1], one.image.shape[0]) for one in decoded}
+    sizes = {one.index: one.size_wh for one in decoded}
     return [
         _outcome(detector, outcomes[i], sizes.get(i, (0, 0)), replace(timings, queue_ms=request.queue_ms))
         for i, request in enumerate(work)
@@ -94,11 +103,84 @@ def warm_up(detector: Detector) -> None:
     detector.detect([blank], templates=[blank])
 
 
+def is_large(cost: PictureCost) -> bool:
+    """Whether a frame is for `detect_large`, so that it does not hold up the others."""
+    return tile_count(cost.size_wh) > LARGE_FRAME_TILES or cost.scanned_pixels > LARGE_SCANNED_PIXELS
+
+
+Turn = Callable[[], AbstractContextManager[object]]
+
+
+def detect_large(
+    detector: Detector,
+    request: DetectWork,
+    *,
+    turn: Turn = nullcontext,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    slowdown: float = 1.0,
+    clock: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Detected | BadFrame:
+    """One large frame, in tiles. It takes `turn()` for every few of them, so that others come in between.
+
+    Raises Abandoned soon after `is_cancelled()` turns true.
+    """
+    started = clock()
+    outcomes: dict[int, list[DetectedRegion] | BadFrame] = {}
+    decoded = _decode_all([request], outcomes)
+    decoded_at = clock()
+    for one in decoded:
+        try:
+            outcomes[0] = _tile_by_tile(detector, one, turn, is_cancelled, slowdown, clock, sleep)
+        except BadFrame as error:
+            outcomes[0] = error
+    timings = DetectTimings(
+        queue_ms=request.queue_ms,
+        decode_ms=(decoded_at - started) * 1000,
+        preprocess_ms=0.0,
+        infer_ms=(clock() - decoded_at) * 1000,
+        postprocess_ms=0.0,
+        service_ms=(clock() - started) * 1000,
+        batch=1,
+    )
+    return _outcome(detector, outcomes[0], decoded[0].size_wh if decoded else (0, 0), timings)
+
+
+class Abandoned(Exception):
+    """Whoever asked has gone; nothing more is to be done."""
+
+
+def _tile_by_tile(
+    detector: Detector,
+    one: "_Decoded",
+    turn: Turn,
+    is_cancelled: Callable[[], bool],
+    slowdown: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> list[DetectedRegion]:
+    steps: Iterator[list[DetectedRegion] | None] = detect_in_tiles(
+        detector, one.image, one.template, min_score=one.min_score
+    )
+    while True:
+        if is_cancelled():
+            raise Abandoned
+        with turn():
+            began = clock()
+            found = next(steps)
+            if slowdown > 1.0:
+                sleep((slowdown - 1.0) * (clock() - began))
+        if found is not None:
+            return found
+
+
 def _outcome(
     detector: Detector, found: list[DetectedRegion] | BadFrame, size_wh: SizeWh, timings: DetectTimings
 ) -> Detected | BadFrame:
     if isinstance(found, BadFrame):
         return found
+    classes = len(detector.class_names)
+    placed = [region for region in found if is_placed(region, size_wh) and region.class_index < classes]
     meta = DetectMeta(
         model=detector.name,
         version=detector.version,
@@ -107,8 +189,9 @@ def _outcome(
         class_names=tuple(detector.class_names),
         size_wh=size_wh,
         timings=timings,
+        unplaced=len(found) - len(placed),
     )
-    return Detected(tuple(clip_region(region, size_wh) for region in found), meta)
+    return Detected(tuple(clip_region(region, size_wh) for region in placed), meta)
 
 
 def _decode_all(work: Sequence[DetectWork], outcomes: dict[int, list[DetectedRegion] | BadFrame]) -> list[_Decoded]:
@@ -135,13 +218,25 @@ def _detect_all(detector: Detector, decoded: Sequence[_Decoded]) -> dict[int, li
 
 
 def _detect(detector: Detector, decoded: Sequence[_Decoded]) -> dict[int, list[DetectedRegion] | BadFrame]:
+    scale = scale_of(detector)
+    tiled = [one for one in decoded if len(tiles_of(one.size_wh, scale)) > 1]
+    found = _detect_whole(detector, [one for one in decoded if one not in tiled])
+    for one in tiled:
+        *_, regions = detect_in_tiles(detector, one.image, one.template, min_score=one.min_score)
+        found[one.index] = regions or []
+    return found
+
+
+def _detect_whole(detector: Detector, decoded: Sequence[_Decoded]) -> dict[int, list[DetectedRegion] | BadFrame]:
+    if not decoded:
+        return {}
     found = detector.detect(
         [one.image for one in decoded],
         min_score=min(one.min_score for one in decoded),
         templates=[one.template for one in decoded],
     )
     return {
-        # A score that is no number must not vanish here: the client refuses such an answer.
+        # A score that is no number must not vanish here: it is told as a region that lies nowhere.
         one.index: [region for region in regions if not region.score < one.min_score]
         for one, regions in zip(decoded, found, strict=True)
     }

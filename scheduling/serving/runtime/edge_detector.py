@@ -1,50 +1,93 @@
-"""Triton's side of the edge detector: tensors in, a queue that batches, tensors out.
+"""Triton's side of the edge detector: tensors in, two queues, tensors out.
 
-The work itself is in `detecting.py`. Importable only inside Triton's Python process.
+Usual frames are worked on in batches. Large ones, and those that are costly to decode, have a queue of their own and
+take turns at the detector, a few tiles at a time. The work itself is in `detecting.py`. Importable only inside Triton's
+Python process.
 """
 
 import os
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from scheduling.serving import wire
-from scheduling.serving.contracts import BAD_FRAME, CANCELLED, MAX_BATCH, OVERLOADED, BadFrame
-from scheduling.serving.pictures import picture_size
+from scheduling.serving.contracts import (
+    ALONE,
+    BAD_FRAME,
+    CANCELLED,
+    HELD_UP,
+    LARGE_FRAME_TILES,
+    MAX_BATCH,
+    OVERLOADED,
+    TOO_COSTLY,
+    BadFrame,
+    tile_count,
+)
+from scheduling.serving.pictures import picture_cost
 from scheduling.serving.runtime import backend
 from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.detecting import MAX_BATCH_PIXELS, Detected, DetectWork, detect_batch, warm_up
+from scheduling.serving.runtime.detecting import (
+    Abandoned,
+    Detected,
+    DetectWork,
+    detect_batch,
+    detect_large,
+    is_large,
+    warm_up,
+)
 from scheduling.serving.runtime.options import NodeOptions, open_detector, refuse_numpy_2
+from scheduling.serving.runtime.turns import Turns
+from scheduling.serving.runtime.watchdog import Watchdog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Waiting:
-    """A request in the queue; `pixels` is what the header of its frame says."""
+    """A request in a queue. Several threads may want to answer it: only the first one does."""
 
     request: Any
     sender: Any
     frame: bytes
     template: bytes
     min_score: float
-    pixels: int
+    tiles: int
+    large: bool
+    alone: bool
+    _answered: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, send: Callable[[Any], None]) -> None:
+        if self._answered.acquire(blocking=False):
+            send(self.sender)
+
+    def refuse(self, code: str, sentence: str) -> None:
+        self.answer(lambda sender: backend.refuse(sender, code, sentence))
 
 
 class TritonPythonModel:
-    """One instance; Triton calls `execute` from one thread and the queue's thread answers."""
+    """One instance; Triton calls `execute` from one thread and the queues' threads answer."""
 
     def initialize(self, args: dict[str, str]) -> None:
         refuse_numpy_2(os.environ)
         self._options = NodeOptions.from_environment(os.environ)
         self._detector = open_detector(self._options)
         warm_up(self._detector)
-        self._desk: Desk[_Waiting] = Desk(
-            self._answer,
+        self._turns, self._watchdog, self._held_up = Turns(), Watchdog(), False
+        self._usual: Desk[_Waiting] = Desk(
+            self._answer_usual,
             max_waiting=self._options.max_waiting,
             max_batch=MAX_BATCH,
-            cost=lambda waiting: waiting.pixels,
-            max_cost=MAX_BATCH_PIXELS,
+            cost=lambda waiting: LARGE_FRAME_TILES if waiting.alone else waiting.tiles,
+            max_cost=LARGE_FRAME_TILES,
+            abandoned=_abandoned,
+            broken=backend.give_up,
+        )
+        self._large: Desk[_Waiting] = Desk(
+            self._answer_large,
+            max_waiting=self._options.max_waiting,
             abandoned=_abandoned,
             broken=backend.give_up,
         )
@@ -59,42 +102,97 @@ class TritonPythonModel:
             except BadFrame as error:
                 backend.refuse(sender, BAD_FRAME, str(error))
                 continue
-            if not self._desk.put(waiting):
-                backend.refuse(sender, OVERLOADED, f"{self._options.max_waiting} frames wait here already.")
+            if self._held_up:
+                waiting.refuse(OVERLOADED, "One picture holds this node up.")
+            elif not (self._large if waiting.large else self._usual).put(waiting):
+                waiting.refuse(OVERLOADED, f"{self._options.max_waiting} frames wait here already.")
 
     def finalize(self) -> None:
-        for waiting in self._desk.close(timeout_s=4.0):
-            backend.refuse(waiting.sender, CANCELLED, "The node is stopping.")
+        for desk in (self._usual, self._large):
+            for waiting in desk.close(timeout_s=2.0):
+                waiting.refuse(CANCELLED, "The node is stopping.")
+        self._watchdog.close()
 
-    def _answer(self, batch: list[Arrived[_Waiting]]) -> None:
+    def _answer_usual(self, batch: list[Arrived[_Waiting]]) -> None:
         wanted = [arrived for arrived in batch if not _abandoned(arrived.item)]
-        if not wanted:
-            return
-        work = [DetectWork(a.item.frame, a.item.template, a.item.min_score, a.queue_ms) for a in wanted]
+        if wanted:
+            with self._answering(wanted), self._turn(wanted):
+                outcomes = detect_batch(self._detector, [_work(one) for one in wanted], slowdown=self._options.slowdown)
+                for arrived, outcome in zip(wanted, outcomes, strict=True):
+                    _tell(arrived.item, outcome)
+
+    def _answer_large(self, batch: list[Arrived[_Waiting]]) -> None:
+        for arrived in batch:
+            if _abandoned(arrived.item):
+                continue
+            with self._answering([arrived]):
+                outcome = detect_large(
+                    self._detector,
+                    _work(arrived),
+                    turn=lambda one=arrived: self._turn([one]),  # type: ignore[misc]
+                    is_cancelled=arrived.item.request.is_cancelled,
+                    slowdown=self._options.slowdown,
+                )
+                _tell(arrived.item, outcome)
+
+    @contextmanager
+    def _answering(self, wanted: Sequence[Arrived[_Waiting]]) -> Iterator[None]:
+        """Whatever goes wrong, everybody who waits is told."""
         try:
-            outcomes = detect_batch(self._detector, work, slowdown=self._options.slowdown)
+            yield
+        except Abandoned:
+            for arrived in wanted:
+                arrived.item.refuse(CANCELLED, "The request was given up.")
         except Exception as error:
             backend.log_error(f"detecting failed: {error!r}")
+            text = f"The detector failed: {type(error).__name__}: {error}"
             for arrived in wanted:
-                backend.fail(arrived.item.sender, f"The detector failed: {type(error).__name__}: {error}")
-            return
-        for arrived, outcome in zip(wanted, outcomes, strict=True):
-            if isinstance(outcome, Detected):
-                backend.respond(arrived.item.sender, _tensors(outcome), last=True)
-            else:
-                backend.refuse(arrived.item.sender, BAD_FRAME, str(outcome))
+                arrived.item.answer(lambda sender: backend.fail(sender, text))
+
+    @contextmanager
+    def _turn(self, wanted: Sequence[Arrived[_Waiting]]) -> Iterator[None]:
+        """The detector, for one batch or a few tiles; somebody watches how long that takes."""
+        budget_s = self._options.step_budget_s * self._options.slowdown
+        with self._turns.turn():
+            try:
+                with self._watchdog.watched(budget_s, lambda: self._overran(wanted, budget_s)):
+                    yield
+            finally:
+                self._held_up = False
+
+    def _overran(self, wanted: Sequence[Arrived[_Waiting]], budget_s: float) -> None:
+        """What runs cannot be ended. Those whose work it is, and those who wait behind it, need not wait for it."""
+        self._held_up = True
+        code = TOO_COSTLY if len(wanted) == 1 else HELD_UP
+        for arrived in wanted:
+            arrived.item.refuse(code, f"The picture took longer than the {budget_s:g} s that it may take.")
+        for waiting in (*self._usual.cleared(), *self._large.cleared()):
+            waiting.refuse(OVERLOADED, "One picture holds this node up.")
+        backend.log_error(f"{len(wanted)} pictures took longer than {budget_s:g} s")
+
+
+def _work(arrived: Arrived[_Waiting]) -> DetectWork:
+    waiting = arrived.item
+    return DetectWork(waiting.frame, waiting.template, waiting.min_score, arrived.queue_ms)
+
+
+def _tell(waiting: _Waiting, outcome: Detected | BadFrame) -> None:
+    if isinstance(outcome, Detected):
+        tensors = _tensors(outcome)
+        waiting.answer(lambda sender: backend.respond(sender, tensors, last=True))
+    else:
+        waiting.refuse(BAD_FRAME, str(outcome))
 
 
 def _read(request: Any, sender: Any) -> _Waiting:
-    """The request's tensors; a picture whose header cannot be used is refused before it waits."""
+    """The request's tensors; a picture that cannot be used, or costs too much, is refused before it waits."""
     frame, template = bytes(_one(request, "frame")), bytes(_one(request, "template"))
-    width, height = picture_size(frame)
-    if template:
-        picture_size(template)
+    costs = [picture_cost(data) for data in (frame, template) if data or data is frame]
     min_score = float(_one(request, "min_score"))
     if not 0.0 <= min_score <= 1.0:
         raise BadFrame(f"min_score is {min_score}, expected 0..1.")
-    return _Waiting(request, sender, frame, template, min_score, width * height)
+    large, alone = any(map(is_large, costs)), backend.flag(request, ALONE)
+    return _Waiting(request, sender, frame, template, min_score, tile_count(costs[0].size_wh), large, alone)
 
 
 def _one(request: Any, name: str) -> Any:
@@ -108,7 +206,7 @@ def _abandoned(waiting: _Waiting) -> bool:
     """Whether the asker's deadline passed or it hung up; then nobody pays for the inference."""
     if not waiting.request.is_cancelled():
         return False
-    backend.refuse(waiting.sender, CANCELLED, "The request was given up while it waited.")
+    waiting.refuse(CANCELLED, "The request was given up while it waited.")
     return True
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from scheduling.serving.contracts import Describer, Detector
+from scheduling.serving.contracts import (
+    IDENTITY_LIMITS,
+    STEP_BUDGET_S,
+    Describer,
+    Detector,
+    class_names_fault,
+    name_fault,
+)
 
 DEFAULT_DETECTOR = "yolo-openvino-bf16"
 DEFAULT_DESCRIBER = "aivd-small"
@@ -24,8 +31,11 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """`slowdown` multiplies the time of every answer. `hold_file` stops a describer after `hold_after_tokens`
-    tokens of a request for as long as that file exists, so that a test can look at the middle of a stream."""
+    """`slowdown` multiplies the time of every answer. `step_budget_s`: see STEP_BUDGET_S of the contract.
+
+    `hold_file` stops a describer after `hold_after_tokens` tokens of a request for as long as that file exists, so that
+    a test can look at the middle of a stream.
+    """
 
     detector: str = DEFAULT_DETECTOR
     describer: str = DEFAULT_DESCRIBER
@@ -35,6 +45,7 @@ class NodeOptions:
     allow_test_models: bool = False
     hold_file: Path | None = None
     hold_after_tokens: int = 5
+    step_budget_s: float = STEP_BUDGET_S
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
@@ -49,21 +60,38 @@ class NodeOptions:
             allow_test_models=allow,
             hold_file=Path(hold) if hold else None,
             hold_after_tokens=_whole(environment, "AIVD_HOLD_AFTER", 5),
+            step_budget_s=_factor(environment, "AIVD_STEP_BUDGET_S", STEP_BUDGET_S),
         )
 
 
 def open_detector(options: NodeOptions) -> Detector:
     if options.detector.startswith("python:"):
-        return cast(Detector, _test_model(options.detector, options))
-    registry = importlib.import_module("scheduling.serving.detectors")
-    return cast(Detector, registry.load_detector(options.detector, threads=options.threads))
+        detector = cast(Detector, _test_model(options.detector, options))
+    else:
+        registry = importlib.import_module("scheduling.serving.detectors")
+        detector = cast(Detector, registry.load_detector(options.detector, threads=options.threads))
+    _refuse_long_names("AIVD_DETECTOR", detector)
+    if fault := class_names_fault(tuple(detector.class_names)):
+        raise OptionError(f"AIVD_DETECTOR is {options.detector!r}, which cannot be served: {fault}")
+    return detector
 
 
 def open_describer(options: NodeOptions) -> Describer:
     if options.describer.startswith("python:"):
-        return cast(Describer, _test_model(options.describer, options))
-    registry = importlib.import_module("scheduling.serving.describers")
-    return cast(Describer, registry.load_describer(options.describer, threads=options.threads))
+        describer = cast(Describer, _test_model(options.describer, options))
+    else:
+        registry = importlib.import_module("scheduling.serving.describers")
+        describer = cast(Describer, registry.load_describer(options.describer, threads=options.threads))
+    _refuse_long_names("AIVD_DESCRIBER", describer)
+    return describer
+
+
+def _refuse_long_names(variable: str, model: Detector | Describer) -> None:
+    """What a model calls itself is stored with every answer: one that cannot be is refused before it answers."""
+    said = {"model": model.name, "version": model.version, "runtime": model.runtime}
+    for what, text in said.items():
+        if fault := name_fault(text, IDENTITY_LIMITS[what]):
+            raise OptionError(f"{variable}: the {what} {text[:60]!r} {fault}")
 
 
 def refuse_numpy_2(environment: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from inspections.models import Event
 from inspections.services import storage
+from tests import boards
 from tests.cast import picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -109,3 +110,22 @@ def test_the_template_is_shown_to_those_who_may_see_the_station(cast, as_person)
     answer = as_person(cast.vera).get(url)
     assert (answer.content, answer["Content-Type"]) == (content, "image/png")
     assert as_person(cast.charlie).get(url).status_code == 404
+
+
+def test_a_template_of_a_camera_is_shown_upright_and_scaled(cast, as_person):
+    """So that it lies over the frame in the viewer, whatever file it came as."""
+    url = f"/api/v1/stations/{cast.station.pk}/template"
+    content = boards.deep_tiff(boards.stored_rows(boards.deep(boards.board(), 12), 6), orientation=6)
+    cast.station.template_sha256 = hashlib.sha256(content).hexdigest()
+    cast.station.save()
+    path = storage.template_path(cast.station)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    unscaled = as_person(cast.vera).get(url)
+    assert (unscaled.status_code, unscaled.json()["code"]) == (404, "not_found")
+    assert "up to 3,533" in unscaled.json()["detail"]
+    cast.station.bit_depth = "12"
+    cast.station.save()
+    answer = as_person(cast.vera).get(url)
+    assert answer["Content-Type"] == "image/png"
+    assert boards.on_the_mark(boards.seen(answer.content))

@@ -18,6 +18,7 @@ def graph_model(
     output_shape: tuple[int | str, ...] | None = None,
     input_shape: tuple[int | str, ...] | None = None,
     class_names: object = CLASSES,
+    **metadata: str,
 ) -> onnx.ModelProto:
     """A detector that answers the same rows (n, 6) for every picture, plus the picture's mean times zero."""
     table = np.zeros((1, 6), np.float32) if rows is None else np.asarray(rows, np.float32)
@@ -44,7 +45,7 @@ def graph_model(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if class_names is not None:
         text = class_names if isinstance(class_names, str) else json.dumps(class_names)
-        helper.set_model_props(model, {"class_names": text, "name": "constant", "version": "3"})
+        helper.set_model_props(model, {"class_names": text, "name": "constant", "version": "3", **metadata})
     return model
 
 

@@ -101,7 +101,19 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
         lambda _: graph_model(class_names="{0: __import__('os').system('true')}").SerializeToString(),
         "not a list of names",
     ),
-    "classes are numbers": (lambda _: graph_model(class_names=[1, 2]).SerializeToString(), "short names"),
+    "classes are numbers": (lambda _: graph_model(class_names=[1, 2]).SerializeToString(), "is no text"),
+    "a long class name": (
+        lambda _: graph_model(class_names=["scratch", "d" * 61]).SerializeToString(),
+        "has 61 characters; at most 60 are taken",
+    ),
+    "an empty class name": (lambda _: graph_model(class_names=["scratch", " "]).SerializeToString(), "is empty"),
+    "a class twice": (lambda _: graph_model(class_names=["dent", "dent"]).SerializeToString(), "declared twice"),
+    "a class name that turns the text around": (
+        lambda _: graph_model(class_names=["dent\u202e"]).SerializeToString(),
+        "cannot be shown",
+    ),
+    "no scale": (lambda _: graph_model(tile_px="huge").SerializeToString(), "declares tile_px 'huge'"),
+    "a long version": (lambda _: graph_model(version="v" * 41).SerializeToString(), "has 41 characters"),
     "classes nest": (lambda _: graph_model(class_names="{" * 5000).SerializeToString(), "not a list of names"),
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from scheduling.serving.contracts import TimedDetector
 from scheduling.serving.detectors import load_detector
-from scheduling.serving.preprocess import PADDING, Fit, fit, to_regions, to_tensor
+from scheduling.serving.preprocess import PADDING, Fit, fit, is_placed, to_regions, to_tensor
 from tests.serving.detectors.onnx_files import CLASSES, SIDE_PX, graph_model, write
 
 ROWS = np.array(
@@ -113,11 +113,24 @@ def test_tensor_is_rgb_planes_in_0_to_1() -> None:
     [
         (0, 0, 9, 9, 0.9, 3),  # no such class
         (0, 0, 9, 9, 0.9, -1),
+        (0, 0, 9, 9, 0.9, float("nan")),
+        (0, 0, 9, 9, float("nan"), 0),
+        (0, float("nan"), 9, 9, 0.9, 0),
+        (float("-inf"), float("nan"), 9, 9, 0.9, 0),
         (700, 10, 720, 30, 0.9, 0),  # beyond the frame
+        (-50, 10, -20, 30, 0.9, 0),
+        (10, 650, 20, 680, 0.9, 0),
         (10, 10, 10, 30, 0.9, 0),  # nothing in it
-        (0, 0, 9, 9, 0.04, 0),
+        (30, 10, 10, 30, 0.9, 0),  # inside out
     ],
 )
-def test_unusable_rows_are_dropped(row: tuple[float, ...]) -> None:
+def test_a_row_that_lies_nowhere_is_passed_on_as_such(row: tuple[float, ...]) -> None:
     placed = Fit(1.0, (0, 0), (640, 640))
-    assert to_regions(np.array([row], np.float32), placed, min_score=0.05, class_names=CLASSES) == []
+    (region,) = to_regions(np.array([row], np.float32), placed, min_score=0.05, class_names=CLASSES)
+    assert not is_placed(region, (640, 640))
+
+
+@pytest.mark.parametrize("score", [0.0, 0.04])
+def test_rows_that_hardly_count_are_dropped(score: float) -> None:
+    rows = np.array([(0, 0, 9, 9, score, 0), (0, 0, 0, 0, 0, 0)], np.float32)
+    assert to_regions(rows, Fit(1.0, (0, 0), (640, 640)), min_score=0.05, class_names=CLASSES) == []

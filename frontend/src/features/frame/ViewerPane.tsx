@@ -56,7 +56,7 @@ export function ViewerPane(props: Props) {
     follow.current = beside;
   }, [beside]);
 
-  const mount = useViewer(frame, frame.urls.picture, setViewer, {
+  const mount = useViewer(frame, frame.urls.rendition, setViewer, {
     onError: useCallback(() => setFailed(true), []),
     onSelect: useCallback((region: string | null) => select.current(region), [select]),
     onView: useCallback((view: View) => follow.current?.setView(view), []),

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scheduling', '0004_recorded_decisions'),
+        ('scheduling', '0005_created_by_the_database'),
     ]
 
     operations = [
