@@ -85,6 +85,7 @@ def test_no_worker_is_degraded(cast, client):
 
 
 def test_late_frames_that_nobody_holds_are_said(cast, client):
+    client.force_login(cast.vera)
     add_node(health="ready")
     frame = frame_row(cast.station, deadline_at=timezone.now() - timedelta(seconds=liveness.OVERDUE_S - 5))
     assert client.get("/health").json()["status"] == "ok"
@@ -96,6 +97,7 @@ def test_late_frames_that_nobody_holds_are_said(cast, client):
 
 
 def test_a_queue_that_stands_still_is_said(cast, client):
+    client.force_login(cast.vera)
     add_node(health="ready")
     frame = frame_row(cast.station, deadline_at=timezone.now() + timedelta(hours=1))
     step = Step.objects.create(frame=frame, kind="detect", deadline_at=frame.deadline_at)
@@ -109,6 +111,7 @@ def test_a_queue_that_stands_still_is_said(cast, client):
 
 
 def test_a_loop_that_no_worker_turns_is_said(cast, client):
+    client.force_login(cast.vera)
     add_node(health="ready")
     fresh = dict.fromkeys(liveness.SLOW_S, 0.1)
     redis_client().set(f"{liveness.PREFIX}one", json.dumps(fresh | {"hold": 60.0}), ex=60)
@@ -119,6 +122,7 @@ def test_a_loop_that_no_worker_turns_is_said(cast, client):
 
 
 def test_a_row_that_cannot_be_read_leaves_health_able_to_speak(cast, client):
+    client.force_login(cast.vera)
     add_node(health="ready")
     frame_row(cast.station)
     with connection.cursor() as cursor:
