@@ -162,7 +162,7 @@ def _unevenness(dark: npt.NDArray[np.bool_]) -> float:
 
 
 def _symmetry(grey: Grey) -> float:
-    """The best correlation of the picture with itself mirrored or turned: 1 for most patterns, and for nothing at all."""
+    """The best correlation of the picture with itself mirrored or turned: 1 for most patterns, and for nothing."""
     centred = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     centred -= centred.mean()
     whole = float((centred * centred).sum())
