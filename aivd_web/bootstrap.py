@@ -1,16 +1,19 @@
-"""What a new installation needs before its first start: an admin, a site and the rows of its nodes."""
+"""What a new installation needs before its first start: an admin, the site's role, and the rows of its nodes."""
 
 import os
 import secrets
 from pathlib import Path
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 
 from scheduling.services import fleet
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 
 ADMIN = "admin"
 MODELS = {"edge": (EDGE_DETECTOR.model,), "cloud": (DESCRIBER.model,)}
+FLEET_MANAGERS = "Fleet managers"
+FLEET_RIGHTS = ("view_node", "add_node", "change_node")
 
 
 class BadNodeList(ValueError):
@@ -28,6 +31,15 @@ def ensure_admin(*, password_file: Path) -> str | None:
         file.write(f"{ADMIN}\n{password}\n")
     users.create_superuser(username=ADMIN, password=password)
     return password
+
+
+def ensure_fleet_managers() -> Group:
+    """The role of the site that has power over all nodes: a group, so that the admin gives and takes it."""
+    group, made = Group.objects.get_or_create(name=FLEET_MANAGERS)
+    if made:  # what somebody took from it later stays taken
+        rights = Permission.objects.filter(content_type__app_label="scheduling", codename__in=FLEET_RIGHTS)
+        group.permissions.set(rights)
+    return group
 
 
 def ensure_nodes(text: str) -> list[str]:

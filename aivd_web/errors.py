@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -144,6 +145,23 @@ def _wait_of(exc: exceptions.APIException) -> int | None:
 
 
 # -- what is answered outside of DRF ----------------------------------------------------------------
+
+
+class ExpectedErrors:
+    """Middleware: an expected error of a page becomes an answer with its status, as those of the API do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Django's own (404, 403) have their handlers; what nobody foresaw is a 500 and is logged."""
+        if isinstance(exception, Http404 | PermissionDenied):
+            return None
+        error = as_aivd_error(exception)
+        return None if error is None else _answer(request, error)
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""How the parts stand: one word each for anybody, the details for whoever is signed in. Nothing here waits long.
+"""How the parts stand: one word for anybody, the parts for whoever may see the fleet. Nothing here waits long.
 
 It looks at what is promised, not at processes alone: late frames are held, the queue moves, the workers' loops turn.
 """
@@ -9,15 +9,19 @@ from contextlib import closing
 from typing import Any
 
 import redis
+import rules
 from django.db import connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from aivd_web.kernel.reads import over_own_pool
+from inspections import rules as line_rules
 from inspections.models import Frame, Step
 from inspections.services import liveness
+from scheduling.addresses import without_addresses
 from scheduling.models import Node
+from scheduling.scopes import MANAGE, SEE
 from scheduling.services import fleet, redis_client
 
 DATABASE_TIMEOUT_S = 2.0
@@ -53,10 +57,12 @@ def health(request: HttpRequest) -> JsonResponse:
     well = all(parts[part] == "ok" for part in ("redis", "workers", "dispatch")) and ready
     body: dict[str, Any] = {"status": "ok" if well else "degraded", "parts": parts}
     with over_own_pool():
-        signed_in = request.user.is_authenticated
-    if signed_in:
-        parts["nodes"] = [_short(row) | _details(row) for row in database["nodes"]]
-        body["backlog"] = {**database["backlog"], **queue.as_dict(), "live_workers": len(views), "stuck_loops": stuck}
+        if not rules.has_perm(SEE, request.user):
+            return JsonResponse({"status": body["status"]})
+        addresses = rules.has_perm(MANAGE, request.user)
+        backlog = _backlog(request.user)
+    parts["nodes"] = [_short(row) | _details(row, addresses=addresses) for row in database["nodes"]]
+    body["backlog"] = {**backlog, **queue.as_dict(), "live_workers": len(views), "stuck_loops": stuck}
     return JsonResponse(body)
 
 
@@ -79,17 +85,20 @@ def _in_time(question: Any) -> dict[str, Any] | None:
 
 def _database() -> dict[str, Any]:
     with over_own_pool() as alias, closing(connections[alias]):
-        waiting = Step.objects.filter(state=Step.State.WAITING)
-        return {
-            "nodes": list(Node.objects.all()),
-            "backlog": {
-                "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
-                "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
-                "dead_letters": Step.objects.dead_letters().count(),
-                "undecided": Frame.objects.filter(decided_at__isnull=True).count(),
-            },
-            "queue": liveness.queue(),
-        }
+        return {"nodes": list(Node.objects.all()), "queue": liveness.queue()}
+
+
+def _backlog(who: Any) -> dict[str, int]:
+    """What waits on the lines that one may see."""
+    theirs = line_rules.lines(who)
+    on_them = Step.objects.filter(frame__line__in=theirs)
+    waiting = on_them.filter(state=Step.State.WAITING)
+    return {
+        "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
+        "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
+        "dead_letters": on_them.filter(state=Step.State.FAILED).count(),
+        "undecided": Frame.objects.on_lines(theirs).filter(decided_at__isnull=True).count(),
+    }
 
 
 def _redis() -> str:
@@ -104,10 +113,10 @@ def _short(node: Node) -> dict[str, Any]:
     return {"kind": node.kind, "status": "draining" if node.draining else node.health}
 
 
-def _details(node: Node) -> dict[str, Any]:
+def _details(node: Node, *, addresses: bool) -> dict[str, Any]:
     seen = node.last_ready_at
     return {
         "name": node.name,
-        "detail": node.health_detail,
+        "detail": node.health_detail if addresses else without_addresses(node.health_detail),
         "last_ready_at": seen.isoformat() if seen else None,
     }

@@ -6,6 +6,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
+from aivd_web.passwords import MOST_LETTERS
+
 WRONG = (
     "Wrong username or password. Both are case-sensitive: is Caps Lock on? "
     "If you have forgotten the password, an admin can set a new one."
@@ -22,6 +24,7 @@ class SignInForm(AuthenticationForm):
         for name, field in self.fields.items():
             field.error_messages["required"] = f"Enter your {name}."
             field.widget.attrs["class"] = "input"
+        self.fields["password"].widget.attrs["maxlength"] = MOST_LETTERS
 
     def full_clean(self) -> None:
         super().full_clean()

@@ -4,15 +4,15 @@ from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import User
-from django.http.request import validate_host
+from django.http.request import split_domain_port, validate_host
 from django.utils.crypto import constant_time_compare
 
+from aivd_web import origins
 from aivd_web.kernel.threads import in_thread
 from inspections.rules import Principal, TokenPrincipal
 from inspections.services import tokens
@@ -33,9 +33,7 @@ class KnownSockets:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         text = token_in(scope)
-        origin = header(scope, b"origin")
-        allowed = is_own_origin(origin, header(scope, b"host")) if origin else bool(text)
-        if not allowed:
+        if not may_open(scope, with_token=bool(text)):
             await WebsocketDenier()(scope, receive, send)
             return
 
@@ -54,21 +52,22 @@ def token_in(scope: Any) -> str:
     return offered[0].removeprefix(TOKEN_SUBPROTOCOL) if offered else ""
 
 
-def is_own_origin(origin: str, host: str) -> bool:
-    """The Origin is the very host and port that was asked, or one of CSRF_TRUSTED_ORIGINS."""
-    try:
-        parts = urlsplit(origin)
-        name = parts.hostname or ""
-    except ValueError:
+def may_open(scope: Any, *, with_token: bool) -> bool:
+    """From a page of ours, or from a device that has a token and no page."""
+    sent = [value.decode("latin1") for key, value in scope["headers"] if key == b"origin"]
+    if sent in ([], [""]):
+        return with_token
+    return len(sent) == 1 and is_own_origin(scope, sent[0])
+
+
+def is_own_origin(scope: Any, origin: str) -> bool:
+    """The very scheme, host and port that was asked, or one of CSRF_TRUSTED_ORIGINS."""
+    scheme = "https" if settings.BEHIND_TLS or scope.get("scheme") == "wss" else "http"
+    host = header(scope, b"host")
+    name, _ = split_domain_port(host)
+    if not validate_host(name, settings.ALLOWED_HOSTS):
         return False
-    if origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    bracketed = f"[{name}]" if ":" in name else name
-    return (
-        parts.scheme in ("http", "https")
-        and parts.netloc.lower() == host.lower()
-        and validate_host(bracketed, settings.ALLOWED_HOSTS)
-    )
+    return origins.is_ours(origin, scheme=scheme, host=host, trusted=settings.CSRF_TRUSTED_ORIGINS)
 
 
 def header(scope: Any, name: bytes) -> str:

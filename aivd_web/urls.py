@@ -5,7 +5,6 @@ from importlib.util import find_spec
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from aivd_web.demo.api import DemoView
 from aivd_web.health import health
@@ -32,11 +31,10 @@ def pages_of(module: str) -> list[URLPattern | URLResolver]:
 
 urlpatterns = [
     path("api/v1/", include(api)),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
     path("health", health, name="health"),
     path("admin/", admin.site.urls),
     *pages_of("inspections.pages"),
     *pages_of("scheduling.pages"),
+    *pages_of("aivd_web.reference"),
     *pages_of("aivd_web.pages"),
 ]

@@ -138,6 +138,10 @@ class StationAdmin(admin.ModelAdmin):
     readonly_fields = ["template_sha256"]
     inlines = [ThresholdInline]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """A station stays on its line: frames and decisions keep the line that they were made on."""
+        return [*self.readonly_fields, *(["line"] if obj else [])]
+
     @admin.display(boolean=True, description="template")
     def has_template(self, station: Station) -> bool:
         return bool(station.template_sha256)

@@ -15,6 +15,8 @@ from django.db.models import Model, QuerySet
 from aivd_web.kernel.errors import Forbidden, NotFound
 from inspections.models import ApiToken, DefectClass, Frame, Line, Membership, Station
 from inspections.querysets import ROLE_ORDER, FrameQuerySet, LineQuerySet, StationQuerySet
+from scheduling import scopes
+from scheduling.scopes import Scopes
 
 
 class Action(StrEnum):
@@ -35,7 +37,6 @@ LEAST_ROLE = {
     Action.RETRY: "inspector",
     Action.RUN_DEMO: "inspector",
     Action.CONFIGURE: "engineer",
-    Action.MANAGE_FLEET: "admin",  # the nodes work for every line
     Action.MANAGE_ACCESS: "admin",
 }
 # Everything else is for people: a token never judges, configures or takes a node out.
@@ -122,8 +123,25 @@ def words(action: Action) -> str:
     return action.value.replace("_", " ")
 
 
+def may_manage_fleet(who: Principal) -> bool:
+    """Whether `who` has power over the nodes. They work for every line, so no role on a line gives it: it is Django's
+    own permission to change nodes, which a superuser has, and whoever is in the group "Fleet managers"."""
+    return isinstance(who, User) and who.is_active and who.has_perm("scheduling.change_node")
+
+
+def may_see_fleet(who: Principal) -> bool:
+    return may_somewhere(who, Action.SEE) or may_manage_fleet(who)
+
+
+def fleet_scopes(who: Principal, action: Action = Action.SEE) -> Scopes:
+    """Whose decisions `who` may see: a request's scope is the id of its station. None: all of them."""
+    if isinstance(who, User) and who.is_active and who.is_superuser:
+        return None
+    return frozenset(stations(who, action).values_list("pk", flat=True))
+
+
 def may_somewhere(who: Principal, action: Action) -> bool:
-    """Whether `who` may do `action` on any line at all; nodes and their load belong to no line."""
+    """Whether `who` may do `action` on any line at all."""
     return lines(who, action).exists()
 
 
@@ -146,7 +164,8 @@ def abilities(who: Principal) -> dict[str, bool]:
     held = {role for _, role in roles(who)}
     rank = max((ROLE_ORDER.index(role) for role in held), default=-1)
     everything = bool(who.is_active and who.is_superuser)
-    return {a.value: everything or rank >= ROLE_ORDER.index(LEAST_ROLE[a]) for a in Action}
+    can = {a.value: everything or rank >= ROLE_ORDER.index(least) for a, least in LEAST_ROLE.items()}
+    return can | {Action.MANAGE_FLEET.value: may_manage_fleet(who)}
 
 
 def roles(who: Principal) -> list[tuple[int, str]]:
@@ -164,6 +183,8 @@ def sender(who: Principal) -> str:
 
 
 # The fleet belongs to no line, and scheduling knows nothing of lines: it asks for these by name.
-rules.add_perm("scheduling.see_fleet", rules.Predicate(lambda who: may_somewhere(who, Action.SEE)))
-rules.add_perm("scheduling.manage_fleet", rules.Predicate(lambda who: may_somewhere(who, Action.MANAGE_FLEET)))
-rules.add_perm("scheduling.replay", rules.Predicate(lambda who: may_somewhere(who, Action.CONFIGURE)))
+rules.add_perm(scopes.SEE, rules.Predicate(may_see_fleet))
+rules.add_perm(scopes.MANAGE, rules.Predicate(may_manage_fleet))
+rules.add_perm(scopes.REPLAY, rules.Predicate(lambda who: may_somewhere(who, Action.CONFIGURE)))
+scopes.answer_with(scopes.SEE, fleet_scopes)
+scopes.answer_with(scopes.REPLAY, lambda who: fleet_scopes(who, Action.CONFIGURE))

@@ -17,6 +17,7 @@ from scheduling.percentiles import percentile
 from scheduling.policy import Item, Placed, Policy, get_policy
 from scheduling.policy.fleet import FleetState
 from scheduling.records import DecisionRecord, replay
+from scheduling.scopes import Scopes, holds
 
 MOST_EXAMPLES = 100
 CLOCK_GRAIN_S = 10.0
@@ -62,10 +63,14 @@ class Side:
 
 
 class Comparison:
-    """Feed it the records of a stretch, oldest first; the other policy keeps its memory from one to the next."""
+    """Feed it the records of a stretch, oldest first; the other policy keeps its memory from one to the next.
 
-    def __init__(self, policy: str, *, seed: int = 0) -> None:
+    Each look is decided again whole; told of are the requests within `scopes` only.
+    """
+
+    def __init__(self, policy: str, *, seed: int = 0, scopes: Scopes = None) -> None:
         self.name = policy
+        self.scopes = scopes
         self.was, self.would = Side(), Side()
         self._rng = random.Random(seed)
         self._policies: dict[int, Policy] = {}
@@ -78,9 +83,9 @@ class Comparison:
         """Raises ValueError, KeyError or TypeError where the record cannot be read by today's policies."""
         again = {one.item_id: one for one in self._decide(past)}
         items = {item.id: item for item in past.items}
-        self._looks += 1
+        self._looks += any(holds(self.scopes, item.scope) for item in past.items)
         for said in past.decided:
-            if said["node"] is not None:
+            if said["node"] is not None and holds(self.scopes, items[said["item"]].scope):
                 self._add(past, items[said["item"]], said, again[said["item"]])
 
     def result(self) -> dict[str, Any]:

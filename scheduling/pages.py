@@ -7,14 +7,16 @@ from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import path
 
+from scheduling import scopes
+
 
 @login_required
 def fleet(request: HttpRequest) -> HttpResponse:
-    if not rules.has_perm("scheduling.see_fleet", request.user):
+    if not rules.has_perm(scopes.SEE, request.user):
         raise Http404
     boot = {
-        "may_manage_fleet": rules.has_perm("scheduling.manage_fleet", request.user),
-        "may_replay": rules.has_perm("scheduling.replay", request.user),
+        "may_manage_fleet": rules.has_perm(scopes.MANAGE, request.user),
+        "may_replay": rules.has_perm(scopes.REPLAY, request.user),
         "csrf": get_token(request),
     }
     context = {

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Count
 
+from scheduling.scopes import Scopes
+
 if TYPE_CHECKING:
     from scheduling.models import Dispatch, Node  # noqa: F401 - named in strings below
 
@@ -22,6 +24,10 @@ class NodeQuerySet(models.QuerySet["Node"]):
 class DispatchQuerySet(models.QuerySet["Dispatch"]):
     def about(self, subject: str) -> "DispatchQuerySet":
         return self.filter(subject=subject).select_related("node", "served_model").order_by("id")
+
+    def within(self, scopes: Scopes) -> "DispatchQuerySet":
+        """Those of requests that one may see."""
+        return self if scopes is None else self.filter(scope__in=scopes)
 
     def newest(self, limit: int) -> "DispatchQuerySet":
         return self.select_related("node", "served_model").order_by("-id")[:limit]

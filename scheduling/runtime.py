@@ -121,6 +121,7 @@ class FleetRuntime(Dispatcher):
         foreseen_ms = said["predicted_ms"] if parts is None or said["predicted_ms"] is not None else parts.total_ms
         return Dispatch(
             subject=sending.request.subject,
+            scope=sending.request.item.scope,
             model=sending.request.item.model,
             attempt=sending.attempt,
             node=self._rows[sending.node],
@@ -157,7 +158,8 @@ class FleetRuntime(Dispatcher):
     def _tell(self, row: Dispatch) -> None:
         """Show the decision live; a hint, so a busy fleet shows a sample of them."""
         if self._hints.allows(self.clock()):
-            publish(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "dispatch", **dispatch_json(row)}})
+            hint = {"type": "dispatch", **dispatch_json(row)}
+            publish(FLEET_GROUP, {"type": "fleet.hint", "scope": row.scope, "hint": hint})
 
 
 def running() -> list[Running]:

@@ -1,7 +1,8 @@
 """Who is who in the tests.
 
 Alice is engineer of line A, Bob inspects on it, Vera only looks at it; Charlie works on line B and may see
-nothing of A; Norah has an account and no role at all; Ada is a superuser.
+nothing of A; Norah has an account and no role at all; Fay manages the fleet and has no role on any line; Ada is a
+superuser.
 """
 
 import io
@@ -13,6 +14,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image
 
+from aivd_web.bootstrap import ensure_fleet_managers
 from aivd_web.kernel.ids import uuid7
 from inspections.models import (
     Decision,
@@ -39,6 +41,7 @@ class Cast:
     vera: User
     charlie: User
     norah: User
+    fay: User
     ada: User
     line: Line
     other_line: Line
@@ -63,7 +66,7 @@ def make_cast() -> Cast:
     line, other_line = add_line(site=plant, name="A"), add_line(site=plant, name="B")
     people = {
         name: User.objects.create_user(name, password=f"{name}-password")
-        for name in ("alice", "bob", "vera", "charlie", "norah")
+        for name in ("alice", "bob", "vera", "charlie", "norah", "fay")
     }
     for name, where, role in (
         ("alice", line, "engineer"),
@@ -72,6 +75,7 @@ def make_cast() -> Cast:
         ("charlie", other_line, "admin"),
     ):
         Membership.objects.create(user=people[name], line=where, role=role)
+    people["fay"].groups.add(ensure_fleet_managers())
     return Cast(
         **people,
         ada=User.objects.create_superuser("ada", password="ada-password"),
@@ -195,6 +199,7 @@ def add_node(name: str = "node-edge-1", **more: Any) -> Node:
 def add_dispatch(frame: Frame, *, model: str = "edge_detector", **more: Any) -> Dispatch:
     values = {
         "subject": str(frame.pk),
+        "scope": frame.station_id,
         "model": model,
         "attempt": 1,
         "node": add_node(),

@@ -17,7 +17,15 @@ MAX_BOARDS_PER_S = 20
 
 
 def start(*, station: Station, boards_per_s: float = 1.0, count: int = 100, by: User | AnonymousUser | None) -> DemoRun:
-    """Begin to send `count` generated boards to the station's stream. Raises Conflict while one is running."""
+    """Begin to send `count` generated boards to the station's stream. Raises Conflict while one is running.
+
+    Boards that are made up would stand among real parts on any line but the demo's: there it raises Unprocessable.
+    """
+    if not station.line.is_demo:
+        raise Unprocessable(
+            f"{station.line.name} is a real line; generated boards are sent on the demo line alone.",
+            hint="Choose a station of the demo line.",
+        )
     if not 0 < boards_per_s <= MAX_BOARDS_PER_S or not 0 < count <= MAX_BOARDS:
         raise Unprocessable(
             f"{boards_per_s} boards a second and {count} boards were asked for.",

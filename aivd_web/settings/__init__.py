@@ -9,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from aivd_web.launcher import layout
+from aivd_web.origins import is_origin
 from aivd_web.settings import database
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -23,6 +24,12 @@ PORT = env.int("AIVD_PORT", default=8000)
 ALLOWED_HOSTS = env.list("AIVD_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("AIVD_TRUSTED_ORIGINS", default=[])
 BEHIND_TLS = env.bool("AIVD_BEHIND_TLS", default=False)
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not is_origin(origin):
+        raise ImproperlyConfigured(
+            f"'{origin}' in AIVD_TRUSTED_ORIGINS is no origin. Write scheme, host and, unless it is the usual one, "
+            "port, in small letters and without a wildcard or a slash at the end: https://aivd.example.com"
+        )
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("AIVD_SECRET_KEY is shorter than 32 characters; generate a longer one.")
 
@@ -56,6 +63,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aivd_web.errors.ExpectedErrors",
 ]
 ROOT_URLCONF = "aivd_web.urls"
 ASGI_APPLICATION = "aivd_web.asgi.application"
@@ -107,7 +115,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS += [{"NAME": "aivd_web.passwords.MaximumLengthValidator"}]
+PASSWORD_HASHERS = ["aivd_web.passwords.BoundedArgon2"]
+AUTHENTICATION_BACKENDS = ["aivd_web.passwords.BoundedBackend"]
 LOGIN_URL = "/sign-in/"
 LOGIN_REDIRECT_URL = "/"
 SESSION_COOKIE_HTTPONLY = True
@@ -140,10 +150,6 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "AIVD",
     "DESCRIPTION": "Adaptive edge-cloud collaboration for industrial visual inspection.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
 }
 

@@ -21,7 +21,7 @@ from inspections.models import Decision, Frame, Review
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
 from inspections.services import renditions, reviews, steps, storage, uploads
-from scheduling.api.serializers import DispatchSerializer, dispatch_fact
+from scheduling.api.serializers import DispatchSerializer, dispatch_fact, shown_dispatches
 from scheduling.models import Dispatch
 
 from .media import media_type_of, send_picture
@@ -113,7 +113,7 @@ class FrameDispatchesView(APIView):
     )
     def get(self, request: Request, frame_id: UUID) -> Response:
         frame = rules.get(rules.frames, request.user, frame_id)
-        return Response(DispatchSerializer(Dispatch.objects.about(str(frame.pk)), many=True).data)
+        return Response(shown_dispatches(Dispatch.objects.about(str(frame.pk)), request.user))
 
 
 class PictureView(APIView):

@@ -22,6 +22,7 @@ from inspections.models import (
 )
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
+from scheduling.addresses import without_addresses
 
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
@@ -186,7 +187,7 @@ class StepSerializer(serializers.ModelSerializer):
         return step.node or None
 
     def get_error(self, step: Step) -> str | None:
-        return step.error_detail or step.error_code or None
+        return without_addresses(step.error_detail) or step.error_code or None
 
 
 class ModelNameSerializer(serializers.Serializer):

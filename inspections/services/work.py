@@ -274,6 +274,7 @@ class Waiting(NamedTuple):
     frame_bytes: int
     width: int
     height: int
+    station_id: int
     policy: str
 
 
@@ -283,7 +284,7 @@ def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
 
 
 def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
-    frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__line__policy")
+    frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__station_id", "frame__line__policy")
     columns = ("pk", "kind", "age_s", "left_s", *frame)
     waiting = Step.objects.waiting((kind,), now=Now()).annotate(
         age_s=-SecondsUntil("created_at"), left_s=SecondsUntil("deadline_at")
@@ -304,6 +305,7 @@ def _request(step: Waiting, clock_now: float) -> Request:
         deadline_at=clock_now + step.left_s,
         late_ok=True,
         units=tile_count((step.width, step.height)) if step.kind == Step.Kind.DETECT else 1.0,
+        scope=step.station_id,
     )
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY

@@ -1,5 +1,7 @@
 """REST of replays: run a recorded stretch through another policy, watch it, stop it."""
 
+from typing import Any
+
 import rules
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -10,12 +12,11 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import Forbidden, NotFound
+from scheduling import scopes
 from scheduling.models import ReplayRun
 from scheduling.services import policies, replays
 
-from .views import SEE
-
-REPLAY = "scheduling.replay"
+REPLAY, SEE = scopes.REPLAY, scopes.SEE
 LAST_RUNS = 5
 
 
@@ -30,6 +31,10 @@ class MayReplay(BasePermission):
         if not rules.has_perm(REPLAY, request.user):
             raise Forbidden("You may see the fleet, but your role does not allow you to replay its decisions.")
         return True
+
+
+def _asked_by(request: Request) -> dict[str, Any]:
+    return {"by": request.user.get_username(), "scopes": scopes.of(REPLAY, request.user)}
 
 
 class ChoiceSerializer(serializers.Serializer):
@@ -116,14 +121,13 @@ class ReplaysView(APIView):
     permission_classes = [MayReplay]
 
     def get(self, request: Request) -> Response:
-        replays.fail_silent_ones()
-        runs = ReplayRun.objects.filter(by=request.user.get_username())[:LAST_RUNS]
+        runs = replays.theirs(**_asked_by(request), limit=LAST_RUNS)
         return Response(ReplaysSerializer({"available": policies.described(), "runs": runs}).data)
 
     def post(self, request: Request) -> Response:
         body = ReplayStartSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        run = replays.start(**body.validated_data, by=request.user.get_username())
+        run = replays.start(**body.validated_data, **_asked_by(request))
         return Response(ReplaySerializer(run).data, status=201)
 
 
@@ -136,7 +140,7 @@ class ReplayView(APIView):
         responses=answers(200, ReplaySerializer, errors=[403, 404]),
     )
     def get(self, request: Request, replay_id: int) -> Response:
-        return Response(ReplaySerializer(replays.get(pk=replay_id, by=request.user.get_username())).data)
+        return Response(ReplaySerializer(replays.get(pk=replay_id, **_asked_by(request))).data)
 
 
 class ReplayCancelView(APIView):
@@ -149,5 +153,5 @@ class ReplayCancelView(APIView):
         responses=answers(200, ReplaySerializer, errors=[403, 404]),
     )
     def post(self, request: Request, replay_id: int) -> Response:
-        run = replays.get(pk=replay_id, by=request.user.get_username())
+        run = replays.get(pk=replay_id, **_asked_by(request))
         return Response(ReplaySerializer(replays.cancel(run=run)).data)

@@ -1,11 +1,15 @@
 """The JSON of nodes and dispatches. Reads, writes nothing."""
 
+from collections.abc import Iterable
 from typing import Any
 
+import rules
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from scheduling.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct
+from scheduling.scopes import MANAGE
 
 
 class PlacedModelSerializer(serializers.Serializer):
@@ -108,6 +112,15 @@ class AccuracySerializer(serializers.Serializer):
     all = ErrorFiguresSerializer()
     by_node = NodeErrorFiguresSerializer(many=True)
     points = PredictionPointSerializer(many=True, help_text="The newest first")
+
+
+def shown_dispatches(rows: Iterable[Dispatch], who: Any) -> list[dict[str, Any]]:
+    """Dispatches as `who` may read them: nodes' addresses are for those who manage the fleet."""
+    shown = [dict(row) for row in DispatchSerializer(rows, many=True).data]
+    if not rules.has_perm(MANAGE, who):
+        for row in shown:
+            row["error_detail"] = without_addresses(row["error_detail"])
+    return shown
 
 
 def dispatch_fact(row: Dispatch) -> dict[str, Any]:

@@ -10,14 +10,15 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import Forbidden, NotFound
+from scheduling import scopes
 from scheduling.models import Dispatch, Node
 from scheduling.services import fleet
 from scheduling.services.accuracy import accuracy
 
-from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer
+from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches
 
-SEE = "scheduling.see_fleet"
-MANAGE = "scheduling.manage_fleet"
+SEE, MANAGE = scopes.SEE, scopes.MANAGE
+SITE_ROLE = "The nodes work for every line: it takes a role of the whole site, which whoever runs this AIVD gives."
 
 
 class MaySeeFleet(BasePermission):
@@ -29,7 +30,7 @@ class MaySeeFleet(BasePermission):
         if not rules.has_perm(SEE, request.user):
             raise NotFound("There is nothing here, or nothing that you may see.")
         if request.method != "GET" and not rules.has_perm(MANAGE, request.user):
-            raise Forbidden("You may see the fleet, but your role does not allow you to manage it.")
+            raise Forbidden("You may see the fleet, but your role does not allow you to manage it.", hint=SITE_ROLE)
         return True
 
 
@@ -50,7 +51,7 @@ class NodesView(APIView):
         responses=answers(200, NodeSerializer(many=True), errors=[404]),
     )
     def get(self, request: Request) -> Response:
-        return Response(fleet.snapshot())
+        return Response(fleet.snapshot(addresses=rules.has_perm(MANAGE, request.user)))
 
 
 class DrainView(APIView):
@@ -69,7 +70,7 @@ class DrainView(APIView):
         if node is None:
             raise NotFound(f"There is no node '{name[:50]}'.", hint="See /api/v1/nodes for their names.")
         fleet.set_draining(node=node, draining=self.draining, by=request.user.username)
-        return Response(next(row for row in fleet.snapshot() if row["name"] == node.name))
+        return Response(next(row for row in fleet.snapshot(addresses=True) if row["name"] == node.name))
 
 
 class DispatchesView(APIView):
@@ -84,8 +85,9 @@ class DispatchesView(APIView):
     def get(self, request: Request) -> Response:
         query = DispatchQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        rows = Dispatch.objects.newest(query.validated_data["limit"])
-        return Response(DispatchSerializer(rows, many=True).data)
+        mine = Dispatch.objects.within(scopes.of(SEE, request.user))
+        rows = mine.newest(query.validated_data["limit"])
+        return Response(shown_dispatches(rows, request.user))
 
 
 class AccuracyView(APIView):
@@ -100,4 +102,4 @@ class AccuracyView(APIView):
     def get(self, request: Request) -> Response:
         query = AccuracyQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        return Response(accuracy(minutes=query.validated_data["minutes"]))
+        return Response(accuracy(minutes=query.validated_data["minutes"], scopes=scopes.of(SEE, request.user)))

@@ -16,6 +16,7 @@ class Dispatch(models.Model):
         LATE = "late", "answered after another holder had taken over"
 
     subject = models.CharField(max_length=64, help_text="What the request was for; opaque to scheduling")
+    scope = models.BigIntegerField(null=True, help_text="Whose request it was; opaque to scheduling")
     model = models.CharField(max_length=60)
     attempt = models.PositiveSmallIntegerField()
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="dispatches")
@@ -54,6 +55,8 @@ class Dispatch(models.Model):
         indexes = [
             # Dispatch.objects.about(subject): the dispatches of one Frame on its page
             models.Index(fields=["subject", "id"], name="dispatch_subject"),
+            # Dispatch.objects.within(scopes).newest(limit): the decisions that one may see on the fleet page
+            models.Index(fields=["scope", "-id"], name="dispatch_scope"),
             # what is on the Nodes now, for a ledger made anew and for the sweep of what nobody waits for
             models.Index(fields=["sent_at"], condition=models.Q(outcome="running"), name="dispatch_running"),
         ]

@@ -19,6 +19,7 @@ class ReplayRun(models.Model):
     since = models.DateTimeField(help_text="Decisions from here")
     until = models.DateTimeField(help_text="to here")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    scopes = models.JSONField(null=True, help_text="Whose requests it tells of; null: everybody's")
     total = models.PositiveIntegerField(default=0, help_text="Decisions in the stretch")
     done = models.PositiveIntegerField(default=0)
     result = models.JSONField(null=True, blank=True)

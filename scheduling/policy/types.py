@@ -42,7 +42,8 @@ class Item:
     make, best first. edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the
     item may be skipped. deferrable: an edge-only answer may go out now and this item be filled in later.
     late_ok: the answer is still wanted after the deadline (accepted work is never dropped); a late item
-    takes only spare capacity. attempt: which attempt this will be, from 1.
+    takes only spare capacity. attempt: which attempt this will be, from 1. scope: whose request it is; no policy
+    looks at it.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Item:
     deferrable: bool = False
     late_ok: bool = False
     attempt: int = 1
+    scope: int | None = None
 
     @property
     def due_at(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aivd_web.kernel.database import database_now
 from scheduling.models import Dispatch
 from scheduling.percentiles import percentile
+from scheduling.scopes import Scopes
 
 MOST_POINTS = 600
 
@@ -27,11 +28,12 @@ class Point(NamedTuple):
         return self.measured_ms - self.predicted_ms
 
 
-def accuracy(*, minutes: float) -> dict[str, Any]:
-    """The newest `MOST_POINTS` answers of the last `minutes`, and the figures of each Node and model among them."""
+def accuracy(*, minutes: float, scopes: Scopes) -> dict[str, Any]:
+    """The newest `MOST_POINTS` answers of the last `minutes` to requests within `scopes`; figures by Node and model."""
     since = database_now() - timedelta(minutes=minutes)
     columns = ("id", "node__name", "model", "predicted_ms", "measured_ms")
-    points = [Point(*row) for row in Dispatch.objects.answered(since=since).values_list(*columns)[:MOST_POINTS]]
+    answered = Dispatch.objects.within(scopes).answered(since=since)
+    points = [Point(*row) for row in answered.values_list(*columns)[:MOST_POINTS]]
     groups: dict[tuple[str, str], list[Point]] = {}
     for point in points:
         groups.setdefault((point.node, point.model), []).append(point)

@@ -10,6 +10,7 @@ from django.db.models import Prefetch
 
 from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
+from scheduling.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
 from scheduling.runtime import FLEET_GROUP
 from scheduling.services import redis_client
@@ -18,15 +19,22 @@ from scheduling.services.heartbeat import VIEW_PREFIX
 BREAKERS = ("closed", "half-open", "open")
 
 
-def snapshot() -> list[dict[str, Any]]:
-    """Every Node: what is known of it in the database, and what the workers see of it right now."""
+def snapshot(*, addresses: bool) -> list[dict[str, Any]]:
+    """Every Node: what is known of it in the database, and what the workers see of it right now.
+
+    Without `addresses` the texts are as those may read them who do not manage the fleet.
+    """
     views = worker_views()
     placed = Dispatch.objects.count_by_node(since=database_now() - timedelta(seconds=60))
     last_act = Prefetch("acts", NodeAct.objects.order_by("node_id", "-id").distinct("node_id"), to_attr="last_acts")
     nodes = Node.objects.prefetch_related("placements__served_model", last_act)
-    return [
+    told = [
         _node_json(node, [view["nodes"].get(node.name) for view in views], placed.get(node.pk, 0)) for node in nodes
     ]
+    if not addresses:
+        for node_json in told:
+            node_json["health_detail"] = without_addresses(node_json["health_detail"])
+    return told
 
 
 def worker_views() -> list[dict[str, Any]]:

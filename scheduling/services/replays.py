@@ -17,6 +17,7 @@ from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
 from scheduling.comparison import Comparison
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.policy import POLICIES
+from scheduling.scopes import Scopes, holds_all
 from scheduling.services import decisions
 
 BEAT_S = 0.3
@@ -26,8 +27,8 @@ MOST_MINUTES = 24 * 60
 UNREADABLE = (ValueError, KeyError, TypeError)
 
 
-def start(*, policy: str, minutes: float, by: str) -> ReplayRun:
-    """Begin to decide the last `minutes` again by `policy`.
+def start(*, policy: str, minutes: float, by: str, scopes: Scopes) -> ReplayRun:
+    """Begin to decide the last `minutes` again by `policy`, and tell of the requests within `scopes`.
 
     Raises Unprocessable where there is no such policy or nothing was recorded, Conflict while another run of this
     person is under way.
@@ -47,7 +48,9 @@ def start(*, policy: str, minutes: float, by: str) -> ReplayRun:
     fail_silent_ones()
     try:
         with transaction.atomic():
-            run = ReplayRun.objects.create(policy=policy, since=since, until=until, total=total, by=by)
+            run = ReplayRun.objects.create(
+                policy=policy, since=since, until=until, total=total, by=by, scopes=_as_json(scopes)
+            )
     except IntegrityError:
         raise Conflict("A replay of yours is under way.", hint="Wait for it, or cancel it first.") from None
     transaction.on_commit(lambda: _send(run.pk), robust=True)
@@ -63,11 +66,18 @@ def cancel(*, run: ReplayRun) -> ReplayRun:
     return run
 
 
-def get(*, pk: int, by: str) -> ReplayRun:
-    """The person's own run. Raises NotFound."""
+def theirs(*, by: str, scopes: Scopes, limit: int) -> list[ReplayRun]:
+    """The person's last runs, newest first, but for those that tell of what they may not see any more."""
+    fail_silent_ones()
+    runs = ReplayRun.objects.filter(by=by)[: 10 * limit]
+    return [run for run in runs if holds_all(scopes, _scopes_of(run))][:limit]
+
+
+def get(*, pk: int, by: str, scopes: Scopes) -> ReplayRun:
+    """The person's own run, while they may see whatever it tells of. Raises NotFound."""
     fail_silent_ones()
     run = ReplayRun.objects.filter(pk=pk, by=by).first()
-    if run is None:
+    if run is None or not holds_all(scopes, _scopes_of(run)):
         raise NotFound("There is no such replay of yours.")
     return run
 
@@ -102,7 +112,7 @@ def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
 
 def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | None:
     """The comparison of the whole stretch; None once somebody has cancelled it."""
-    comparison = Comparison(row.policy)
+    comparison = Comparison(row.policy, scopes=_scopes_of(row))
     unreadable = done = 0
     began = told = clock()
     for record in _recorded(row.since, row.until).order_by("id").iterator(chunk_size=50):
@@ -120,6 +130,14 @@ def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | 
     if not _beat(row, done):
         return None
     return {**comparison.result(), "unreadable": unreadable, "left_out": max(0, row.total - done)}
+
+
+def _as_json(scopes: Scopes) -> list[int] | None:
+    return None if scopes is None else sorted(scopes)
+
+
+def _scopes_of(run: ReplayRun) -> Scopes:
+    return None if run.scopes is None else frozenset(run.scopes)
 
 
 def _recorded(since: datetime, until: datetime) -> "QuerySet[RecordedDecision]":

@@ -88,7 +88,7 @@ def test_what_waits_is_decided_and_complete_when_drain_returns(cast: Cast) -> No
         assert worker.drain() == 20
     assert all_complete()
     assert set(Decision.objects.values_list("outcome", flat=True)) == {"pass"}
-    assert set(Dispatch.objects.values_list("outcome", "attempt")) == {("ok", 1)}
+    assert set(Dispatch.objects.values_list("outcome", "attempt", "scope")) == {("ok", 1, cast.station.pk)}
 
 
 def test_a_defect_is_described_in_the_same_drain(cast: Cast) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: the admin, the first site and the nodes. Running it again changes nothing."""
+"""`manage.py prepare`: the admin, the fleet managers, a site and the nodes. Running it again changes nothing."""
 
 import os
 from pathlib import Path
@@ -25,6 +25,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         password_file = Path(layout.current().var) / "admin.txt"
         password = bootstrap.ensure_admin(password_file=password_file)
+        bootstrap.ensure_fleet_managers()
         ensure_first_site()
         bootstrap.ensure_nodes(nodes)
         if password:

@@ -44,8 +44,10 @@ def test_an_admin_takes_a_node_out_and_puts_it_back(cast):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("person", "status"), [("alice", 403), ("bob", 403), ("norah", 404), ("charlie", 200)])
-def test_nodes_belong_to_every_line_so_only_admins_take_them_out(cast, person, status):
+@pytest.mark.parametrize(
+    ("person", "status"), [("alice", 403), ("bob", 403), ("norah", 404), ("charlie", 403), ("fay", 200)]
+)
+def test_nodes_belong_to_every_line_so_only_the_sites_managers_take_them_out(cast, person, status):
     add_node("node-edge-1")
     answer = as_person(getattr(cast, person)).post("/api/v1/nodes/node-edge-1/drain")
     assert answer.status_code == status
@@ -133,6 +135,33 @@ async def open_socket(user):
     return socket
 
 
+def decision(scope, n):
+    hint = {"type": "dispatch", "id": n, "error_detail": "ipv4:10.0.0.7:8001: refused"}
+    return {"type": "fleet.hint", "scope": scope, "hint": hint}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("person", "ids"), [("ada", [1, 2, 3]), ("vera", [1]), ("charlie", [3]), ("fay", [])])
+async def test_a_decision_is_told_to_those_who_may_see_its_frame(cast, person, ids):
+    socket = await open_socket(getattr(cast, person))
+    await until(socket, "beat")
+    for scope, n in ((cast.station.pk, 1), (None, 2), (cast.other_station.pk, 3)):
+        await in_thread(publish, FLEET_GROUP, decision(scope, n))
+    await in_thread(publish, FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "policies"}})
+    heard = []
+    while (said := await any_message(socket))["type"] != "policies":
+        heard += [said] if said["type"] == "dispatch" else []
+    assert [said["id"] for said in heard] == ids
+    assert all(("10.0.0.7" in said["error_detail"]) is (person == "ada") for said in heard)
+    await socket.disconnect(5)
+
+
+async def any_message(socket):
+    message = await socket.receive_output(PATIENCE_S)
+    assert message["type"] == "websocket.send", message
+    return json.loads(message["text"])
+
+
 async def until(socket, type_):
     while True:
         message = await socket.receive_output(PATIENCE_S)
@@ -153,7 +182,9 @@ async def test_the_fleets_socket_tells_nodes_changes_and_decisions(cast, monkeyp
     await in_thread(
         publish, FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "dispatch", "id": 7, "node": "node-edge-1"}}
     )
-    assert (await until(socket, "dispatch"))["id"] == 7
+    for hint in ((cast.other_station.pk, 8), (cast.station.pk, 9)):
+        await in_thread(publish, FLEET_GROUP, decision(*hint))
+    assert (await until(socket, "dispatch"))["id"] == 9, "7 has no scope and 8 is another line's"
     await socket.disconnect(5)
 
 

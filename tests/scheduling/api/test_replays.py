@@ -1,5 +1,6 @@
 """Replays over REST: started, watched, cancelled, and ended when nobody works on them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,9 +24,9 @@ def sent(monkeypatch):
 
 
 @pytest.fixture
-def recorded():
-    """Four looks of the last minute and one of yesterday."""
-    decisions.store(stretch(*([item(n)] for n in range(5))))
+def recorded(cast):
+    """Four looks of the last minute and one of yesterday, at requests of line A."""
+    decisions.store(stretch(*([replace(item(n), scope=cast.station.pk)] for n in range(5))))
     RecordedDecision.objects.update(at=timezone.now() - timedelta(seconds=30))
     first = RecordedDecision.objects.last()
     RecordedDecision.objects.filter(pk=first.pk).update(at=timezone.now() - timedelta(days=1))
@@ -66,6 +67,32 @@ def test_a_run_is_its_owners_alone(cast, recorded, sent):
     for other in (cast.ada, cast.charlie):
         assert as_person(other).get(f"/api/v1/replays/{run_id}").status_code == 404
         assert as_person(other).get("/api/v1/replays").json()["runs"] == []
+
+
+def test_charlie_of_another_line_reads_nothing_of_alices_requests(cast, recorded, sent):
+    client = as_person(cast.charlie)
+    run_id = start(client).json()["id"]
+    replays.run(run_id)
+    result = client.get(f"/api/v1/replays/{run_id}").json()["result"]
+    assert (result["looks"], result["decisions"], result["examples"]) == (0, 0, [])
+    assert (result["was"]["sent"], result["would"]["by_node"]) == (0, {})
+
+
+def test_a_result_goes_out_of_sight_with_the_role(cast, recorded, sent):
+    client = as_person(cast.alice)
+    run_id = start(client).json()["id"]
+    replays.run(run_id)
+    ReplayRun.objects.create(
+        policy="random",
+        since=timezone.now() - timedelta(minutes=1),
+        until=timezone.now(),
+        by="alice",
+        state="succeeded",
+    )  # of before scopes were kept
+    assert [run["id"] for run in client.get("/api/v1/replays").json()["runs"]] == [run_id]
+    cast.alice.memberships.update(line=cast.other_line)
+    assert client.get(f"/api/v1/replays/{run_id}").status_code == 404
+    assert client.get("/api/v1/replays").json()["runs"] == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import { useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { sentenceOf, upload } from "../../api/client";
 import { formatBytes, plural } from "../../domain/format";
+import { newKey } from "../../domain/keys";
 import {
   UploadQueue,
   isOpen,
@@ -19,7 +20,7 @@ export function DropZone({ station }: { station: number }) {
       new UploadQueue<File>({
         send: (file, options) => upload(file, { station, ...options }),
         describe: sentenceOf,
-        newKey: () => crypto.randomUUID(),
+        newKey,
       }),
     [station],
   );

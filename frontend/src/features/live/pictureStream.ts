@@ -3,6 +3,7 @@
  * sender, which knows how many may be under way. A camera skips what does not fit; a file waits.
  */
 import { ApiError } from "../../api/client";
+import { newKey } from "../../domain/keys";
 import { StreamSender, type StreamCounts, type StreamRefusal } from "../../domain/streamSender";
 import { ReconnectingSocket, socketUrl, type ConnectionState } from "../../live/socket";
 
@@ -148,7 +149,7 @@ export class PictureStream {
       this.canvas.toBlob(done, "image/jpeg", JPEG_QUALITY),
     );
     if (body === null || this.isStopped()) return;
-    this.sender.offer({ key: crypto.randomUUID(), body, partId: null, capturedAt: new Date().toISOString() });
+    this.sender.offer({ key: newKey(), body, partId: null, capturedAt: new Date().toISOString() });
   }
 
   private connected(state: ConnectionState): void {
