@@ -57,7 +57,7 @@ LIKE_SHARE: Final = 98
 CORE_SHARE: Final = 0.6
 """So many of a station's first frames must be like the training pictures before they vouch for others."""
 JOINS_WITHIN: Final = 2.0
-LIMIT_MARGIN: Final = 1.1
+LIMIT_MARGIN: Final = 1.2
 LEAST_SCALE: Final = 0.02
 """No statistic counts for more than so: what never varies in training says little about how much it may."""
 
@@ -299,6 +299,14 @@ def station_reference(measured: Sequence[Mapping[str, float]], like_training: Se
     first = _around(frames[core])
     near = distances(frames, first.frames, scales=first.scales) <= JOINS_WITHIN * first.limit
     return _around(frames[core | near])
+
+
+def around(measured: Sequence[Mapping[str, float]]) -> Reference:
+    """All of these frames as a reference, where a person says that they are right. Raises BadReference."""
+    rows = [row_of(statistics, STATISTICS) for statistics in measured]
+    if len(rows) < FEWEST_FRAMES or any(row is None for row in rows):
+        raise BadReference("The frames are too few, or were measured in another way.")
+    return _around(np.array(rows, np.float64))
 
 
 def _around(frames: Numbers) -> Reference:
