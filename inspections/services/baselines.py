@@ -31,9 +31,16 @@ def reference_of(baseline: StationBaseline) -> Reference | None:
         return None
 
 
-def collected(baseline: StationBaseline) -> int:
-    """How many of the first frames there are."""
-    return min(FIRST_FRAMES, len(_first(baseline)))
+def described(baseline: StationBaseline) -> dict[str, object]:
+    """The baseline as people and clients read it."""
+    reference = reference_of(baseline)
+    return {
+        "state": baseline.state,
+        "collected": len(_first(baseline)),
+        "wanted": FIRST_FRAMES,
+        "limit": None if reference is None else reference.limit,
+        "confirmed_by": baseline.confirmed_by,
+    }
 
 
 def gather(*, station_id: int) -> None:

@@ -32,6 +32,7 @@ export function MachineSide({
         {decision !== null && <span className="hint">decided in {formatMs(decision.latency_ms)}</span>}
       </div>
       {decision !== null && <p>{decision.reason}</p>}
+      {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
       <table className="steps">
         <thead>
           <tr>
