@@ -1,4 +1,4 @@
-"""Camera test patterns, drawn from a seed: colour bars, ramps, charts, checkerboards, noise, solid colours and stars."""
+"""Camera test patterns, drawn from a seed: colour bars, ramps, charts, checkerboards, noise, plain colours, stars."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

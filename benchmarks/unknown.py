@@ -42,8 +42,10 @@ def main() -> int:
         print(f"Not measured: {', '.join(missing)} not found. Set AIVD_DATA to the folder of the data sets.")
         return 2
     folder = bench_folder("unknown")
-    first, known = deeppcb(data, "train", FIRST), deeppcb(data, "test", options.known)
-    unknown = [*steel(data), *patterns()]
+    split = "train" if options.rehearse else "test"
+    first = deeppcb(data, "train", "first", FIRST)
+    known = deeppcb(data, split, "known", options.known + FIRST * options.rehearse)[FIRST * options.rehearse :]
+    unknown = [*steel(data, split), *patterns(SEED + options.rehearse)]
     with BenchStack(folder, AIVD_LOG_LEVEL="WARNING") as stack:
         station, token = stack.token(describe=False)
         for name, pictures in (("first", first), ("unknown", unknown), ("known", known)):
@@ -61,31 +63,30 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--known", type=int, default=500, help="how many DeepPCB test boards are sent")
     parser.add_argument("--rate", type=float, default=8.0, help="frames a second")
+    parser.add_argument("--rehearse", action="store_true", help="on training splits and other patterns")
     return parser.parse_args()
 
 
-def deeppcb(data: Path, split: str, count: int) -> list[Picture]:
-    """Boards of the authors' split; of the train boards a sample, since they stand there in order of their kind."""
-    names = [Path(name).stem for name in (data / "deeppcb" / f"{split}.txt").read_text().split()]
-    if split == "train":
-        random.Random(SEED).shuffle(names)
-    kind = "first" if split == "train" else "known"
-    images = data / "deeppcb" / "images"
-    return [picture(f"{kind}-{name}", Image.open(images / f"{name}.png")) for name in names[:count]]
+def deeppcb(data: Path, split: str, kind: str, count: int) -> list[Picture]:
+    """A sample of the authors' split: the names stand there in order of their kind."""
+    names = sample(data / "deeppcb" / f"{split}.txt", count)
+    return [picture(f"{kind}-{name}", Image.open(data / "deeppcb" / "images" / f"{name}.png")) for name in names]
 
 
-def steel(data: Path) -> list[Picture]:
-    """NEU-DET: the test frames of the data's README, since rules are made on the others."""
-    names = (data / "neu-det" / "test.txt").read_text().split()[:STEEL]
-    images = data / "neu-det" / "images"
-    return [picture(f"steel-{Path(name).stem}", Image.open(images / f"{Path(name).stem}.jpg")) for name in names]
+def steel(data: Path, split: str) -> list[Picture]:
+    names = sample(data / "neu-det" / f"{split}.txt", STEEL)
+    return [picture(f"steel-{name}", Image.open(data / "neu-det" / "images" / f"{name}.jpg")) for name in names]
 
 
-def patterns() -> list[Picture]:
-    return [
-        picture(f"pattern-{n}-{kind}", Image.fromarray(image))
-        for n, (kind, image) in enumerate(camera_patterns(SEED, PATTERNS))
-    ]
+def sample(path: Path, count: int) -> list[str]:
+    names = [Path(name).stem for name in path.read_text().split()]
+    random.Random(SEED).shuffle(names)
+    return names[:count]
+
+
+def patterns(seed: int) -> list[Picture]:
+    drawn = camera_patterns(seed, PATTERNS)
+    return [picture(f"pattern-{n}-{kind}", Image.fromarray(image)) for n, (kind, image) in enumerate(drawn)]
 
 
 def picture(key: str, image: Image.Image) -> Picture:

@@ -1,6 +1,7 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
+import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
