@@ -45,8 +45,9 @@ STATISTICS: Final = (
     "unevenness",
     "symmetry",
     "blank",
+    "grid",
 )
-SCALES: Final = (0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14)
+SCALES: Final = (0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14, 0.1)
 """How much each statistic varies between generated boards: a tenth of it is allowed to any station."""
 
 FEWEST_FRAMES: Final = 3
@@ -93,6 +94,7 @@ def _measured(picture: Rgb) -> tuple[float, ...]:
     slope = cv2.magnitude(gx, gy)
     edge = slope > 120
     dark = grey <= level
+    repetition, upright = _repetition(slope), _upright(gx, gy, edge)
     return (
         _separability(grey, dark),
         _apart(grey, dark) / 255,
@@ -100,8 +102,8 @@ def _measured(picture: Rgb) -> tuple[float, ...]:
         (np.abs(grey.astype(np.int16) - cv2.medianBlur(grey, 3)) > 24).mean(),
         dark.mean(),
         _colour(small),
-        _repetition(slope),
-        _upright(gx, gy, edge),
+        repetition,
+        upright,
         ((slope > 2) & (slope <= 60)).mean(),
         _width(255 - mask),
         _width(mask),
@@ -110,6 +112,7 @@ def _measured(picture: Rgb) -> tuple[float, ...]:
         _unevenness(dark),
         _symmetry(grey),
         _blank(slope),
+        _grid(repetition, upright),
     )
 
 
@@ -202,6 +205,11 @@ def _symmetry(grey: Grey) -> float:
         return 1.0
     turned = (centred[::-1], centred[:, ::-1], centred[::-1, ::-1])
     return max(abs(float((centred * other).sum())) / whole for other in turned)
+
+
+def _grid(repetition: float, upright: float) -> float:
+    """0 for nearly everything, 1 for what repeats itself along rows and columns as hardly a board does: a checkerboard."""
+    return float(np.clip((repetition * upright - 0.68) / 0.06, 0, 1))
 
 
 def _blank(slope: npt.NDArray[Any]) -> float:
