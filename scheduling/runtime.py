@@ -140,15 +140,8 @@ class FleetRuntime(Dispatcher):
     def _served_model(self, sending: Sending, reported: Reported) -> int:
         """The row of what answered; also noted on the Node's Placement when it changes."""
         model = sending.request.item.model
-        key = (
-            sending.node,
-            model,
-            reported.model,
-            reported.version,
-            reported.digest,
-            reported.runtime,
-            reported.products,
-        )
+        who = (reported.model, reported.version, reported.digest, reported.runtime)
+        key = (sending.node, model, *who, *reported.products)
         if key not in self._models:
             kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
             row, _ = ServedModel.objects.get_or_create(

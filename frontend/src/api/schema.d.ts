@@ -823,6 +823,13 @@ export interface components {
          * @enum {string}
          */
         DispatchOutcomeEnum: "running" | "ok" | "failed" | "late";
+        /** @description How far a frame is from what is known; up to `limit` it counts as like it. */
+        Distance: {
+            /** Format: double */
+            distance: number;
+            /** Format: double */
+            limit: number;
+        };
         /** @description What went wrong (`detail`), what to do about it (`hint`), and a `code` that stays the same. */
         Error: {
             code: string;
@@ -879,6 +886,7 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
+            readonly likeness: components["schemas"]["Likeness"] | null;
             readonly dispatches: components["schemas"]["DispatchFacts"];
             /**
              * Format: double
@@ -925,6 +933,11 @@ export interface components {
             received: number;
             /** @description Those of them that were held because no decision came in time */
             late: number;
+        };
+        /** @description From the model's training pictures and from the station's first hundred frames; null: nothing to compare with. */
+        Likeness: {
+            model: components["schemas"]["Distance"] | null;
+            station: components["schemas"]["Distance"] | null;
         };
         Line: {
             readonly id: number;
