@@ -51,6 +51,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     steps: [],
     regions: [],
     reviews: [],
+    likeness: null,
     dispatches: {},
     latency_ms: null,
     urls: { picture: `/p/${id}`, rendition: `/r/${id}`, thumbnail: `/t/${id}`, template: null },
