@@ -3,7 +3,7 @@
     AIVD_DATA=/path/to/data make bench-unknown [ARGS="--frames 500 --patterns 100"]
 
 The station's first hundred frames are boards of DeepPCB's training split, as a line's would be. Then come steel strips
-of NEU-DET's test split and test patterns of cameras, and the real boards of DeepPCB's test split, in one shuffled order.
+of NEU-DET's test split and test patterns of cameras, and the real boards of DeepPCB's test split, shuffled.
 The last line is JSON; each frame's decision is in var/bench/unknown.
 """
 
