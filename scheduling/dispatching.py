@@ -44,7 +44,6 @@ class Reported:
     digest: str
     runtime: str
     class_names: tuple[str, ...]
-    products: tuple[str, ...]
     service_ms: float
     queue_ms: float
     batch: int
@@ -398,10 +397,10 @@ def _bytes(sending: Sending) -> float:
 def _reported(answer: DetectAnswer | DescribeAnswer) -> Reported:
     if isinstance(answer, DetectAnswer):
         meta, timings = answer.meta, answer.meta.timings
-        who = (meta.model, meta.version, meta.digest, meta.runtime, meta.class_names, meta.products)
+        who = (meta.model, meta.version, meta.digest, meta.runtime, meta.class_names)
         return Reported(*who, timings.service_ms, timings.queue_ms, timings.batch)
     done = answer.done
-    who = (done.model, done.version, done.digest, done.runtime, (), ())
+    who = (done.model, done.version, done.digest, done.runtime, ())
     return Reported(*who, done.timings.service_ms, done.timings.queue_ms, 1)
 
 

@@ -140,8 +140,7 @@ class FleetRuntime(Dispatcher):
     def _served_model(self, sending: Sending, reported: Reported) -> int:
         """The row of what answered; also noted on the Node's Placement when it changes."""
         model = sending.request.item.model
-        who = (reported.model, reported.version, reported.digest, reported.runtime)
-        key = (sending.node, model, *who, *reported.products)
+        key = (sending.node, model, reported.model, reported.version, reported.digest, reported.runtime)
         if key not in self._models:
             kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
             row, _ = ServedModel.objects.get_or_create(
@@ -150,11 +149,8 @@ class FleetRuntime(Dispatcher):
                 version=reported.version,
                 digest=reported.digest,
                 runtime=reported.runtime,
-                defaults={"class_names": list(reported.class_names), "products": list(reported.products)},
+                defaults={"class_names": list(reported.class_names)},
             )
-            if row.products != list(reported.products):  # the same weights, and somebody says more of them now
-                row.products = list(reported.products)
-                row.save(update_fields=["products"])
             Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
             self._models[key] = row.pk
         return self._models[key]

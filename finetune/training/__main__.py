@@ -3,7 +3,6 @@
 detector, describer   train one model into a folder (`--out DIR --resume`)
 ship-detector         export a trained detector into the shipped weights
 ship-describer        copy a trained describer into the shipped weights
-ship-appearance       measure how the detector's training boards look, into the shipped weights
 models                train and ship everything that ships; goes on where an earlier call stopped
 check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
 """
@@ -21,7 +20,6 @@ COMMANDS: Final = {
     "ship-detector": "finetune.training.detector_cli:ship",
     "describer": "finetune.training.describer:main",
     "ship-describer": "finetune.training.describer_cli:ship",
-    "ship-appearance": "finetune.training.appearance_reference:ship",
     "models": "finetune.training.models:make",
 }
 SHIPPED: Final = ("finetune.training.detector_cli", "finetune.training.describer_cli")

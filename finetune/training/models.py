@@ -49,15 +49,12 @@ def train_side_by_side(folder: Path, trainings: Mapping[str, Sequence[str]]) -> 
 
 def ship(folder: Path, *, to: Path | None = None, boards: int | None = None) -> None:
     """Export and measure both runs: into the weights that ship, or into `to`."""
-    from finetune.training import appearance_reference, describer_cli, detector_cli
+    from finetune.training import describer_cli, detector_cli
 
     shipped = to or SMALL_FOLDER.parent
     boards = boards or describer_cli.SHIP_BOARDS
     detector = shipped / "detector"
     detector_cli.ship_run(folder / "detector", boards=boards, folder=detector)
-    appearance_reference.write(
-        detector / "trained_on.json", count=appearance_reference.COUNT, seed=appearance_reference.SEED
-    )
     describer_cli.ship_run(
         folder / "describer",
         boards=boards,

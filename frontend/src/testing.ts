@@ -51,7 +51,6 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     steps: [],
     regions: [],
     reviews: [],
-    likeness: null,
     dispatches: {},
     latency_ms: null,
     urls: { picture: `/p/${id}`, rendition: `/r/${id}`, thumbnail: `/t/${id}`, template: null },

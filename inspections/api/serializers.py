@@ -337,24 +337,6 @@ class FrameUrlsSerializer(serializers.Serializer):
     template = serializers.CharField(allow_null=True)
 
 
-class DistanceSerializer(serializers.Serializer):
-    """How far a frame is from what is known; up to `limit` it counts as like it."""
-
-    distance = serializers.FloatField(min_value=0)
-    limit = serializers.FloatField(min_value=0)
-
-
-class LikenessSerializer(serializers.Serializer):
-    """From the model's training pictures and from the station's first hundred frames; null: nothing to compare with."""
-
-    model = DistanceSerializer(allow_null=True)
-    station = DistanceSerializer(allow_null=True)
-
-
-def _distance(distance: float | None, limit: float | None) -> dict[str, float] | None:
-    return None if distance is None or limit is None else {"distance": distance, "limit": limit}
-
-
 class FrameSerializer(serializers.ModelSerializer):
     """Needs `Frame.objects.with_findings()`; `dispatches` come by the context, by frame id."""
 
@@ -372,7 +354,6 @@ class FrameSerializer(serializers.ModelSerializer):
     bit_depth = serializers.IntegerField(
         read_only=True, help_text="Bits of its values that are used; 0 where that was not certain"
     )
-    likeness = serializers.SerializerMethodField()
     urls = serializers.SerializerMethodField()
 
     class Meta:
@@ -380,7 +361,7 @@ class FrameSerializer(serializers.ModelSerializer):
         fields = [
             "id", "station", "line", "inspection", "name", "part_id", "sha256", "width", "height", "bytes",
             "bit_depth", "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
-            "likeness", "dispatches", "latency_ms", "urls",
+            "dispatches", "latency_ms", "urls",
         ]  # fmt: skip
 
     def get_part_id(self, frame: Frame) -> str | None:
@@ -399,16 +380,6 @@ class FrameSerializer(serializers.ModelSerializer):
     def get_decision(self, frame: Frame) -> dict[str, Any] | None:
         decision = getattr(frame, "decision", None)
         return None if decision is None else dict(DecisionSerializer(decision).data)
-
-    @extend_schema_field(LikenessSerializer(allow_null=True))
-    def get_likeness(self, frame: Frame) -> dict[str, Any] | None:
-        found = getattr(frame, "appearance", None)
-        if found is None:
-            return None
-        return {
-            "model": _distance(found.model_distance, found.model_limit),
-            "station": _distance(found.station_distance, found.station_limit),
-        }
 
     @extend_schema_field(DispatchFactsSerializer())
     def get_dispatches(self, frame: Frame) -> dict[str, Any]:

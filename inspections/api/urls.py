@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import baselines, frames, lateness, plant, policies, uploads
+from . import frames, lateness, plant, policies, uploads
 
 urlpatterns = [
     path("me", plant.MeView.as_view(), name="me"),
@@ -16,7 +16,6 @@ urlpatterns = [
     path("stations", plant.StationsView.as_view(), name="stations"),
     path("stations/<int:station_id>", plant.StationView.as_view(), name="station"),
     path("stations/<int:station_id>/template", plant.StationTemplateView.as_view(), name="station-template"),
-    path("stations/<int:station_id>/baseline", baselines.StationBaselineView.as_view(), name="station-baseline"),
     path("stations/<int:station_id>/frames", uploads.StationFramesView.as_view(), name="station-frames"),
     path("defect-classes", plant.DefectClassesView.as_view(), name="defect-classes"),
     path("frames", frames.FramesView.as_view(), name="frames"),

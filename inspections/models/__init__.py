@@ -2,7 +2,7 @@
 
 from .access import ApiToken, Membership
 from .event import Event, EventHead
-from .findings import Decision, Description, Detection, FrameAppearance
+from .findings import Decision, Description, Detection
 from .frame import Frame, IdempotencyKey, Inspection, Step
 from .plant import BitDepth, ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
 from .review import Mark, Review
@@ -18,7 +18,6 @@ __all__ = [
     "Event",
     "EventHead",
     "Frame",
-    "FrameAppearance",
     "IdempotencyKey",
     "Inspection",
     "Line",

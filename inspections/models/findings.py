@@ -7,7 +7,7 @@ from aivd_web.kernel.ids import uuid7
 from scheduling.models import ServedModel
 
 from .frame import Frame
-from .plant import DefectClass, Station
+from .plant import DefectClass
 
 
 class Detection(models.Model):
@@ -40,29 +40,6 @@ class Detection(models.Model):
     @property
     def box_xyxy(self) -> tuple[float, float, float, float]:
         return (self.x1, self.y1, self.x2, self.y2)
-
-
-class FrameAppearance(models.Model):
-    """How a Frame looks as a whole, and how far that is from what is known. Insert-only.
-
-    A distance up to its limit is like what is known; None where there was nothing to compare with.
-    """
-
-    frame = models.OneToOneField(Frame, primary_key=True, on_delete=models.CASCADE, related_name="appearance")
-    station = models.ForeignKey(Station, on_delete=models.PROTECT, related_name="+")
-    statistics = models.JSONField(default=dict)
-    model_distance = models.FloatField(null=True)
-    model_limit = models.FloatField(null=True)
-    station_distance = models.FloatField(null=True)
-    station_limit = models.FloatField(null=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["station", "frame"], name="appearance_of_station"),  # baselines.first_frames
-        ]
-
-    def __str__(self) -> str:
-        return f"appearance of {self.frame_id}"
 
 
 class Description(models.Model):

@@ -91,15 +91,6 @@ class Station(models.Model):
         blank=True,
         help_text="What it looks at, as models name it; while nobody has chosen, every frame is held",
     )
-    baseline = models.JSONField(
-        null=True,
-        blank=True,
-        editable=False,
-        help_text="How its first hundred frames look; new frames are compared with them",
-    )
-    baseline_from = models.UUIDField(
-        null=True, editable=False, help_text="Only frames after this one count as its first hundred"
-    )
     bit_depth = models.CharField(
         max_length=4,
         choices=BitDepth,

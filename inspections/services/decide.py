@@ -62,29 +62,6 @@ def by_findings(findings: Sequence[Finding]) -> Said:
     return Said("fail", "defect", f"{regions} reached the threshold: {', '.join(names)}.")
 
 
-def about(*, findings: Sequence[Finding], product: str, products: Sequence[str], unlike: str, unplaced: int) -> Said:
-    """What the machine says of an inspected Frame.
-
-    A model's answer counts only for a product that it was trained for and a frame that is like something known
-    (`unlike` is the sentence that says why it is not): a confident verdict on anything else is worth nothing. A region
-    that cannot be placed holds the frame unless another one fails it anyway.
-    """
-    if not product:
-        return Said("hold", "product", "Nobody has said what this camera looks at: choose its product.")
-    if product not in products:
-        known = f"only for {', '.join(products)}" if products else "for no product that it names"
-        return Said(
-            "hold", "product", f"The model that answered was trained {known}, and this camera looks at {product}."
-        )
-    if unlike:
-        return Said("hold", "unlike", unlike)
-    said = by_findings(findings)
-    if said.outcome == "pass" and unplaced:
-        regions = "1 region" if unplaced == 1 else f"{unplaced} regions"
-        return Said("hold", "unplaced", f"The model found {regions} that cannot be placed on the frame.")
-    return said
-
-
 def too_late(deadline_ms: int) -> Said:
     return Said("hold", "late", f"There was no decision within {deadline_ms:,} ms.")
 

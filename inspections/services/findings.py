@@ -11,10 +11,10 @@ from django.db import transaction
 
 from aivd_web.kernel.database import Moment
 from inspections import wake
-from inspections.models import Decision, DefectClass, Description, Detection, Frame, Station, Step
-from scheduling.serving.contracts import DetectedRegion, DetectMeta
+from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
+from scheduling.serving.contracts import DetectedRegion
 
-from . import baselines, decide, events, steps
+from . import decide, events, steps
 from .vocabulary import readable_title
 
 DESCRIBE_WITHIN = timedelta(minutes=10)
@@ -50,7 +50,6 @@ def commit_detections(
     claim: steps.Claim,
     frame: Frame,
     regions: Sequence[DetectedRegion],
-    meta: DetectMeta,
     thresholds: decide.Thresholds,
     spoke: Spoke,
     now: Moment,
@@ -58,8 +57,6 @@ def commit_detections(
     """Detections, the Decision and the next Step in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)
     sane, vocabulary = _sane(regions, frame), Vocabulary(frame.line_id)
-    unplaced = meta.unplaced + len(regions) - len(sane)
-    near = baselines.likeness(station=frame.station, appearance=meta.appearance)
     detections = [
         _detection(frame, index, region, vocabulary[region.class_name], thresholds, spoke)
         for index, region in enumerate(sane)
@@ -68,17 +65,10 @@ def commit_detections(
         Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    changes += baselines.note(frame=frame, appearance=meta.appearance, found=near)
-    said = decide.about(
-        findings=[decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections],
-        product=frame.station.product,
-        products=meta.products,
-        unlike=near.reason,
-        unplaced=unplaced,
-    )
+    said = decide.by_findings([decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections])
     if decide.write(frame=frame, said=said, now=now):
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
-    if frame.station.describe and said.outcome == Decision.Outcome.FAIL:
+    if frame.station.describe and any(detection.counts for detection in detections):
         Step.objects.create(frame=frame, kind=Step.Kind.DESCRIBE, deadline_at=now + DESCRIBE_WITHIN)
         transaction.on_commit(wake.workers, robust=True)
     elif steps.complete_if_no_step_open(frame=frame, now=now):

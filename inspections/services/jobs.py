@@ -50,7 +50,6 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
         claim=claim,
         frame=frame,
         regions=answered.answer.regions,
-        meta=answered.answer.meta,
         thresholds=thresholds,
         spoke=_spoke(answered),
         now=Now(),

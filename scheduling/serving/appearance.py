@@ -46,9 +46,6 @@ MOST_FRAMES: Final = 5000
 MOST_BYTES: Final = 8 * 2**20
 LIKE_SHARE: Final = 98
 """Percent of the training pictures that lie within the limit."""
-STATION_MARGIN: Final = 1.3
-LEAST_LIMIT: Final = 1.0
-"""Of a station whose frames are all alike: a little noise is no other part."""
 LEAST_SCALE: Final = 0.02
 """No statistic counts for more than so: what never varies in training says little about how much it may."""
 
@@ -252,23 +249,6 @@ def training_reference(measured: Sequence[Mapping[str, float]]) -> Reference:
     scales = np.maximum(frames.std(axis=0), LEAST_SCALE)
     apart = distances(frames, frames, scales=scales, among_themselves=True)
     return Reference(STATISTICS, scales, frames, float(np.percentile(apart, LIKE_SHARE)))
-
-
-def station_reference(measured: Sequence[Mapping[str, float]]) -> Reference | None:
-    """A station's own first frames, from their statistics; None where they are too few or not the same statistics.
-
-    The margin was chosen on the training splits of DeepPCB and NEU-DET and on test patterns of another seed: with 1.3
-    some 1.5 % of further boards lie outside, every steel strip, and nine in ten test patterns.
-    """
-    rows = [row_of(statistics, STATISTICS) for statistics in measured]
-    known = [row for row in rows if row is not None]
-    if len(known) < max(len(rows), FEWEST_FRAMES):
-        return None
-    frames = np.array(known, np.float64)
-    scales = np.maximum(frames.std(axis=0), LEAST_SCALE)
-    apart = distances(frames, frames, scales=scales, among_themselves=True)
-    limit = max(STATION_MARGIN * float(np.percentile(apart, LIKE_SHARE)), LEAST_LIMIT)
-    return Reference(STATISTICS, scales, frames, limit)
 
 
 class Anything:

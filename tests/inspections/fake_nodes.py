@@ -37,7 +37,7 @@ class FakeNode:
         region = DetectedRegion((5.0, 5.0, 20.0, 20.0), self.score, 0, "open")
         took_ms = (time.perf_counter() - started) * 1000
         timings = DetectTimings(0.0, 0.0, 0.0, took_ms, 0.0, took_ms, 1)
-        meta = DetectMeta(*WHO, ("open",), (64, 48), timings, products=("bare-pcb",))
+        meta = DetectMeta(*WHO, ("open",), (64, 48), timings)
         return DetectAnswer(self.name, (region,), meta, took_ms, len(frame))
 
     def alone(self) -> "FakeNode":

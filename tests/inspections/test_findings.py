@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from inspections.models import Decision, DefectClass, Description, Detection, Event, Frame, Station, Step
+from inspections.models import Decision, DefectClass, Description, Detection, Event, Frame, Step
 from inspections.services import decide, findings, steps
-from scheduling.serving.contracts import DetectedRegion, DetectMeta, DetectTimings
+from scheduling.serving.contracts import DetectedRegion
 from tests.cast import Cast, add_detection, add_frame, describer, detector
 from tests.threads import together
 
@@ -30,19 +30,11 @@ def spoke(**more: Any) -> findings.Spoke:
     return findings.Spoke(**values | more)
 
 
-def meta_of(*, unplaced: int = 0, products: tuple[str, ...] = ("bare-pcb",)) -> DetectMeta:
-    timings = DetectTimings(0, 0, 0, 0, 0, 0, 1)
-    return DetectMeta("m", "1", "d", "r", ("open",), (64, 48), timings, unplaced=unplaced, products=products)
-
-
-def detected(
-    frame: Frame, claim: steps.Claim, *regions: DetectedRegion, meta: DetectMeta | None = None, **more: Any
-) -> None:
+def detected(frame: Frame, claim: steps.Claim, *regions: DetectedRegion, **more: Any) -> None:
     findings.commit_detections(
         claim=claim,
         frame=frame,
         regions=regions,
-        meta=meta or meta_of(),
         thresholds=decide.Thresholds(0.5, {}),
         spoke=spoke(**more),
         now=timezone.now(),
@@ -161,49 +153,10 @@ def test_the_dispatch_is_booked_in_the_same_transaction(cast: Cast) -> None:
     ],
     ids=["nan", "inf", "nan box", "nan edge", "flat", "inside out", "right of it", "above it", "below it"],
 )
-def test_a_region_that_cannot_be_placed_holds_the_frame(cast: Cast, bad: DetectedRegion) -> None:
+def test_a_region_that_cannot_be_is_left_out(cast: Cast, bad: DetectedRegion) -> None:
     frame = add_frame(cast.station)
-    detected(frame, claimed(frame), bad, region(0.3))
-    assert [(d.index, d.score) for d in Detection.objects.all()] == [(0, 0.3)]
-    decision = Decision.objects.get(frame=frame)
-    assert (decision.outcome, decision.code) == ("hold", "unplaced")
-    assert "1 region that cannot be placed" in decision.reason
-
-
-def test_regions_that_the_node_could_not_place_hold_the_frame(cast: Cast) -> None:
-    frame = add_frame(cast.station)
-    detected(frame, claimed(frame), meta=meta_of(unplaced=2))
-    decision = Decision.objects.get(frame=frame)
-    assert (decision.outcome, decision.code) == ("hold", "unplaced")
-
-
-def test_a_defect_that_counts_fails_the_frame_whatever_else_cannot_be_placed(cast: Cast) -> None:
-    frame = add_frame(cast.station)
-    detected(frame, claimed(frame), region(0.7), meta=meta_of(unplaced=2))
-    assert Decision.objects.get(frame=frame).outcome == "fail"
-
-
-@pytest.mark.parametrize("score", [0.0, 0.3, 0.9])
-@pytest.mark.parametrize(
-    ("product", "products", "said"),
-    [
-        ("", ("bare-pcb",), "Nobody has said what this camera looks at"),
-        ("steel", ("bare-pcb",), "trained only for bare-pcb, and this camera looks at steel"),
-        ("bare-pcb", (), "trained for no product that it names"),
-        ("bare-pcb", ("steel", "castings"), "only for steel, castings"),
-    ],
-)
-def test_an_answer_about_another_product_is_no_decision(
-    cast: Cast, product: str, products: tuple[str, ...], said: str, score: float
-) -> None:
-    Station.objects.filter(pk=cast.station.pk).update(product=product)
-    cast.station.refresh_from_db()
-    frame = add_frame(cast.station)
-    detected(frame, claimed(frame), *([region(score)] if score else []), meta=meta_of(products=products))
-    decision = Decision.objects.get(frame=frame)
-    assert (decision.outcome, decision.code) == ("hold", "product")
-    assert said in decision.reason
-    assert not Step.objects.filter(frame=frame, kind="describe").exists()
+    detected(frame, claimed(frame), bad, region(0.7))
+    assert [(d.index, d.score) for d in Detection.objects.all()] == [(0, 0.7)]
 
 
 def test_a_region_over_the_edge_is_cut_at_it(cast: Cast) -> None:

@@ -482,25 +482,6 @@ export interface paths {
         patch: operations["configure_station"];
         trace?: never;
     };
-    "/api/v1/stations/{station_id}/baseline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How many of the station's first hundred frames are there, and whether they are its baseline */
-        get: operations["get_station_baseline"];
-        /** Say that the latest hundred frames show the part as it should look */
-        put: operations["confirm_station_baseline"];
-        post?: never;
-        /** Begin anew with the next hundred frames: the camera was moved, or the light is another */
-        delete: operations["forget_station_baseline"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/stations/{station_id}/demo": {
         parameters: {
             query?: never;
@@ -602,12 +583,6 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
             why_not: string | null;
-        };
-        Baseline: {
-            frames: number;
-            needed: number;
-            /** @description New frames are compared with it */
-            is_set: boolean;
         };
         /**
          * @description * `auto` - tell by the picture
@@ -823,13 +798,6 @@ export interface components {
          * @enum {string}
          */
         DispatchOutcomeEnum: "running" | "ok" | "failed" | "late";
-        /** @description How far a frame is from what is known; up to `limit` it counts as like it. */
-        Distance: {
-            /** Format: double */
-            distance: number;
-            /** Format: double */
-            limit: number;
-        };
         /** @description What went wrong (`detail`), what to do about it (`hint`), and a `code` that stays the same. */
         Error: {
             code: string;
@@ -886,7 +854,6 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
-            readonly likeness: components["schemas"]["Likeness"] | null;
             readonly dispatches: components["schemas"]["DispatchFacts"];
             /**
              * Format: double
@@ -933,11 +900,6 @@ export interface components {
             received: number;
             /** @description Those of them that were held because no decision came in time */
             late: number;
-        };
-        /** @description From the model's training pictures and from the station's first hundred frames; null: nothing to compare with. */
-        Likeness: {
-            model: components["schemas"]["Distance"] | null;
-            station: components["schemas"]["Distance"] | null;
         };
         Line: {
             readonly id: number;
@@ -2926,150 +2888,6 @@ export interface operations {
             };
             /** @description Understood, but it cannot be done with this content. */
             422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    get_station_baseline: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                station_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Baseline"];
-                };
-            };
-            /** @description Not signed in, or the token is wrong, revoked or expired. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description No such thing, or not one that you may see. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    confirm_station_baseline: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                station_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Baseline"];
-                };
-            };
-            /** @description Not signed in, or the token is wrong, revoked or expired. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Signed in, but without the role that allows it. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description No such thing, or not one that you may see. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description It does not fit what is there now. */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    forget_station_baseline: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                station_id: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Baseline"];
-                };
-            };
-            /** @description Not signed in, or the token is wrong, revoked or expired. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Signed in, but without the role that allows it. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description No such thing, or not one that you may see. */
-            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,16 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scheduling.serving.appearance import BadReference, TrainedOn, read_trained_on
 from scheduling.serving.contracts import TILE_PX, Detector
 from scheduling.serving.detectors.model_file import BadModel, read_model_file
 from scheduling.serving.tiling import Scale
 
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
 SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
-
-SHIPPED_TRAINED_ON: Final = SHIPPED_WEIGHTS.with_name("trained_on.json")
-"""Product and appearance of the shipped weights' training pictures; the template comparison is for the same boards."""
 
 HUB_PREFIX: Final = "hf:"
 BFLOAT16: Final = "yolo-openvino-bf16"
@@ -26,14 +22,7 @@ _KINDS: Final = (
     "template-difference",
 )
 
-__all__ = [
-    "SHIPPED_INT8_WEIGHTS",
-    "SHIPPED_TRAINED_ON",
-    "SHIPPED_WEIGHTS",
-    "BadModel",
-    "load_detector",
-    "trained_on",
-]
+__all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector"]
 
 
 def load_detector(spec: str, *, threads: int) -> Detector:
@@ -66,25 +55,6 @@ def load_detector(spec: str, *, threads: int) -> Detector:
     runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
     more = {"precision": "bf16"} if spec == BFLOAT16 else {}
     return YoloDetector(model, runner.open_runner(model, threads=threads, **more))
-
-
-def trained_on(spec: str) -> TrainedOn:
-    """What the detector that `spec` names was trained for, as the file beside it says; nothing where there is none.
-
-    The file is `trained_on.json` in a folder, or `model.trained_on.json` beside `model.onnx`. Raises BadModel.
-    """
-    if spec in _KINDS:
-        file = SHIPPED_TRAINED_ON
-    elif spec.startswith(HUB_PREFIX):
-        file = Path(spec.removeprefix(HUB_PREFIX)) / "trained_on.json"
-    else:
-        file = _runtime_and_path(spec)[1].with_suffix(".trained_on.json")
-    if not file.is_file():
-        return TrainedOn()
-    try:
-        return read_trained_on(file)
-    except BadReference as error:
-        raise BadModel(str(error)) from error
 
 
 def _runtime_and_path(spec: str) -> tuple[str, Path]:

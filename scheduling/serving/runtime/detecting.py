@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from scheduling.serving.appearance import TrainedOn
 from scheduling.serving.contracts import (
     LARGE_FRAME_TILES,
     BadFrame,
@@ -28,9 +27,6 @@ from scheduling.serving.contracts import (
 from scheduling.serving.pictures import PictureCost, decode_picture
 from scheduling.serving.preprocess import is_placed
 from scheduling.serving.tiling import detect_in_tiles, scale_of, tiles_of
-
-UNSAID = TrainedOn()
-"""Of a model that says nothing of what it was trained for."""
 
 LARGE_SCANNED_PIXELS = 30_000_000
 """A picture whose decoding costs more (scans times pixels) is decoded beside the others too."""
@@ -72,7 +68,6 @@ def detect_batch(
     detector: Detector,
     work: Sequence[DetectWork],
     *,
-    trained_on: TrainedOn = UNSAID,
     slowdown: float = 1.0,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
@@ -95,9 +90,9 @@ def detect_batch(
         service_ms=(clock() - started) * 1000,
         batch=len(work),
     )
-    images = {one.index: one.image for one in decoded}
+    sizes = {one.index: one.size_wh for one in decoded}
     return [
-        _outcome(detector, outcomes[i], images.get(i), trained_on, replace(timings, queue_ms=request.queue_ms))
+        _outcome(detector, outcomes[i], sizes.get(i, (0, 0)), replace(timings, queue_ms=request.queue_ms))
         for i, request in enumerate(work)
     ]
 
@@ -120,7 +115,6 @@ def detect_large(
     detector: Detector,
     request: DetectWork,
     *,
-    trained_on: TrainedOn = UNSAID,
     turn: Turn = nullcontext,
     is_cancelled: Callable[[], bool] = lambda: False,
     slowdown: float = 1.0,
@@ -149,7 +143,7 @@ def detect_large(
         service_ms=(clock() - started) * 1000,
         batch=1,
     )
-    return _outcome(detector, outcomes[0], decoded[0].image if decoded else None, trained_on, timings)
+    return _outcome(detector, outcomes[0], decoded[0].size_wh if decoded else (0, 0), timings)
 
 
 class Abandoned(Exception):
@@ -181,16 +175,10 @@ def _tile_by_tile(
 
 
 def _outcome(
-    detector: Detector,
-    found: list[DetectedRegion] | BadFrame,
-    image: Rgb | None,
-    trained_on: TrainedOn,
-    timings: DetectTimings,
+    detector: Detector, found: list[DetectedRegion] | BadFrame, size_wh: SizeWh, timings: DetectTimings
 ) -> Detected | BadFrame:
     if isinstance(found, BadFrame):
         return found
-    assert image is not None  # what was detected was decoded
-    size_wh = (image.shape[1], image.shape[0])
     classes = len(detector.class_names)
     placed = [region for region in found if is_placed(region, size_wh) and region.class_index < classes]
     meta = DetectMeta(
@@ -202,8 +190,6 @@ def _outcome(
         size_wh=size_wh,
         timings=timings,
         unplaced=len(found) - len(placed),
-        products=trained_on.products,
-        appearance=trained_on.looked_at(image),
     )
     return Detected(tuple(clip_region(region, size_wh) for region in placed), meta)
 

@@ -7,12 +7,11 @@ AIVD_ALLOW_TEST_MODELS=1: elsewhere such a name would let whoever sets an option
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-from scheduling.serving.appearance import BadReference, TrainedOn, products_in
 from scheduling.serving.contracts import (
     IDENTITY_LIMITS,
     STEP_BUDGET_S,
@@ -47,7 +46,6 @@ class NodeOptions:
     hold_file: Path | None = None
     hold_after_tokens: int = 5
     step_budget_s: float = STEP_BUDGET_S
-    detector_products: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
@@ -62,7 +60,6 @@ class NodeOptions:
             allow_test_models=allow,
             hold_file=Path(hold) if hold else None,
             hold_after_tokens=_whole(environment, "AIVD_HOLD_AFTER", 5),
-            detector_products=_names(environment, "AIVD_DETECTOR_PRODUCT"),
             step_budget_s=_factor(environment, "AIVD_STEP_BUDGET_S", STEP_BUDGET_S),
         )
 
@@ -77,16 +74,6 @@ def open_detector(options: NodeOptions) -> Detector:
     if fault := class_names_fault(tuple(detector.class_names)):
         raise OptionError(f"AIVD_DETECTOR is {options.detector!r}, which cannot be served: {fault}")
     return detector
-
-
-def trained_on_of(options: NodeOptions, detector: Detector) -> TrainedOn:
-    """What the detector was trained for: as the setting says, else as the model or the file beside it does."""
-    declared = getattr(detector, "trained_on", None)
-    if not isinstance(declared, TrainedOn):
-        registry = importlib.import_module("scheduling.serving.detectors")
-        test_model = options.detector.startswith("python:")
-        declared = TrainedOn() if test_model else cast(TrainedOn, registry.trained_on(options.detector))
-    return replace(declared, products=options.detector_products) if options.detector_products else declared
 
 
 def open_describer(options: NodeOptions) -> Describer:
@@ -128,15 +115,6 @@ def _whole(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise OptionError(f"{name} is {text!r}, expected a whole number of at least 1")
     return int(text)
-
-
-def _names(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Names separated by commas, or nothing."""
-    names = [part.strip() for part in environment.get(name, "").split(",") if part.strip()]
-    try:
-        return products_in(names) if names else ()
-    except BadReference as error:
-        raise OptionError(f"{name}: {error}") from None
 
 
 def _factor(environment: Mapping[str, str], name: str, default: float) -> float:
