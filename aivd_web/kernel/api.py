@@ -14,6 +14,7 @@ MEANINGS = {
     409: "It does not fit what is there now.",
     413: "The body is over the cap.",
     415: "Not a type that is taken in.",
+    416: "No part of the picture lies in this range.",
     422: "Understood, but it cannot be done with this content.",
     429: "Too much at once; Retry-After says when to come again.",
     503: "A part is away; Retry-After says when to come again.",

@@ -76,7 +76,9 @@ class DefectClassNameSerializer(serializers.ModelSerializer):
 
 
 class ThresholdSerializer(serializers.Serializer):
-    defect_class = serializers.IntegerField(source="defect_class_id", help_text="Id of the DefectClass")
+    defect_class = serializers.IntegerField(
+        source="defect_class_id", min_value=1, max_value=2**63 - 1, help_text="Id of the DefectClass"
+    )
     min_score = serializers.FloatField(min_value=0, max_value=1)
 
 

@@ -1,7 +1,7 @@
 """REST views of the fleet. Who may look or act is asked by permission name; roles are not known here."""
 
 import rules
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -79,7 +79,7 @@ class DispatchesView(APIView):
     @extend_schema(
         operation_id="list_dispatches",
         summary="The last decisions of the scheduler, with their reasons",
-        parameters=[OpenApiParameter("limit", int)],
+        parameters=[DispatchQuery],
         responses=answers(200, DispatchSerializer(many=True), errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
@@ -96,7 +96,7 @@ class AccuracyView(APIView):
     @extend_schema(
         operation_id="get_accuracy",
         summary="Predicted against measured answer times",
-        parameters=[OpenApiParameter("minutes", float)],
+        parameters=[AccuracyQuery],
         responses=answers(200, AccuracySerializer, errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
