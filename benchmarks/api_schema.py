@@ -139,9 +139,8 @@ def _call(
     environ = {**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "AIVD_KNOWN": json.dumps(known)}
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     with events.with_suffix(".log").open("w") as log:
-        return subprocess.run(
-            command, env=environ, cwd=events.parent, check=False, stdout=log, stderr=subprocess.STDOUT
-        ).returncode
+        where: dict[str, Any] = {"cwd": events.parent, "stdout": log, "stderr": subprocess.STDOUT}
+        return subprocess.run(command, env=environ, check=False, **where).returncode
 
 
 def read(events: Path, found: Found) -> None:
