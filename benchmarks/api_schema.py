@@ -87,13 +87,14 @@ def principals(stack: BenchStack) -> list[tuple[str, dict[str, str], dict[str, l
     from django.contrib.auth.models import User
 
     from inspections.models import Membership
+    from scheduling.models import Node
 
     station, token = stack.token()
     root = User.objects.create_superuser("schema-root")
     viewer = User.objects.create_user("schema-viewer")
     Membership.objects.create(user=viewer, line=station.line, role="viewer")
     known = {"station_id": [station.pk], "line_id": [station.line_id], "frame_id": _frames(stack, station.pk, token)}
-    known["name"] = ["node-edge-1", "node-cloud-1"]
+    known["name"] = list(Node.objects.values_list("name", flat=True))
     return [
         ("superuser", _session(root), known),
         ("viewer", _session(viewer), known),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from rest_framework.serializers import ListSerializer
 
 from aivd_web.kernel.api import MEANINGS
 
@@ -28,6 +29,13 @@ class Description(AutoSchema):
             if parameter["in"] == "path" and parameter["schema"].get("type") == "integer":
                 parameter["schema"] |= {"minimum": 0, "maximum": MOST}
         return operation
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        """Lists of objects tell how many they may be, as lists of plain values do by themselves."""
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        if isinstance(field, ListSerializer) and field.max_length is not None and schema.get("type") == "array":
+            schema["maxItems"] = field.max_length
+        return schema
 
 
 def _follows(operation: dict[str, Any], method: str) -> Iterator[int]:

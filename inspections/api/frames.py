@@ -7,13 +7,13 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, header
 from aivd_web.kernel.errors import NotFound
 from inspections import rules
 from inspections.models import Decision, Frame, Review
@@ -186,7 +186,7 @@ class ReviewsView(APIView):
         operation_id="review_frame",
         summary="Say what you, a person, decided about this frame",
         description="A retry with the same Idempotency-Key gives the stored review with 200: twice is once.",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[header("Idempotency-Key", most=uploads.MAX_KEY_LENGTH, pattern="^[ -~]*$", about="Of this review")],
         request=ReviewChangeSerializer,
         responses=answers(201, ReviewSerializer, errors=[400, 403, 404, 409, 422]) | {200: ReviewSerializer},
     )

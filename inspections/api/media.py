@@ -11,9 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, Json
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, header
 from aivd_web.kernel.errors import AivdError, NotFound
 
 CHUNK = 256 * 1024
@@ -37,7 +36,7 @@ SIGNATURES = (
 )
 
 
-RANGE_HEADER = OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One range of bytes")
+RANGE_HEADER = header("Range", most=50, about="One range; any other text gives the whole", example="bytes=0-99")
 
 
 class OutsidePicture(AivdError):

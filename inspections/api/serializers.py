@@ -24,6 +24,7 @@ from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.addresses import without_addresses
 
+MAX_THRESHOLDS = 1_000
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
 
@@ -161,7 +162,7 @@ class StationChangeSerializer(serializers.Serializer):
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
-    thresholds = ThresholdSerializer(many=True, required=False)
+    thresholds = ThresholdSerializer(many=True, required=False, max_length=MAX_THRESHOLDS)  # type: ignore[call-arg]
 
 
 class TemplateFrameSerializer(serializers.Serializer):

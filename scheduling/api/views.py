@@ -1,7 +1,7 @@
 """REST views of the fleet. Who may look or act is asked by permission name; roles are not known here."""
 
 import rules
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -18,6 +18,7 @@ from scheduling.services.accuracy import accuracy
 from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches
 
 SEE, MANAGE = scopes.SEE, scopes.MANAGE
+NODE_NAME = {"type": "string", "maxLength": 50, "pattern": "^[-a-zA-Z0-9_]+$"}
 SITE_ROLE = "The nodes work for every line: it takes a role of the whole site, which whoever runs this AIVD gives."
 
 
@@ -61,6 +62,7 @@ class DrainView(APIView):
     draining = True
 
     @extend_schema(
+        parameters=[OpenApiParameter("name", NODE_NAME, OpenApiParameter.PATH)],
         request=None,
         summary="Take a node out of rotation, or back in",
         responses=answers(200, NodeSerializer, errors=[403, 404]),
