@@ -25,6 +25,7 @@ from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.addresses import without_addresses
 
 MAX_THRESHOLDS = 1_000
+MOST_PIXELS = 1_000_000
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
 
@@ -300,7 +301,9 @@ class ReviewSerializer(serializers.ModelSerializer):
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
-    box_xyxy = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+    box_xyxy = serializers.ListField(
+        child=serializers.FloatField(min_value=-MOST_PIXELS, max_value=MOST_PIXELS), min_length=4, max_length=4
+    )
     restored = serializers.BooleanField(
         default=False, help_text="The Region did not reach its threshold, and the person says it is a defect"
     )
