@@ -27,7 +27,7 @@ SERVER_ERROR = "not_a_server_error"
 CHECKS = (SERVER_ERROR, "status_code_conformance", "content_type_conformance", "response_schema_conformance")
 PHASES = "examples,coverage,fuzzing"
 CSRF = "c" * 32
-EXAMPLES = 15
+EXAMPLES = 40
 
 
 @dataclass

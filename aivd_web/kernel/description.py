@@ -32,9 +32,10 @@ class Description(AutoSchema):
 
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
         """Lists of objects tell how many they may be, as lists of plain values do by themselves."""
-        schema = super()._map_serializer_field(field, direction, bypass_extensions)
-        if isinstance(field, ListSerializer) and field.max_length is not None and schema.get("type") == "array":
-            schema["maxItems"] = field.max_length
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)  # type: ignore[no-untyped-call]
+        most = getattr(field, "max_length", None)
+        if isinstance(field, ListSerializer) and most is not None and schema.get("type") == "array":
+            schema["maxItems"] = most
         return schema
 
 
