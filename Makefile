@@ -71,6 +71,10 @@ lint: test-setup ## style, import directions, missing migrations
 types: test-setup ## mypy and tsc
 	@$(PY) scripts/run_all.py $(TYPES)
 
+.PHONY: test-api
+test-api: test-setup ## every operation of the API called by schemathesis, as superuser, viewer and token
+	@exec $(PY) -m benchmarks.api_schema $(ARGS)
+
 # --- models
 
 .PHONY: models

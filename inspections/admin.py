@@ -8,6 +8,7 @@ from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
+from aivd_web.kernel.errors import Unprocessable
 from inspections.models import (
     ApiToken,
     ClassThreshold,
@@ -25,7 +26,8 @@ from inspections.models import (
     Station,
     Step,
 )
-from inspections.services import lines, tokens
+from inspections.services import lines, tokens, vocabulary
+from inspections.services.vocabulary import ClassName
 from scheduling.services import policies
 
 admin.site.site_header = admin.site.site_title = "AIVD"
@@ -61,8 +63,24 @@ class StationInline(admin.TabularInline):
     show_change_link = True
 
 
+class DefectClassForm(forms.ModelForm):
+    """A class that is typed here is held to the rule of one that comes by REST."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        # What stands there from before does not keep the rest of the page from being saved.
+        if "name" in cleaned and {"name", "title"} & set(self.changed_data):
+            try:
+                (entry,) = vocabulary.checked([ClassName(cleaned["name"], cleaned.get("title", ""))])
+            except Unprocessable as error:
+                raise forms.ValidationError(f"{error.detail} {error.hint}".strip()) from None
+            cleaned |= {"name": entry.name, "title": entry.title}
+        return cleaned
+
+
 class DefectClassInline(admin.TabularInline):
     model = DefectClass
+    form = DefectClassForm
     fields = ["position", "name", "title", "colour_index"]
     extra = 0
 

@@ -2,9 +2,11 @@
 
 import pytest
 from django.contrib import admin
+from django.forms import modelform_factory
 from django.urls import reverse
 
-from inspections.models import ApiToken, Event, Frame
+from inspections.admin import DefectClassInline
+from inspections.models import ApiToken, DefectClass, Event, Frame
 from tests.cast import finished_frame, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -67,3 +69,42 @@ def test_staff_without_permissions_sees_nothing(cast, client):
     cast.vera.save()
     client.force_login(cast.vera)
     assert client.get(reverse("admin:inspections_frame_changelist")).status_code == 403
+
+
+def class_form(cast, **typed):
+    """The admin's own form of one class of a line, as it is sent back with what was typed."""
+    inline = DefectClassInline(type(cast.line), admin.site)
+    values = {"position": 1, "colour_index": 0, "title": ""} | typed
+    return _form_of(inline)(values, instance=DefectClass(line=cast.line))
+
+
+def _form_of(inline):
+    return modelform_factory(DefectClass, form=inline.form, fields=inline.fields)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "\u200b", "a\u200bb", "\ufeffopen", "a\u202eb", "\u2066x", "a\x00b", "a\x07b", "a\nb", "\ud800", "x" * 61,
+     "\u00ad", "\ue000", "\u2060"],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["name", "title"])
+def test_a_class_is_typed_here_under_the_rule_of_rest(cast, name, field):
+    form = class_form(cast, **{"name": "gap", field: name})
+    harmless = field == "title" and not name.strip()  # a title is then made from the name
+    harmless |= field == "title" and name == "a\nb"  # runs of blanks in a title become one
+    assert form.is_valid() == harmless, form.errors
+
+
+def test_a_typed_class_is_spelled_one_way_and_gets_a_title(cast):
+    form = class_form(cast, name="  pe\u0301-hole ")
+    assert form.is_valid(), form.errors
+    made = form.save()
+    assert (made.name, made.title) == ("p\u00e9-hole", "P\u00e9-hole")
+
+
+def test_an_old_name_keeps_nobody_from_changing_its_place(cast):
+    old = DefectClass.objects.create(line=cast.line, name="a\u200bb", title="Old")
+    inline = DefectClassInline(type(cast.line), admin.site)
+    values = {"name": old.name, "title": old.title, "position": 3, "colour_index": 0}
+    form = _form_of(inline)(values, instance=old)
+    assert form.is_valid(), form.errors

@@ -35,6 +35,46 @@ def test_each_operation_has_a_name_a_summary_and_its_errors(name: str, operation
             assert schema == {"$ref": "#/components/schemas/Error"}
 
 
+@pytest.mark.parametrize(("name", "operation"), operations(), ids=[name for name, _ in operations()])
+def test_what_any_address_of_its_shape_can_answer_is_told(name: str, operation: dict) -> None:
+    wanted = {"400", "401", "503"}
+    wanted |= {"404"} if "{" in name else set()
+    wanted |= set() if name.startswith("get ") else {"403", "413"}
+    wanted |= {"415", "422"} if "requestBody" in operation else set()
+    assert wanted <= set(operation["responses"])
+
+
+@pytest.mark.parametrize("address", ["frames/{frame_id}/picture", "frames/{frame_id}/rendition",
+                                     "frames/{frame_id}/thumbnail", "stations/{station_id}/template"])  # fmt: skip
+def test_a_picture_in_ranges_is_described(address: str) -> None:
+    told = dict(operations())[f"get /api/v1/{address}"]
+    assert {"200", "206", "304", "404", "416"} <= set(told["responses"])
+    assert told["responses"]["206"]["content"] == told["responses"]["200"]["content"]
+    assert "application/json" not in told["responses"]["200"]["content"]
+    assert "Range" in [parameter["name"] for parameter in told["parameters"]]
+
+
+@pytest.mark.parametrize(("name", "operation"), operations(), ids=[name for name, _ in operations()])
+def test_whatever_is_sent_has_bounds(name: str, operation: dict) -> None:
+    sent = [parameter["schema"] for parameter in operation.get("parameters", [])]
+    sent += [body["schema"] for body in operation.get("requestBody", {}).get("content", {}).values()]
+    assert [found for schema in sent for found in unbounded(schema)] == []
+
+
+def unbounded(schema: dict) -> list[dict]:
+    """Parts of `schema` of which it is not told how long, how many or how large they may be."""
+    if "$ref" in schema:
+        found = yaml.safe_load(SNAPSHOT.read_text())["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return unbounded(found)
+    below = [*schema.get("allOf", []), *schema.get("oneOf", []), *schema.get("properties", {}).values()]
+    below += [schema["items"]] if "items" in schema else []
+    bounds = {"integer": ("minimum", "maximum"), "number": ("minimum", "maximum"), "array": ("maxItems",)}
+    bounds |= {"string": ("maxLength",)}
+    told = "enum" in schema or schema.get("format") in ("uuid", "binary", "date-time")
+    missing = [] if told else [name for name in bounds.get(schema.get("type", ""), ()) if name not in schema]
+    return ([schema] if missing else []) + [one for part in below for one in unbounded(part)]
+
+
 WRONG_HEADERS = [
     {},
     {"authorization": "Bearer nonsense"},

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
 MEANINGS = {
@@ -14,10 +14,18 @@ MEANINGS = {
     409: "It does not fit what is there now.",
     413: "The body is over the cap.",
     415: "Not a type that is taken in.",
+    416: "No part of the picture lies in this range.",
     422: "Understood, but it cannot be done with this content.",
     429: "Too much at once; Retry-After says when to come again.",
     503: "A part is away; Retry-After says when to come again.",
 }
+
+
+def header(name: str, *, most: int, about: str, pattern: str = "", example: str = "") -> OpenApiParameter:
+    """A header that a view reads, and the most letters that it may have."""
+    schema: dict[str, Any] = {"type": "string", "maxLength": most} | ({"pattern": pattern} if pattern else {})
+    examples = [OpenApiExample(example, example)] if example else []
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=about, examples=examples)
 
 
 class FieldErrors(serializers.DictField):

@@ -142,7 +142,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["aivd_web.kernel.negotiation.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "aivd_web.kernel.negotiation.JsonForAll",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "aivd_web.kernel.description.Description",
     "EXCEPTION_HANDLER": "aivd_web.errors.api_error",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

@@ -7,14 +7,13 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, header
 from aivd_web.kernel.errors import NotFound
 from inspections import rules
 from inspections.models import Decision, Frame, Review
@@ -24,7 +23,7 @@ from inspections.services import renditions, reviews, steps, storage, uploads
 from scheduling.api.serializers import DispatchSerializer, dispatch_fact, shown_dispatches
 from scheduling.models import Dispatch
 
-from .media import media_type_of, send_picture
+from .media import RANGE_HEADER, media_type_of, picture_answers, send_picture
 from .serializers import FrameListSerializer, FrameSerializer, ReviewChangeSerializer, ReviewSerializer
 
 PICTURE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp"]
@@ -120,9 +119,8 @@ class PictureView(APIView):
     @extend_schema(
         operation_id="get_frame_picture",
         summary="The stored picture, byte for byte as it was sent",
-        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
-        responses=answers(200, OpenApiTypes.BINARY, errors=[404])
-        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES},
+        parameters=[RANGE_HEADER],
+        responses=picture_answers(PICTURE_TYPES, errors=[]),
     )
     def get(self, request: Request, frame_id: UUID) -> Any:
         frame = rules.get(rules.frames, request.user, frame_id)
@@ -140,9 +138,8 @@ class RenditionView(APIView):
         operation_id="get_frame_rendition",
         summary="The picture as people and models see it: upright, 8 bits, flattened; a JPEG or a PNG",
         description="All boxes are in pixels of this one. Where the stored picture is that already, it is sent.",
-        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
-        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503])
-        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES[:2]},
+        parameters=[RANGE_HEADER],
+        responses=picture_answers(PICTURE_TYPES[:2], errors=[503]),
     )
     def get(self, request: Request, frame_id: UUID) -> Any:
         frame = rules.get(rules.frames, request.user, frame_id)
@@ -170,7 +167,8 @@ class ThumbnailView(APIView):
     @extend_schema(
         operation_id="get_frame_thumbnail",
         summary="A JPEG of at most 480 pixels",
-        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503]) | {(200, "image/jpeg"): OpenApiTypes.BINARY},
+        parameters=[RANGE_HEADER],
+        responses=picture_answers(["image/jpeg"], errors=[503]),
     )
     def get(self, request: Request, frame_id: UUID) -> Any:
         frame = rules.get(rules.frames, request.user, frame_id)
@@ -188,7 +186,7 @@ class ReviewsView(APIView):
         operation_id="review_frame",
         summary="Say what you, a person, decided about this frame",
         description="A retry with the same Idempotency-Key gives the stored review with 200: twice is once.",
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[header("Idempotency-Key", most=uploads.MAX_KEY_LENGTH, pattern="^[ -~]*$", about="Of this review")],
         request=ReviewChangeSerializer,
         responses=answers(201, ReviewSerializer, errors=[400, 403, 404, 409, 422]) | {200: ReviewSerializer},
     )

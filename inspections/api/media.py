@@ -2,16 +2,18 @@
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, JsonResponse, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
+from drf_spectacular.types import OpenApiTypes
 
-from aivd_web.kernel.errors import NotFound
+from aivd_web.kernel.api import answers, header
+from aivd_web.kernel.errors import AivdError, NotFound
 
 CHUNK = 256 * 1024
 AT_ONCE_BYTES = 1024 * 1024
@@ -32,6 +34,23 @@ SIGNATURES = (
     (b"MM\x00*", "image/tiff"),
     (b"BM", "image/bmp"),
 )
+
+
+RANGE_HEADER = header("Range", most=50, about="One range; any other text gives the whole", example="bytes=0-99")
+
+
+class OutsidePicture(AivdError):
+    code = "range_outside"
+    status = 416
+    hint = "Content-Range says how many bytes there are."
+
+
+def picture_answers(media_types: Iterable[str], *, errors: Iterable[int]) -> dict[Any, Any]:
+    """The `responses` of a view that ends in `send_picture`."""
+    types = list(media_types)
+    told: dict[Any, Any] = {(status, one): OpenApiTypes.BINARY for status in (200, 206) for one in types}
+    other = answers(304, None, errors={*errors, 404, 416})
+    return told | other
 
 
 def media_type_of(path: Path) -> str:
@@ -56,7 +75,8 @@ def send_picture(
     span = _span(request, etag, size)
     if span is None:
         file.close()
-        response: HttpResponse | StreamingHttpResponse = HttpResponse(status=416)
+        outside = OutsidePicture(f"The picture has {size} bytes, and none of them lies in this range.")
+        response: HttpResponse | StreamingHttpResponse = JsonResponse(outside.as_dict(), status=outside.status)
         response["Content-Range"] = f"bytes */{size}"
         return _protected(response, etag)
     response = _body(file, *span)

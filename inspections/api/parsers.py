@@ -5,8 +5,9 @@ from typing import IO, Any
 from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 
+from aivd_web.kernel.negotiation import BoundedJSONParser
 from inspections.services import storage
 from inspections.services.errors import StorageFull
 
@@ -27,7 +28,7 @@ class ZipParser(PictureParser):
 
 
 UPLOAD_PARSERS = (MultiPartParser, PictureParser, BytesParser, ZipParser)
-TEMPLATE_PARSERS = (JSONParser, MultiPartParser, PictureParser, BytesParser)
+TEMPLATE_PARSERS = (BoundedJSONParser, MultiPartParser, PictureParser, BytesParser)
 
 
 def read_form(request: HttpRequest) -> None:

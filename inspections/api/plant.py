@@ -20,7 +20,7 @@ from inspections.services.errors import EmptyBody
 from inspections.services.vocabulary import ClassName
 
 from .frames import PICTURE_TYPES
-from .media import media_type_of, send_picture
+from .media import RANGE_HEADER, media_type_of, picture_answers, send_picture
 from .parsers import TEMPLATE_PARSERS
 from .serializers import (
     BaselineChangeSerializer,
@@ -38,7 +38,8 @@ from .serializers import (
     TemplateFrameSerializer,
 )
 
-LINE = OpenApiParameter("line", int, description="Only of this line")
+LINE_IDS = {"type": "integer", "format": "int64", "minimum": 0, "maximum": 10**18 - 1}
+LINE = OpenApiParameter("line", LINE_IDS, description="Only of this line")
 
 
 class MeView(APIView):
@@ -188,8 +189,8 @@ class StationTemplateView(APIView):
     @extend_schema(
         operation_id="get_station_template",
         summary="The station's golden template as people and models see it: upright, 8 bits, flattened",
-        responses=answers(200, OpenApiTypes.BINARY, errors=[404, 503])
-        | {(200, media_type): OpenApiTypes.BINARY for media_type in PICTURE_TYPES[:2]},
+        parameters=[RANGE_HEADER],
+        responses=picture_answers(PICTURE_TYPES[:2], errors=[503]),
     )
     def get(self, request: Request, station_id: int) -> Any:
         station = rules.get(rules.stations, request.user, station_id)

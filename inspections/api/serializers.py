@@ -26,6 +26,8 @@ from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.addresses import without_addresses
 
+MAX_THRESHOLDS = 1_000
+MOST_PIXELS = 1_000_000
 BOX: Any = serializers.ListSerializer(child=serializers.FloatField(), min_length=4, max_length=4)
 
 
@@ -78,7 +80,9 @@ class DefectClassNameSerializer(serializers.ModelSerializer):
 
 
 class ThresholdSerializer(serializers.Serializer):
-    defect_class = serializers.IntegerField(source="defect_class_id", help_text="Id of the DefectClass")
+    defect_class = serializers.IntegerField(
+        source="defect_class_id", min_value=1, max_value=2**63 - 1, help_text="Id of the DefectClass"
+    )
     min_score = serializers.FloatField(min_value=0, max_value=1)
 
 
@@ -177,7 +181,7 @@ class StationChangeSerializer(serializers.Serializer):
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
-    thresholds = ThresholdSerializer(many=True, required=False)
+    thresholds = ThresholdSerializer(many=True, required=False, max_length=MAX_THRESHOLDS)  # type: ignore[call-arg]
 
 
 class TemplateFrameSerializer(serializers.Serializer):
@@ -325,7 +329,9 @@ class ReviewSerializer(serializers.ModelSerializer):
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
-    box_xyxy = serializers.ListField(child=serializers.FloatField(), min_length=4, max_length=4)
+    box_xyxy = serializers.ListField(
+        child=serializers.FloatField(min_value=-MOST_PIXELS, max_value=MOST_PIXELS), min_length=4, max_length=4
+    )
     restored = serializers.BooleanField(
         default=False, help_text="The Region did not reach its threshold, and the person says it is a defect"
     )

@@ -7,12 +7,12 @@ from typing import Any, BinaryIO, cast
 
 from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, header
 from inspections import rules
 from inspections.models import Frame, Station
 from inspections.rules import Action
@@ -28,34 +28,28 @@ from .serializers import StoredFrameSerializer, UploadedSerializer
 SPOOL_BYTES = 4 * 1024**2
 FORM = {
     "type": "object",
-    "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    "properties": {"file": {"type": "array", "maxItems": 2_000, "items": {"type": "string", "format": "binary"}}},
     "required": ["file"],
 }
+KEY_LETTERS = "^[ -~]*$"
 HEADERS = [
-    OpenApiParameter(
+    header(
         "Idempotency-Key",
-        str,
-        OpenApiParameter.HEADER,
-        description="A retry with the same key and picture within 48 hours gives the stored answer. "
+        most=uploads.MAX_KEY_LENGTH,
+        pattern=KEY_LETTERS,
+        about="A retry with the same key and picture within 48 hours gives the stored answer. "
         "In a form the n-th file has the key `<key>/<n>`, the m-th entry of a zip `<key>/<n>/<m>`, from 0.",
     ),
-    OpenApiParameter(
+    header(
         "X-Part-Id",
-        str,
-        OpenApiParameter.HEADER,
-        description="The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen",
+        most=4 * texts.MAX_PART_ID_LENGTH,
+        about="The part that is looked at, in UTF-8, at most 100 characters and none that cannot be seen",
     ),
-    OpenApiParameter(
-        "X-Captured-At",
-        str,
-        OpenApiParameter.HEADER,
-        description="ISO 8601, with its offset, between 1990 and tomorrow",
-    ),
-    OpenApiParameter(
+    header("X-Captured-At", most=40, about="ISO 8601, with its offset, between 1990 and tomorrow"),
+    header(
         "X-File-Name",
-        str,
-        OpenApiParameter.HEADER,
-        description="What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*`",
+        most=4_000,
+        about="What the sender calls the picture, in UTF-8; or `Content-Disposition` with `filename*`",
     ),
 ]
 

@@ -18,6 +18,7 @@ from scheduling.services.accuracy import accuracy
 from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches
 
 SEE, MANAGE = scopes.SEE, scopes.MANAGE
+NODE_NAME = {"type": "string", "maxLength": 50, "pattern": "^[-a-zA-Z0-9_]+$"}
 SITE_ROLE = "The nodes work for every line: it takes a role of the whole site, which whoever runs this AIVD gives."
 
 
@@ -61,6 +62,7 @@ class DrainView(APIView):
     draining = True
 
     @extend_schema(
+        parameters=[OpenApiParameter("name", NODE_NAME, OpenApiParameter.PATH)],
         request=None,
         summary="Take a node out of rotation, or back in",
         responses=answers(200, NodeSerializer, errors=[403, 404]),
@@ -79,7 +81,7 @@ class DispatchesView(APIView):
     @extend_schema(
         operation_id="list_dispatches",
         summary="The last decisions of the scheduler, with their reasons",
-        parameters=[OpenApiParameter("limit", int)],
+        parameters=[DispatchQuery],
         responses=answers(200, DispatchSerializer(many=True), errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
@@ -96,7 +98,7 @@ class AccuracyView(APIView):
     @extend_schema(
         operation_id="get_accuracy",
         summary="Predicted against measured answer times",
-        parameters=[OpenApiParameter("minutes", float)],
+        parameters=[AccuracyQuery],
         responses=answers(200, AccuracySerializer, errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:

@@ -208,7 +208,7 @@ def _symmetry(grey: Grey) -> float:
 
 
 def _grid(repetition: float, upright: float) -> float:
-    """0 for nearly everything, 1 for what repeats itself along rows and columns as hardly a board does: a checkerboard."""
+    """0 for nearly everything, 1 for what repeats itself along rows and columns as hardly a board does."""
     return float(np.clip((repetition * upright - 0.68) / 0.06, 0, 1))
 
 

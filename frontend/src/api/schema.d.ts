@@ -1443,13 +1443,19 @@ export interface components {
             frame: string;
         };
         Threshold: {
-            /** @description Id of the DefectClass */
+            /**
+             * Format: int64
+             * @description Id of the DefectClass
+             */
             defect_class: number;
             /** Format: double */
             min_score: number;
         };
         ThresholdRequest: {
-            /** @description Id of the DefectClass */
+            /**
+             * Format: int64
+             * @description Id of the DefectClass
+             */
             defect_class: number;
             /** Format: double */
             min_score: number;
@@ -1513,6 +1519,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     list_dispatches: {
@@ -1561,6 +1576,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     get_accuracy: {
@@ -1602,6 +1626,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1669,6 +1702,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     get_frame: {
@@ -1690,6 +1732,15 @@ export interface operations {
                     "application/json": components["schemas"]["Frame"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -1701,6 +1752,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1729,6 +1789,15 @@ export interface operations {
                     "application/json": components["schemas"]["Dispatch"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -1740,6 +1809,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1753,6 +1831,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description One range; any other text gives the whole */
                 Range?: string;
             };
             path: {
@@ -1767,12 +1846,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
                     "image/webp": string;
                     "image/tiff": string;
                     "image/bmp": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "image/webp": string;
+                    "image/tiff": string;
+                    "image/bmp": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -1786,6 +1892,24 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1799,6 +1923,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
+                /** @description One range; any other text gives the whole */
                 Range?: string;
             };
             path: {
@@ -1813,9 +1938,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -1829,6 +1978,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1864,6 +2022,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Frame"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -1902,12 +2069,31 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     review_frame: {
         parameters: {
             query?: never;
             header?: {
+                /** @description Of this review */
                 "Idempotency-Key"?: string;
             };
             path: {
@@ -1982,8 +2168,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1996,7 +2209,10 @@ export interface operations {
     get_frame_thumbnail: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description One range; any other text gives the whole */
+                Range?: string;
+            };
             path: {
                 frame_id: string;
             };
@@ -2009,8 +2225,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
                     "image/jpeg": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -2024,6 +2263,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2059,8 +2307,26 @@ export interface operations {
                     "application/json": components["schemas"]["Lateness"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2087,8 +2353,26 @@ export interface operations {
                     "application/json": components["schemas"]["LinePolicy"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2115,8 +2399,26 @@ export interface operations {
                     "application/json": components["schemas"]["Line"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2192,8 +2494,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2222,6 +2551,15 @@ export interface operations {
                     "application/json": components["schemas"]["LinePolicy"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2233,6 +2571,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2301,8 +2648,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2380,6 +2754,42 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     get_me: {
@@ -2399,8 +2809,26 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2427,6 +2855,15 @@ export interface operations {
                     "application/json": components["schemas"]["Node"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2438,6 +2875,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2466,6 +2912,15 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2486,6 +2941,24 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2514,6 +2987,15 @@ export interface operations {
                     "application/json": components["schemas"]["Node"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2534,6 +3016,24 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2560,8 +3060,26 @@ export interface operations {
                     "application/json": components["schemas"]["Product"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2588,6 +3106,15 @@ export interface operations {
                     "application/json": components["schemas"]["Replays"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2608,6 +3135,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2683,8 +3219,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2713,6 +3276,15 @@ export interface operations {
                     "application/json": components["schemas"]["Replay"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2733,6 +3305,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2761,6 +3342,15 @@ export interface operations {
                     "application/json": components["schemas"]["Replay"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2788,6 +3378,24 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     list_sites: {
@@ -2807,8 +3415,26 @@ export interface operations {
                     "application/json": components["schemas"]["Site"][];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2856,6 +3482,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     get_station: {
@@ -2877,6 +3512,15 @@ export interface operations {
                     "application/json": components["schemas"]["Station"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2888,6 +3532,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2956,8 +3609,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2986,6 +3666,15 @@ export interface operations {
                     "application/json": components["schemas"]["Baseline"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -2997,6 +3686,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3074,6 +3772,42 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
         };
     };
     get_demo: {
@@ -3095,6 +3829,15 @@ export interface operations {
                     "application/json": components["schemas"]["Demo"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -3106,6 +3849,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3183,8 +3935,35 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3326,7 +4105,10 @@ export interface operations {
     get_station_template: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description One range; any other text gives the whole */
+                Range?: string;
+            };
             path: {
                 station_id: number;
             };
@@ -3339,9 +4121,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": string;
                     "image/jpeg": string;
                     "image/png": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
@@ -3355,6 +4161,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3494,6 +4309,15 @@ export interface operations {
                     "application/json": components["schemas"]["Station"];
                 };
             };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
                 headers: {
@@ -3514,6 +4338,24 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -11,9 +11,13 @@ export function howFarInWords(look: Distances): string {
     inWords("the training pictures", look.model_distance, look.model_limit),
     inWords("this station’s first frames", look.station_distance, look.station_limit),
   ].filter((part) => part !== "");
-  return parts.length > 0 ? `Distance from ${parts.join("; from ")}` : "There was nothing to compare this frame with";
+  return parts.length > 0
+    ? `Distance from ${parts.join("; from ")}`
+    : "There was nothing to compare this frame with";
 }
 
 function inWords(what: string, distance: number | null, limit: number | null): string {
-  return distance === null || limit === null ? "" : `${what} ${distance.toFixed(1)} (usual: up to ${limit.toFixed(1)})`;
+  return distance === null || limit === null
+    ? ""
+    : `${what} ${distance.toFixed(1)} (usual: up to ${limit.toFixed(1)})`;
 }

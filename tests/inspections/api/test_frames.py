@@ -399,6 +399,9 @@ def test_ranges(cast, as_person, asked, status, piece):
     assert answer.status_code == status
     if piece is not None:
         assert answer.content == whole[piece]
+    else:
+        assert answer.json()["code"] == "range_outside"
+        assert answer["Content-Range"] == f"bytes */{len(whole)}"
 
 
 @pytest.mark.django_db(transaction=True)
