@@ -103,6 +103,10 @@ chaos: test-setup ## hostile uploads, and parts that are stopped and killed: who
 bench-detect: test-setup ## the detector on the real DeepPCB test boards (AIVD_DATA)
 	@exec $(PY) -m benchmarks.detect $(ARGS)
 
+.PHONY: bench-unknown
+bench-unknown: test-setup ## steel and test patterns on a board station are held (AIVD_DATA)
+	@exec $(PY) -m benchmarks.unknown $(ARGS)
+
 .PHONY: bench-schedule
 bench-schedule: test-setup ## policies against each other, simulated
 	@exec $(PY) -m benchmarks.schedule $(ARGS)

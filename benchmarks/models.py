@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from scheduling.serving.appearance import Anything, TrainedOn
 from scheduling.serving.contracts import (
     AnswerEvent,
     DetectedRegion,
@@ -32,6 +33,7 @@ class ConstantDetector:
     digest = hashlib.sha256(b"constant-detector 1").hexdigest()
     runtime = "python, constant"
     class_names = CLASS_NAMES
+    trained_on = TrainedOn(("bare-pcb",), Anything())
 
     def __init__(self, service_ms: str = "0") -> None:
         self._service_s = float(service_ms) / 1000

@@ -97,7 +97,9 @@ class BenchStack:
 
         site, _ = Site.objects.get_or_create(name="Benchmark")
         line = add_line(site=site, name=f"Line {site.lines.count() + 1}")
-        station = Station.objects.create(line=line, name="Camera 1", deadline_ms=60_000, describe=describe)
+        station = Station.objects.create(
+            line=line, name="Camera 1", deadline_ms=60_000, describe=describe, product="bare-pcb"
+        )
         issued = tokens.issue(
             name="benchmark",
             line=line,

@@ -88,7 +88,7 @@ class FrameQuerySet(models.QuerySet["Frame"]):
         """Everything the Frame JSON needs, in a fixed number of queries."""
         from inspections.models import Detection, Mark, Review, Step
 
-        return self.select_related("station", "line", "inspection", "decision").prefetch_related(
+        return self.select_related("station", "line", "inspection", "decision", "appearance").prefetch_related(
             Prefetch(
                 "detections",
                 Detection.objects.select_related("defect_class", "served_model", "description__served_model").order_by(

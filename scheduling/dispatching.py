@@ -47,6 +47,7 @@ class Reported:
     service_ms: float
     queue_ms: float
     batch: int
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -398,7 +399,7 @@ def _reported(answer: DetectAnswer | DescribeAnswer) -> Reported:
     if isinstance(answer, DetectAnswer):
         meta, timings = answer.meta, answer.meta.timings
         who = (meta.model, meta.version, meta.digest, meta.runtime, meta.class_names)
-        return Reported(*who, timings.service_ms, timings.queue_ms, timings.batch)
+        return Reported(*who, timings.service_ms, timings.queue_ms, timings.batch, meta.products)
     done = answer.done
     who = (done.model, done.version, done.digest, done.runtime, ())
     return Reported(*who, done.timings.service_ms, done.timings.queue_ms, 1)

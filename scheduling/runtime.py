@@ -140,7 +140,8 @@ class FleetRuntime(Dispatcher):
     def _served_model(self, sending: Sending, reported: Reported) -> int:
         """The row of what answered; also noted on the Node's Placement when it changes."""
         model = sending.request.item.model
-        key = (sending.node, model, reported.model, reported.version, reported.digest, reported.runtime)
+        who = (reported.model, reported.version, reported.digest, reported.runtime)
+        key = (sending.node, model, *who, ",".join(reported.products))
         if key not in self._models:
             kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
             row, _ = ServedModel.objects.get_or_create(
@@ -149,8 +150,10 @@ class FleetRuntime(Dispatcher):
                 version=reported.version,
                 digest=reported.digest,
                 runtime=reported.runtime,
-                defaults={"class_names": list(reported.class_names)},
+                defaults={"class_names": list(reported.class_names), "products": list(reported.products)},
             )
+            if row.products != list(reported.products):  # declared anew by a setting or a file beside it
+                ServedModel.objects.filter(pk=row.pk).update(products=list(reported.products))
             Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
             self._models[key] = row.pk
         return self._models[key]

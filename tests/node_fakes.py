@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scheduling.serving.appearance import Anything, TrainedOn
 from scheduling.serving.contracts import (
     AnswerEvent,
     BadFrame,
@@ -40,6 +41,7 @@ class ConstantDetector:
     digest = hashlib.sha256(b"constant-detector 3").hexdigest()
     runtime = "python"
     class_names: tuple[str, ...] = CLASS_NAMES
+    trained_on = TrainedOn(("bare-pcb",), Anything())
 
     def __init__(self, service_ms: str = "0", scores: str = "", gate: str = "", slow_s: str = "0") -> None:
         self._slow_s = float(slow_s)

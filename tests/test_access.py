@@ -62,6 +62,8 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("put", "stations/<int:station_id>/template"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 403, 401),
     ("delete", "stations/<int:station_id>/template"): (200, 200, 403, 403, 404, 404, 404, 403, 404, 403, 401),
     ("patch", "stations/<int:station_id>"): (200, 200, 403, 403, 404, 404, 404, 403, 404, 403, 401),
+    ("get", "stations/<int:station_id>/baseline"): SEES,
+    ("post", "stations/<int:station_id>/baseline"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 403, 401),
     ("get", "stations/<int:station_id>/template"): (404,) * 10 + (401,),
     ("post", "stations/<int:station_id>/frames"): (415, 415, 415, 403, 404, 404, 404, 403, 415, 403, 401),
     ("get", "stations/<int:station_id>/demo"): SEES,

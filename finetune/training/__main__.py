@@ -2,6 +2,7 @@
 
 detector, describer   train one model into a folder (`--out DIR --resume`)
 ship-detector         export a trained detector into the shipped weights
+trained-on            write how the boards look that the detector was trained on
 ship-describer        copy a trained describer into the shipped weights
 models                train and ship everything that ships; goes on where an earlier call stopped
 check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
@@ -18,6 +19,7 @@ from typing import Any, Final
 COMMANDS: Final = {
     "detector": "finetune.training.detector_cli:train",
     "ship-detector": "finetune.training.detector_cli:ship",
+    "trained-on": "finetune.training.trained_on:main",
     "describer": "finetune.training.describer:main",
     "ship-describer": "finetune.training.describer_cli:ship",
     "models": "finetune.training.models:make",

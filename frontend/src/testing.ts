@@ -47,6 +47,7 @@ export function aFrame(part: Partial<Frame> = {}): Frame {
     received_at: "2026-03-02T10:00:00Z",
     captured_at: null,
     state: "complete",
+    appearance: null,
     decision: null,
     steps: [],
     regions: [],

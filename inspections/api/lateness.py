@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -10,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
+from aivd_web.kernel.database import database_now
 from inspections import rules
 
 MINUTES = 60
@@ -28,6 +28,6 @@ class LatenessView(APIView):
         responses=answers(200, LatenessSerializer),
     )
     def get(self, request: Request) -> Response:
-        recent = rules.frames(request.user).received_since(timezone.now() - timedelta(minutes=MINUTES))
+        recent = rules.frames(request.user).received_since(database_now() - timedelta(minutes=MINUTES))
         counts = {"minutes": MINUTES, "received": recent.count(), "late": recent.late().count()}
         return Response(LatenessSerializer(counts).data)

@@ -15,7 +15,7 @@ from inspections import rules
 from inspections.models import DefectClass, Site, Station
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
-from inspections.services import lines, products, renditions, stations, storage, templates, vocabulary
+from inspections.services import baselines, lines, products, renditions, stations, storage, templates, vocabulary
 from inspections.services.errors import EmptyBody
 from inspections.services.vocabulary import ClassName
 
@@ -23,6 +23,8 @@ from .frames import PICTURE_TYPES
 from .media import RANGE_HEADER, media_type_of, picture_answers, send_picture
 from .parsers import TEMPLATE_PARSERS
 from .serializers import (
+    BaselineChangeSerializer,
+    BaselineSerializer,
     DefectClassSerializer,
     LineSerializer,
     MadeLineSerializer,
@@ -154,6 +156,31 @@ class StationView(APIView):
         thresholds = None if sent is None else {row["defect_class_id"]: row["min_score"] for row in sent}
         stations.configure(station=station, by=request.user.username, changes=changes, thresholds=thresholds)
         return Response(StationSerializer(rules.get(_stations, request.user, station_id)).data)
+
+
+class StationBaselineView(APIView):
+    @extend_schema(
+        operation_id="get_station_baseline",
+        summary="What the station's first frames looked like, and whether they vouch for others",
+        responses=answers(200, BaselineSerializer, errors=[404]),
+    )
+    def get(self, request: Request, station_id: int) -> Response:
+        station = rules.get(rules.stations, request.user, station_id)
+        return Response(BaselineSerializer(baselines.described(baselines.of(station))).data)
+
+    @extend_schema(
+        operation_id="change_station_baseline",
+        summary="Confirm the station's first frames, or begin again; what was held stays held",
+        request=BaselineChangeSerializer,
+        responses=answers(200, BaselineSerializer, errors=[400, 403, 404, 409]),
+    )
+    def post(self, request: Request, station_id: int) -> Response:
+        station = rules.get(rules.stations, request.user, station_id, Action.CONFIGURE)
+        body = BaselineChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        act = baselines.confirm if body.validated_data["action"] == "confirm" else baselines.restart
+        baseline = act(station=station, by=request.user.username)
+        return Response(BaselineSerializer(baselines.described(baseline)).data)
 
 
 class StationTemplateView(APIView):

@@ -13,11 +13,13 @@ from inspections.models import (
     Description,
     Detection,
     Frame,
+    FrameAppearance,
     Line,
     Mark,
     Review,
     Site,
     Station,
+    StationBaseline,
     Step,
 )
 from inspections.services import judgement
@@ -100,6 +102,22 @@ class StationSerializer(serializers.ModelSerializer):
         return bool(station.template_sha256)
 
 
+class BaselineSerializer(serializers.Serializer):
+    """What a station's first frames looked like, and whether they vouch for others."""
+
+    state = serializers.ChoiceField(StationBaseline.State.choices)
+    collected = serializers.IntegerField(help_text="How many of the first frames were measured")
+    wanted = serializers.IntegerField(help_text="So many are collected")
+    limit = serializers.FloatField(allow_null=True, help_text="Up to this distance a frame is like them")
+    confirmed_by = serializers.CharField(allow_blank=True)
+
+
+class BaselineChangeSerializer(serializers.Serializer):
+    action = serializers.ChoiceField(
+        [("confirm", "they show the right product"), ("restart", "forget them and collect anew")]
+    )
+
+
 class ProductNameField(serializers.RegexField):
     """What a station looks at, as models name it: `bare-pcb` for example. Empty: nobody has chosen yet."""
 
@@ -177,6 +195,16 @@ class DecisionSerializer(serializers.ModelSerializer):
     class Meta:
         model = Decision
         fields = ["outcome", "reason", "code", "decided_at", "latency_ms"]
+
+
+class AppearanceSerializer(serializers.ModelSerializer):
+    """How the frame looks as a whole. Up to its limit, a distance is usual; null where there was nothing to compare."""
+
+    statistics = serializers.DictField(child=serializers.FloatField())
+
+    class Meta:
+        model = FrameAppearance
+        fields = ["model_distance", "model_limit", "station_distance", "station_limit", "statistics"]
 
 
 class StepSerializer(serializers.ModelSerializer):
@@ -352,6 +380,7 @@ class FrameSerializer(serializers.ModelSerializer):
     part_id = serializers.SerializerMethodField()
     state = serializers.SerializerMethodField()
     decision = serializers.SerializerMethodField()
+    appearance = serializers.SerializerMethodField()
     steps = StepSerializer(many=True)
     regions = RegionSerializer(many=True, source="detections")
     reviews = ReviewSerializer(many=True)
@@ -366,8 +395,8 @@ class FrameSerializer(serializers.ModelSerializer):
         model = Frame
         fields = [
             "id", "station", "line", "inspection", "name", "part_id", "sha256", "width", "height", "bytes",
-            "bit_depth", "media_type", "received_at", "captured_at", "state", "decision", "steps", "regions", "reviews",
-            "dispatches", "latency_ms", "urls",
+            "bit_depth", "media_type", "received_at", "captured_at", "state", "decision", "appearance", "steps",
+            "regions", "reviews", "dispatches", "latency_ms", "urls",
         ]  # fmt: skip
 
     def get_part_id(self, frame: Frame) -> str | None:
@@ -386,6 +415,11 @@ class FrameSerializer(serializers.ModelSerializer):
     def get_decision(self, frame: Frame) -> dict[str, Any] | None:
         decision = getattr(frame, "decision", None)
         return None if decision is None else dict(DecisionSerializer(decision).data)
+
+    @extend_schema_field(AppearanceSerializer(allow_null=True))
+    def get_appearance(self, frame: Frame) -> dict[str, Any] | None:
+        appearance = getattr(frame, "appearance", None)
+        return None if appearance is None else dict(AppearanceSerializer(appearance).data)
 
     @extend_schema_field(DispatchFactsSerializer())
     def get_dispatches(self, frame: Frame) -> dict[str, Any]:

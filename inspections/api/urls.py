@@ -16,6 +16,7 @@ urlpatterns = [
     path("stations", plant.StationsView.as_view(), name="stations"),
     path("stations/<int:station_id>", plant.StationView.as_view(), name="station"),
     path("stations/<int:station_id>/template", plant.StationTemplateView.as_view(), name="station-template"),
+    path("stations/<int:station_id>/baseline", plant.StationBaselineView.as_view(), name="station-baseline"),
     path("stations/<int:station_id>/frames", uploads.StationFramesView.as_view(), name="station-frames"),
     path("defect-classes", plant.DefectClassesView.as_view(), name="defect-classes"),
     path("frames", frames.FramesView.as_view(), name="frames"),

@@ -1,6 +1,7 @@
 """Tables of the inspections app."""
 
 from .access import ApiToken, Membership
+from .appearance import FrameAppearance, StationBaseline
 from .event import Event, EventHead
 from .findings import Decision, Description, Detection
 from .frame import Frame, IdempotencyKey, Inspection, Step
@@ -18,6 +19,7 @@ __all__ = [
     "Event",
     "EventHead",
     "Frame",
+    "FrameAppearance",
     "IdempotencyKey",
     "Inspection",
     "Line",
@@ -27,5 +29,6 @@ __all__ = [
     "Review",
     "Site",
     "Station",
+    "StationBaseline",
     "Step",
 ]

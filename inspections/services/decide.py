@@ -51,9 +51,14 @@ class Thresholds:
         return min([self.default, *self.by_class.values()])
 
 
-def by_findings(findings: Sequence[Finding]) -> Said:
-    """Fail as soon as one region reaches its class's threshold, else pass."""
+def by_findings(findings: Sequence[Finding], *, unplaced: int = 0) -> Said:
+    """Fail as soon as one region reaches its class's threshold, hold where another lies nowhere, else pass.
+
+    A region that counts is a defect wherever the others lie; without one, what cannot be placed may have been one.
+    """
     counting = [finding for finding in findings if finding.counts]
+    if not counting and unplaced:
+        return cannot_place(unplaced)
     if not counting:
         near = f"; {len(findings)} below it" if findings else ""
         return Said("pass", "clean", f"No region reached its threshold{near}.")
@@ -68,6 +73,13 @@ def too_late(deadline_ms: int) -> Said:
 
 def could_not_inspect(detail: str) -> Said:
     return Said("hold", "failed", f"The frame could not be inspected: {storable(detail, most=MOST_DETAIL)}")
+
+
+def cannot_place(unplaced: int) -> Said:
+    regions = "1 region that the model found lies" if unplaced == 1 else f"{unplaced} regions that the model found lie"
+    return Said(
+        "hold", "unplaced", f"{regions} nowhere in the frame, or cannot be named: nobody can say what is there."
+    )
 
 
 def cannot_scale(detail: str) -> Said:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from django.db import transaction
@@ -12,9 +12,9 @@ from django.db import transaction
 from aivd_web.kernel.database import Moment
 from inspections import wake
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
-from scheduling.serving.contracts import DetectedRegion
+from scheduling.serving.contracts import MAX_CLASS_NAME_CHARS, DetectedRegion, name_fault
 
-from . import decide, events, steps
+from . import baselines, decide, events, familiarity, steps
 from .vocabulary import readable_title
 
 DESCRIBE_WITHIN = timedelta(minutes=10)
@@ -50,13 +50,23 @@ def commit_detections(
     claim: steps.Claim,
     frame: Frame,
     regions: Sequence[DetectedRegion],
+    model_said: familiarity.ModelSaid,
     thresholds: decide.Thresholds,
     spoke: Spoke,
     now: Moment,
 ) -> None:
-    """Detections, the Decision and the next Step in one transaction. Raises LateHolder."""
+    """Detections, the Decision and the next Step in one transaction. Raises LateHolder.
+
+    A frame that is unlike what is known is held whatever was found in it, and nobody is asked to describe that.
+    """
     steps.finish(claim=claim)
+    known = familiarity.judge(frame, model_said)
+    known.row.save(force_insert=True)
+    if known.collecting:
+        gather = partial(baselines.gather, station_id=frame.station_id)
+        transaction.on_commit(gather, robust=True)
     sane, vocabulary = _sane(regions, frame), Vocabulary(frame.line_id)
+    unplaced = model_said.unplaced + len(regions) - len(sane)
     detections = [
         _detection(frame, index, region, vocabulary[region.class_name], thresholds, spoke)
         for index, region in enumerate(sane)
@@ -65,10 +75,11 @@ def commit_detections(
         Detection.objects.bulk_create(detections)
     spoke.book()
     changes = [events.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    said = decide.by_findings([decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections])
+    found = [decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections]
+    said = known.doubt or decide.by_findings(found, unplaced=unplaced)
     if decide.write(frame=frame, said=said, now=now):
         changes.append(events.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
-    if frame.station.describe and any(detection.counts for detection in detections):
+    if frame.station.describe and known.doubt is None and any(detection.counts for detection in detections):
         Step.objects.create(frame=frame, kind=Step.Kind.DESCRIBE, deadline_at=now + DESCRIBE_WITHIN)
         transaction.on_commit(wake.workers, robust=True)
     elif steps.complete_if_no_step_open(frame=frame, now=now):
@@ -146,9 +157,11 @@ class Vocabulary:
 
 
 def _sane(regions: Sequence[DetectedRegion], frame: Frame) -> list[DetectedRegion]:
-    """Regions with a finite score and an area inside the frame, best first; the rest cannot be shown or stored."""
+    """Regions with a finite score, a name and an area inside the frame, best first; the rest cannot be stored."""
     kept = []
     for region in regions:
+        if name_fault(region.class_name, MAX_CLASS_NAME_CHARS):
+            continue
         if not all(map(math.isfinite, (*region.box_xyxy, region.score))):
             continue  # before it is cut: max(0, NaN) is 0
         x1, y1, x2, y2 = region.box_xyxy

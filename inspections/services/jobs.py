@@ -16,9 +16,9 @@ from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
 from scheduling.runtime import Answered, Send
 from scheduling.serving import prompts
-from scheduling.serving.contracts import DescribeRequest, RegionRequest, detect_budget_s
+from scheduling.serving.contracts import DescribeRequest, DetectMeta, RegionRequest, detect_budget_s
 
-from . import events, findings, renditions, steps
+from . import events, familiarity, findings, renditions, steps
 
 TOKEN_MESSAGES_A_SECOND = 10
 CarryOut = Callable[[Send, float], Answered]
@@ -50,6 +50,7 @@ def detect(*, claim: steps.Claim, frame: Frame, carry_out: CarryOut, budgets: Bu
         claim=claim,
         frame=frame,
         regions=answered.answer.regions,
+        model_said=_model_said(answered.answer.meta),
         thresholds=thresholds,
         spoke=_spoke(answered),
         now=Now(),
@@ -146,6 +147,10 @@ class TokenListener:
 
     def _tell(self, message: dict[str, Any]) -> None:
         events.hint(line_id=self._frame.line_id, message={**message, "id": str(self._frame.pk)})
+
+
+def _model_said(meta: DetectMeta) -> familiarity.ModelSaid:
+    return familiarity.ModelSaid(meta.products, meta.appearance, meta.unplaced)
 
 
 def _describe_request(frame: Frame, detections: Sequence[Detection]) -> DescribeRequest:

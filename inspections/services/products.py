@@ -25,19 +25,10 @@ def known() -> list[Product]:
     shipped = tuple(ClassName(name, title) for name, title in DEFECT_CLASSES)
     found = {BARE_PCB: Product(BARE_PCB, "Bare circuit boards", shipped, served=False)}
     for model in ServedModel.objects.filter(kind=ServedModel.Kind.DETECTOR, placements__isnull=False).distinct():
-        name = declared_by(model)
-        if name:
+        for name in map(str, model.products):
             title = found[name].title if name in found else readable_title(name)
             found[name] = Product(name, title, _classes(model), served=True)
     return sorted(found.values(), key=lambda product: product.title)
-
-
-def declared_by(model: ServedModel) -> str:
-    """The product that the model says it was trained for; for one that says nothing, what its classes tell."""
-    said = str(getattr(model, "product", "") or "")
-    if said:
-        return said
-    return BARE_PCB if set(model.class_names) == set(SHIPPED_TITLES) else ""
 
 
 def _classes(model: ServedModel) -> tuple[ClassName, ...]:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from inspections.models import ClassThreshold, DefectClass, Line, Station
 
-from . import events
+from . import baselines, events
 
 PLAIN = ("product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
 
@@ -33,11 +33,14 @@ def configure(
 ) -> Station:
     """Set the given fields; `thresholds` (DefectClass id -> score), if given, replace all of the station's own."""
     names = [name for name in PLAIN if name in changes]
+    another_product = "product" in names and changes["product"] != station.product
     for name in names:
         setattr(station, name, changes[name])
     station.save(update_fields=names)
     if thresholds is not None:
         _replace_thresholds(station, thresholds)
+    if another_product:
+        baselines.restart(station=station, by=by)
     data = {"station": station.pk, "changed": [*names, *(["thresholds"] if thresholds is not None else [])], "by": by}
     events.record(line_id=station.line_id, type="station.configured", data=data)
     return station

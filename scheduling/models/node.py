@@ -59,6 +59,7 @@ class ServedModel(models.Model):
     digest = models.CharField(max_length=64, help_text="sha256 of the weights")
     runtime = models.CharField(max_length=60)
     class_names = models.JSONField(default=list, blank=True)
+    products = models.JSONField(default=list, blank=True, help_text="What it was trained for, as it declares")
     first_seen_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

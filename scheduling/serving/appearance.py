@@ -15,7 +15,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scheduling.serving.contracts import MAX_PRODUCT_CHARS, MAX_PRODUCTS, Appearance, Rgb, name_fault
+from scheduling.serving.contracts import (
+    MAX_PRODUCT_CHARS,
+    MAX_PRODUCTS,
+    TILE_FROM_RATIO,
+    TILE_PX,
+    Appearance,
+    Rgb,
+    name_fault,
+)
 
 SIDE_PX: Final = 320
 """Longer side of what is measured. Smaller pictures stay as they are."""
@@ -38,14 +46,18 @@ STATISTICS: Final = (
     "symmetry",
     "blank",
 )
-NEIGHBOUR: Final = 2
-"""A frame is as far from known frames as from the second nearest: one odd frame among them vouches for nothing."""
+SCALES: Final = (0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14)
+"""How much each statistic varies between generated boards: a tenth of it is allowed to any station."""
 
 FEWEST_FRAMES: Final = 3
 MOST_FRAMES: Final = 5000
 MOST_BYTES: Final = 8 * 2**20
 LIKE_SHARE: Final = 98
 """Percent of the training pictures that lie within the limit."""
+CORE_SHARE: Final = 0.6
+"""So many of a station's first frames must be like the training pictures before they vouch for others."""
+JOINS_WITHIN: Final = 2.0
+LIMIT_MARGIN: Final = 1.2
 LEAST_SCALE: Final = 0.02
 """No statistic counts for more than so: what never varies in training says little about how much it may."""
 
@@ -54,7 +66,26 @@ Grey = npt.NDArray[np.uint8]
 
 
 def measure(picture: Rgb) -> dict[str, float]:
-    """The statistics of a picture (H, W, 3), each between 0 and about 1."""
+    """The statistics of a picture (H, W, 3), each 0 to about 1; of a large one, the mean of up to nine parts."""
+    parts = [_measured(part) for part in _windows(picture)]
+    return {name: round(float(value), 5) for name, value in zip(STATISTICS, np.mean(parts, axis=0), strict=True)}
+
+
+def _windows(picture: Rgb) -> list[Rgb]:
+    """The picture, or windows as large as a tile that are spread over it evenly: what a detector of tiles looks at."""
+    height, width = picture.shape[:2]
+    if max(height, width) <= TILE_FROM_RATIO * TILE_PX:
+        return [picture]
+    rows, columns = _starts(height), _starts(width)
+    return [np.ascontiguousarray(picture[y : y + TILE_PX, x : x + TILE_PX]) for y in rows for x in columns]
+
+
+def _starts(length_px: int) -> list[int]:
+    last = max(0, length_px - TILE_PX)
+    return sorted({round(last * share) for share in (0.0, 0.5, 1.0)})
+
+
+def _measured(picture: Rgb) -> tuple[float, ...]:
     small = _small(picture)
     grey: Grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
     level, mask = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
@@ -62,10 +93,9 @@ def measure(picture: Rgb) -> dict[str, float]:
     slope = cv2.magnitude(gx, gy)
     edge = slope > 120
     dark = grey <= level
-    low, high = np.percentile(grey, (3, 97))
-    values = (
+    return (
         _separability(grey, dark),
-        (high - low) / 255,
+        _apart(grey, dark) / 255,
         edge.mean(),
         (np.abs(grey.astype(np.int16) - cv2.medianBlur(grey, 3)) > 24).mean(),
         dark.mean(),
@@ -81,7 +111,6 @@ def measure(picture: Rgb) -> dict[str, float]:
         _symmetry(grey),
         _blank(slope),
     )
-    return {name: round(float(value), 5) for name, value in zip(STATISTICS, values, strict=True)}
 
 
 def _small(picture: Rgb) -> Rgb:
@@ -99,14 +128,17 @@ def _colour(picture: Rgb) -> float:
     return float(cv2.subtract(most, least).mean()) / 255
 
 
+def _apart(grey: Grey, dark: npt.NDArray[np.bool_]) -> float:
+    """How much brighter the bright part is than the dark one, in grey levels; 0 where there is one part only."""
+    if not dark.any() or dark.all():
+        return 0.0
+    return float(grey[~dark].mean() - grey[dark].mean())
+
+
 def _separability(grey: Grey, dark: npt.NDArray[np.bool_]) -> float:
     """Otsu's: the variance between dark and bright as a share of all variance; 0 where there is none."""
-    whole = float(grey.var())
-    share = float(dark.mean())
-    if whole < 1e-6 or share in (0.0, 1.0):
-        return 0.0
-    apart = float(grey[dark].mean()) - float(grey[~dark].mean())
-    return share * (1 - share) * apart**2 / whole
+    whole, share = float(grey.var()), float(dark.mean())
+    return share * (1 - share) * _apart(grey, dark) ** 2 / whole if whole > 1e-6 else 0.0
 
 
 def _repetition(slope: npt.NDArray[Any]) -> float:
@@ -186,13 +218,14 @@ class BadReference(ValueError):
 
 
 def distances(frames: Numbers, known: Numbers, *, scales: Numbers, among_themselves: bool = False) -> Numbers:
-    """How far each of `frames` (n, s) is from `known` (m, s): the distance to the second nearest, in `scales` (s,).
+    """How far each of `frames` (n, s) is from the nearest of `known` (m, s), in `scales` (s,).
 
-    `among_themselves`: `frames` are `known`, and none of them is its own neighbour. Needs three known frames.
+    `among_themselves`: `frames` are `known`, and none of them is its own neighbour.
     """
     apart = np.linalg.norm((frames[:, None, :] - known[None, :, :]) / scales, axis=2)
-    column = NEIGHBOUR if among_themselves else NEIGHBOUR - 1
-    nearest: Numbers = np.partition(apart, column, axis=1)[:, column]
+    if among_themselves:
+        np.fill_diagonal(apart, np.inf)
+    nearest: Numbers = apart.min(axis=1)
     return nearest
 
 
@@ -249,6 +282,38 @@ def training_reference(measured: Sequence[Mapping[str, float]]) -> Reference:
     scales = np.maximum(frames.std(axis=0), LEAST_SCALE)
     apart = distances(frames, frames, scales=scales, among_themselves=True)
     return Reference(STATISTICS, scales, frames, float(np.percentile(apart, LIKE_SHARE)))
+
+
+def station_reference(measured: Sequence[Mapping[str, float]], like_training: Sequence[bool]) -> Reference | None:
+    """What a station sees, from its first frames' statistics; None where too few of them are like the training.
+
+    Those that are like the training pictures are the core; others join it that are not far. What is far, such as
+    a steel strip among boards, stays out. Raises BadReference where the statistics are not ours.
+    """
+    rows = [row_of(statistics, STATISTICS) for statistics in measured]
+    if any(row is None for row in rows):
+        raise BadReference("The frames were measured in another way.")
+    frames, core = np.array(rows, np.float64), np.array(like_training, np.bool_)
+    if core.sum() < max(FEWEST_FRAMES, CORE_SHARE * len(frames)):
+        return None
+    first = _around(frames[core])
+    near = distances(frames, first.frames, scales=first.scales) <= JOINS_WITHIN * first.limit
+    return _around(frames[core | near])
+
+
+def around(measured: Sequence[Mapping[str, float]]) -> Reference:
+    """All of these frames as a reference, where a person says that they are right. Raises BadReference."""
+    rows = [row_of(statistics, STATISTICS) for statistics in measured]
+    if len(rows) < FEWEST_FRAMES or any(row is None for row in rows):
+        raise BadReference("The frames are too few, or were measured in another way.")
+    return _around(np.array(rows, np.float64))
+
+
+def _around(frames: Numbers) -> Reference:
+    """Frames as a reference of their own: what varies between them counts less, and a little is always allowed."""
+    scales = np.sqrt(0.9 * frames.var(axis=0) + 0.1 * np.square(SCALES))
+    apart = distances(frames, frames, scales=scales, among_themselves=True)
+    return Reference(STATISTICS, scales, frames, LIMIT_MARGIN * float(np.percentile(apart, LIKE_SHARE)))
 
 
 class Anything:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ def test_the_demo_runs_in_a_network_that_holds_only_loopback(tmp_path: Path) -> 
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AIVD_", "DJANGO_"))}
     port = free_port_range(13)
     environ |= {"AIVD_VAR": str(tmp_path / "var"), "AIVD_PORT": str(port), "AIVD_NODE_PORT_BASE": str(port + 1)}
-    manage = f"{sys.executable} {ROOT / 'manage.py'}"
+    manage = shlex.join([sys.executable, str(ROOT / "manage.py")])
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", f"{INSIDE} {manage} up --then {manage} demo --seed 7"],
         cwd=ROOT,

@@ -10,6 +10,7 @@ from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet
 from scheduling.serving.contracts import (
     AnswerEvent,
+    Appearance,
     DescribeTimings,
     DetectedRegion,
     DetectMeta,
@@ -17,6 +18,7 @@ from scheduling.serving.contracts import (
     DoneEvent,
 )
 
+LIKE_TRAINING = Appearance({"contrast": 0.5}, distance=0.1, limit=1.0)
 WHO = ("constant", "1", "c" * 64, "python")
 
 
@@ -37,7 +39,7 @@ class FakeNode:
         region = DetectedRegion((5.0, 5.0, 20.0, 20.0), self.score, 0, "open")
         took_ms = (time.perf_counter() - started) * 1000
         timings = DetectTimings(0.0, 0.0, 0.0, took_ms, 0.0, took_ms, 1)
-        meta = DetectMeta(*WHO, ("open",), (64, 48), timings)
+        meta = DetectMeta(*WHO, ("open",), (64, 48), timings, products=("bare-pcb",), appearance=LIKE_TRAINING)
         return DetectAnswer(self.name, (region,), meta, took_ms, len(frame))
 
     def alone(self) -> "FakeNode":

@@ -6,12 +6,14 @@ import pytest
 from django.utils import timezone
 
 from inspections.models import Decision, DefectClass, Description, Detection, Event, Frame, Step
-from inspections.services import decide, findings, steps
+from inspections.services import decide, familiarity, findings, steps
 from scheduling.serving.contracts import DetectedRegion
 from tests.cast import Cast, add_detection, add_frame, describer, detector
+from tests.inspections.fake_nodes import LIKE_TRAINING
 from tests.threads import together
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
+KNOWN = familiarity.ModelSaid(("bare-pcb",), LIKE_TRAINING)
 NAN, INF = float("nan"), float("inf")
 
 
@@ -30,11 +32,18 @@ def spoke(**more: Any) -> findings.Spoke:
     return findings.Spoke(**values | more)
 
 
-def detected(frame: Frame, claim: steps.Claim, *regions: DetectedRegion, **more: Any) -> None:
+def detected(
+    frame: Frame,
+    claim: steps.Claim,
+    *regions: DetectedRegion,
+    model_said: familiarity.ModelSaid = KNOWN,
+    **more: Any,
+) -> None:
     findings.commit_detections(
         claim=claim,
         frame=frame,
         regions=regions,
+        model_said=model_said,
         thresholds=decide.Thresholds(0.5, {}),
         spoke=spoke(**more),
         now=timezone.now(),

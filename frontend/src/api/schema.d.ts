@@ -482,6 +482,24 @@ export interface paths {
         patch: operations["configure_station"];
         trace?: never;
     };
+    "/api/v1/stations/{station_id}/baseline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the station's first frames looked like, and whether they vouch for others */
+        get: operations["get_station_baseline"];
+        put?: never;
+        /** Confirm the station's first frames, or begin again; what was held stays held */
+        post: operations["change_station_baseline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/stations/{station_id}/demo": {
         parameters: {
             query?: never;
@@ -572,18 +590,63 @@ export interface components {
          * @enum {string}
          */
         ActEnum: "drain" | "undrain";
-        /**
-         * @description * `start` - start
-         *     * `stop` - stop
-         * @enum {string}
-         */
-        ActionEnum: "start" | "stop";
         Alternative: {
             node: string;
             /** Format: double */
             predicted_ms: number | null;
             why_not: string | null;
         };
+        /** @description How the frame looks as a whole. Up to its limit, a distance is usual; null where there was nothing to compare. */
+        Appearance: {
+            /**
+             * Format: double
+             * @description From the model's training pictures; null where unknown
+             */
+            model_distance?: number | null;
+            /** Format: double */
+            model_limit?: number | null;
+            /**
+             * Format: double
+             * @description From the station's first frames; null where unknown
+             */
+            station_distance?: number | null;
+            /** Format: double */
+            station_limit?: number | null;
+            statistics: {
+                [key: string]: number;
+            };
+        };
+        /** @description What a station's first frames looked like, and whether they vouch for others. */
+        Baseline: {
+            state: components["schemas"]["BaselineStateEnum"];
+            /** @description How many of the first frames were measured */
+            collected: number;
+            /** @description So many are collected */
+            wanted: number;
+            /**
+             * Format: double
+             * @description Up to this distance a frame is like them
+             */
+            limit: number | null;
+            confirmed_by: string;
+        };
+        /**
+         * @description * `confirm` - they show the right product
+         *     * `restart` - forget them and collect anew
+         * @enum {string}
+         */
+        BaselineChangeActionEnum: "confirm" | "restart";
+        BaselineChangeRequest: {
+            action: components["schemas"]["BaselineChangeActionEnum"];
+        };
+        /**
+         * @description * `collecting` - the first frames are being collected
+         *     * `waiting` - too few of the first frames are like the model's training; a person must confirm them
+         *     * `established` - most of the first frames are like the model's training
+         *     * `confirmed` - a person confirmed the first frames
+         * @enum {string}
+         */
+        BaselineStateEnum: "collecting" | "waiting" | "established" | "confirmed";
         /**
          * @description * `auto` - tell by the picture
          *     * `8` - 8 bits only
@@ -694,8 +757,14 @@ export interface components {
             refused: number;
             error: string;
         };
+        /**
+         * @description * `start` - start
+         *     * `stop` - stop
+         * @enum {string}
+         */
+        DemoChangeActionEnum: "start" | "stop";
         DemoChangeRequest: {
-            action: components["schemas"]["ActionEnum"];
+            action: components["schemas"]["DemoChangeActionEnum"];
             /**
              * Format: double
              * @default 1
@@ -851,6 +920,7 @@ export interface components {
             captured_at?: string | null;
             readonly state: components["schemas"]["FrameStateEnum"];
             readonly decision: components["schemas"]["Decision"] | null;
+            readonly appearance: components["schemas"]["Appearance"] | null;
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
@@ -3532,6 +3602,169 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_station_baseline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Baseline"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    change_station_baseline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                station_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BaselineChangeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Baseline"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from scheduling.serving.appearance import BadReference, TrainedOn, read_trained_on
 from scheduling.serving.contracts import TILE_PX, Detector
 from scheduling.serving.detectors.model_file import BadModel, read_model_file
 from scheduling.serving.tiling import Scale
 
 SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
+SHIPPED_TRAINED_ON: Final = SHIPPED_WEIGHTS.with_name("trained-on.json")
 SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
 
 HUB_PREFIX: Final = "hf:"
@@ -22,7 +24,7 @@ _KINDS: Final = (
     "template-difference",
 )
 
-__all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_WEIGHTS", "BadModel", "load_detector"]
+__all__ = ["SHIPPED_INT8_WEIGHTS", "SHIPPED_TRAINED_ON", "SHIPPED_WEIGHTS", "BadModel", "load_detector", "trained_on"]
 
 
 def load_detector(spec: str, *, threads: int) -> Detector:
@@ -55,6 +57,29 @@ def load_detector(spec: str, *, threads: int) -> Detector:
     runner = importlib.import_module(f"scheduling.serving.detectors.{runtime}_runner")
     more = {"precision": "bf16"} if spec == BFLOAT16 else {}
     return YoloDetector(model, runner.open_runner(model, threads=threads, **more))
+
+
+def trained_on(spec: str) -> TrainedOn:
+    """What the files beside a model say of its training: `trained-on.json` in its folder, `<file>.trained-on.json`.
+
+    Raises BadModel for a file that cannot be read. A model without one may still declare products itself.
+    """
+    path = _trained_on_path(spec)
+    if path is None or not path.is_file():
+        return TrainedOn()
+    try:
+        return read_trained_on(path)
+    except (OSError, BadReference) as error:
+        raise BadModel(f"{path.name} cannot be used: {error}") from error
+
+
+def _trained_on_path(spec: str) -> Path | None:
+    if spec in _KINDS:
+        return SHIPPED_TRAINED_ON
+    if spec.startswith(HUB_PREFIX):
+        return Path(spec.removeprefix(HUB_PREFIX)) / SHIPPED_TRAINED_ON.name
+    path = _runtime_and_path(spec)[1]
+    return path.with_name(f"{path.stem}.{SHIPPED_TRAINED_ON.name}")
 
 
 def _runtime_and_path(spec: str) -> tuple[str, Path]:

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from scheduling.serving.appearance import products_in
 from scheduling.serving.contracts import IDENTITY_LIMITS, class_names_fault, name_fault
 from scheduling.serving.tiling import Scale
 
 MAX_MODEL_BYTES: Final = 512 * 2**20
 Shape = tuple[int | None, ...]
 KNOWN_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
+PRODUCTS_KEY: Final = "products"
+"""Metadata key of what a model was trained for, a JSON list of names."""
 
 CLASS_NAMES_KEY: Final = "class_names"
 """Metadata key of our own exports, a JSON list; `names`, as ultralytics writes it, is read too."""
@@ -61,6 +65,7 @@ class ModelFile:
     input_name: str
     weights: bytes | None = None
     scale: Scale = UNSCALED
+    products: tuple[str, ...] = ()
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -83,6 +88,7 @@ def read_model_file(path: Path) -> ModelFile:
         digest=digest,
         data=data,
         class_names=class_names_in(metadata, path),
+        products=declared_products(metadata, path),
         side_px=side_px,
         batch=batch,
         input_name=input_name,
@@ -194,6 +200,17 @@ def _shape(entry: Any) -> Shape:
 
 def _words(shape: Shape) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
+
+
+def declared_products(metadata: dict[str, str], path: Path) -> tuple[str, ...]:
+    """What the file's metadata says it was trained for; none where it does not say."""
+    text = metadata.get(PRODUCTS_KEY)
+    if not text:
+        return ()
+    try:
+        return products_in(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise BadModel(f"{path.name} declares products that are not a JSON list of names: {error}") from error
 
 
 def class_names_in(metadata: dict[str, str], path: Path) -> tuple[str, ...]:

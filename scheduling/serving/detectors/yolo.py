@@ -30,6 +30,7 @@ class YoloDetector:
         self.version = model.version
         self.digest = model.digest
         self.class_names = model.class_names
+        self.products = model.products
         self.scale = model.scale
         self.runtime = runner.runtime
         self.last_timings = StageTimings(0.0, 0.0, 0.0)

@@ -11,8 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from scheduling.serving.appearance import TrainedOn
 from scheduling.serving.contracts import (
     LARGE_FRAME_TILES,
+    Appearance,
     BadFrame,
     DetectedRegion,
     DetectMeta,
@@ -68,6 +70,7 @@ def detect_batch(
     detector: Detector,
     work: Sequence[DetectWork],
     *,
+    trained_on: TrainedOn = TrainedOn(),
     slowdown: float = 1.0,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
@@ -79,6 +82,7 @@ def detect_batch(
     decoded_at = clock()
     outcomes |= _detect_all(detector, decoded)
     stages = _stages(detector, (clock() - decoded_at) * 1000)
+    looks = {one.index: trained_on.looked_at(one.image) for one in decoded}
     if slowdown > 1.0:
         sleep((slowdown - 1.0) * (clock() - started))
     timings = DetectTimings(
@@ -91,10 +95,11 @@ def detect_batch(
         batch=len(work),
     )
     sizes = {one.index: one.size_wh for one in decoded}
-    return [
+    told = [
         _outcome(detector, outcomes[i], sizes.get(i, (0, 0)), replace(timings, queue_ms=request.queue_ms))
         for i, request in enumerate(work)
     ]
+    return [_with_look(one, trained_on, looks.get(i)) for i, one in enumerate(told)]
 
 
 def warm_up(detector: Detector) -> None:
@@ -115,6 +120,7 @@ def detect_large(
     detector: Detector,
     request: DetectWork,
     *,
+    trained_on: TrainedOn = TrainedOn(),
     turn: Turn = nullcontext,
     is_cancelled: Callable[[], bool] = lambda: False,
     slowdown: float = 1.0,
@@ -134,6 +140,7 @@ def detect_large(
             outcomes[0] = _tile_by_tile(detector, one, turn, is_cancelled, slowdown, clock, sleep)
         except BadFrame as error:
             outcomes[0] = error
+    look = trained_on.looked_at(decoded[0].image) if decoded else None
     timings = DetectTimings(
         queue_ms=request.queue_ms,
         decode_ms=(decoded_at - started) * 1000,
@@ -143,7 +150,8 @@ def detect_large(
         service_ms=(clock() - started) * 1000,
         batch=1,
     )
-    return _outcome(detector, outcomes[0], decoded[0].size_wh if decoded else (0, 0), timings)
+    told = _outcome(detector, outcomes[0], decoded[0].size_wh if decoded else (0, 0), timings)
+    return _with_look(told, trained_on, look)
 
 
 class Abandoned(Exception):
@@ -192,6 +200,13 @@ def _outcome(
         unplaced=len(found) - len(placed),
     )
     return Detected(tuple(clip_region(region, size_wh) for region in placed), meta)
+
+
+def _with_look(told: Detected | BadFrame, trained_on: TrainedOn, look: Appearance | None) -> Detected | BadFrame:
+    """The answer with what the model was trained for, and how the frame looks to it."""
+    if isinstance(told, BadFrame):
+        return told
+    return replace(told, meta=replace(told.meta, products=trained_on.products, appearance=look))
 
 
 def _decode_all(work: Sequence[DetectWork], outcomes: dict[int, list[DetectedRegion] | BadFrame]) -> list[_Decoded]:

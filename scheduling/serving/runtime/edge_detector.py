@@ -40,7 +40,7 @@ from scheduling.serving.runtime.detecting import (
     is_large,
     warm_up,
 )
-from scheduling.serving.runtime.options import NodeOptions, open_detector, refuse_numpy_2
+from scheduling.serving.runtime.options import NodeOptions, open_detector, open_trained_on, refuse_numpy_2
 from scheduling.serving.runtime.turns import Turns
 from scheduling.serving.runtime.watchdog import Watchdog
 
@@ -74,6 +74,7 @@ class TritonPythonModel:
         refuse_numpy_2(os.environ)
         self._options = NodeOptions.from_environment(os.environ)
         self._detector = open_detector(self._options)
+        self._trained_on = open_trained_on(self._options, self._detector)
         warm_up(self._detector)
         self._turns, self._watchdog, self._held_up = Turns(), Watchdog(), False
         self._usual: Desk[_Waiting] = Desk(
@@ -117,7 +118,12 @@ class TritonPythonModel:
         wanted = [arrived for arrived in batch if not _abandoned(arrived.item)]
         if wanted:
             with self._answering(wanted), self._turn(wanted):
-                outcomes = detect_batch(self._detector, [_work(one) for one in wanted], slowdown=self._options.slowdown)
+                outcomes = detect_batch(
+                    self._detector,
+                    [_work(one) for one in wanted],
+                    trained_on=self._trained_on,
+                    slowdown=self._options.slowdown,
+                )
                 for arrived, outcome in zip(wanted, outcomes, strict=True):
                     _tell(arrived.item, outcome)
 
@@ -129,6 +135,7 @@ class TritonPythonModel:
                 outcome = detect_large(
                     self._detector,
                     _work(arrived),
+                    trained_on=self._trained_on,
                     turn=lambda one=arrived: self._turn([one]),  # type: ignore[misc]
                     is_cancelled=arrived.item.request.is_cancelled,
                     slowdown=self._options.slowdown,

@@ -7,11 +7,12 @@ AIVD_ALLOW_TEST_MODELS=1: elsewhere such a name would let whoever sets an option
 import importlib
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
+from scheduling.serving.appearance import BadReference, TrainedOn, products_in
 from scheduling.serving.contracts import (
     IDENTITY_LIMITS,
     STEP_BUDGET_S,
@@ -39,6 +40,7 @@ class NodeOptions:
 
     detector: str = DEFAULT_DETECTOR
     describer: str = DEFAULT_DESCRIBER
+    detector_products: tuple[str, ...] = ()
     threads: int = 1
     slowdown: float = 1.0
     max_waiting: int = 64
@@ -54,6 +56,7 @@ class NodeOptions:
         return cls(
             detector=environment.get("AIVD_DETECTOR") or DEFAULT_DETECTOR,
             describer=environment.get("AIVD_DESCRIBER") or DEFAULT_DESCRIBER,
+            detector_products=_products(environment),
             threads=_whole(environment, "AIVD_THREADS", 1),
             slowdown=_factor(environment, "AIVD_SLOWDOWN", 1.0),
             max_waiting=_whole(environment, "AIVD_MAX_WAITING", 64),
@@ -74,6 +77,16 @@ def open_detector(options: NodeOptions) -> Detector:
     if fault := class_names_fault(tuple(detector.class_names)):
         raise OptionError(f"AIVD_DETECTOR is {options.detector!r}, which cannot be served: {fault}")
     return detector
+
+
+def open_trained_on(options: NodeOptions, detector: Detector) -> TrainedOn:
+    """What the detector was trained on: AIVD_DETECTOR_PRODUCT, or the file beside it, or what it declares itself."""
+    if options.detector.startswith("python:"):
+        found = cast(TrainedOn, getattr(detector, "trained_on", TrainedOn()))
+    else:
+        found = importlib.import_module("scheduling.serving.detectors").trained_on(options.detector)
+    products = options.detector_products or found.products or tuple(getattr(detector, "products", ()))
+    return replace(found, products=products)
 
 
 def open_describer(options: NodeOptions) -> Describer:
@@ -108,6 +121,14 @@ def _test_model(spec: str, options: NodeOptions) -> Any:
     path, _, query = spec.removeprefix("python:").partition("?")
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)(**dict(parse_qsl(query)))
+
+
+def _products(environment: Mapping[str, str]) -> tuple[str, ...]:
+    names = [name.strip() for name in environment.get("AIVD_DETECTOR_PRODUCT", "").split(",") if name.strip()]
+    try:
+        return products_in(names) if names else ()
+    except BadReference as error:
+        raise OptionError(f"AIVD_DETECTOR_PRODUCT: {error}") from error
 
 
 def _whole(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -1,6 +1,7 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
+import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
@@ -32,6 +33,7 @@ export function MachineSide({
         {decision !== null && <span className="hint">decided in {formatMs(decision.latency_ms)}</span>}
       </div>
       {decision !== null && <p>{decision.reason}</p>}
+      {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
       <table className="steps">
         <thead>
           <tr>
