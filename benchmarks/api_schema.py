@@ -2,7 +2,7 @@
 
 Brings up a whole installation of its own, and has schemathesis call every operation of docs/openapi.yaml with values
 that fit its schema and values that do not: as superuser, as viewer of a line, and as a machine with a token that may
-send and read. A status of 500 or above that is not described is a server error; a status, a type of content or a body
+send and read. A status of 500 or above is a server error; a status, a type of content or a body
 that the description does not name is a schema break. The last line is JSON; exit 0 only if there is neither.
 """
 

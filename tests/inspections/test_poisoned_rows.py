@@ -133,8 +133,8 @@ def test_what_a_node_says_and_the_database_cannot_hold_ends_in_hold_at_once(cast
     with working(node) as worker:
         worker.drain()
     step = Step.objects.get(frame=bad)
-    assert (node.calls, step.state, step.attempts, step.error_code) == (1, "failed", 1, "bad_data")
-    assert outcomes() == {bad.pk: "failed"}
+    assert (node.calls, step.state, step.attempts, step.error_code) == (1, "done", 1, "")
+    assert outcomes() == {bad.pk: "unplaced"}
     assert Decision.objects.get().outcome == "hold"
     assert Frame.objects.get(pk=bad.pk).completed_at
 
