@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"`(make [a-z-]+)`", README)) | set(re.findall(r"^(make [a-z-]+)$", README, re.M)))
 DATA = "AIVD_DATA"
+# With MAKELEVEL, which `make test` sets, another make would say last which folder it leaves.
+NOT_PASSED_ON = (DATA, "MAKEFLAGS", "MAKELEVEL", "SPLIT", "FULL", "ARGS")
 
 
 def run(command: str, *, timeout_s: float = 300, **environ: str) -> subprocess.CompletedProcess[str]:
-    kept = {
-        name: value for name, value in os.environ.items() if name not in (DATA, "MAKEFLAGS", "SPLIT", "FULL", "ARGS")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
     return subprocess.run(
         command.split(),
         cwd=ROOT,
