@@ -359,10 +359,15 @@ CONTROL, SHIFT, ALT_GR_ON_WINDOWS = 2, 8, 3
 
 @pytest.fixture
 def strike(page: Page, context: BrowserContext) -> Callable[..., None]:
-    """Press a key as a layout writes it: the character and the place."""
+    """Press a key as a layout writes it: the character and the place.
+
+    Not before the page has drawn twice: its keys follow what it shows a frame later, which no hand can outrun.
+    """
     session = context.new_cdp_session(page)
+    drawn_twice = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
     def act(key: str, code: str, modifiers: int = 0) -> None:
+        page.evaluate(drawn_twice)
         stroke = {"key": key, "code": code, "modifiers": modifiers}
         session.send("Input.dispatchKeyEvent", {"type": "keyDown", **stroke})
         session.send("Input.dispatchKeyEvent", {"type": "keyUp", **stroke})
