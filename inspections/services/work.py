@@ -189,7 +189,7 @@ class Worker:
                     self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
             except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
-            except Unavailable as busy:  # the decoder, for now
+            except Unavailable as busy:  # the decoder is full: not the Step's fault
                 self._give_back(claim, busy.code, busy.detail, counts=False)
             except Exception as error:
                 self._broke(claim, error)
