@@ -46,10 +46,17 @@ STATISTICS: Final = (
     "symmetry",
     "blank",
     "grid",
+    "polar",
+    "gratings",
 )
-SCALES: Final = (0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14, 0.1)
+SCALES: Final = (
+    *(0.07, 0.29, 0.04, 0.02, 0.27, 0.11, 0.1, 0.12, 0.42, 0.34, 0.35, 0.05, 0.14, 0.23, 0.2, 0.14),
+    *(0.1, 0.1, 0.1),
+)
 """How much each statistic varies between generated boards: a tenth of it is allowed to any station."""
 
+LEAST_EDGES: Final = 0.04
+"""With a smaller share of edges a picture may show one round pad, and is no star for that."""
 FEWEST_FRAMES: Final = 3
 MOST_FRAMES: Final = 5000
 MOST_BYTES: Final = 8 * 2**20
@@ -113,6 +120,8 @@ def _measured(picture: Rgb) -> tuple[float, ...]:
         _symmetry(grey),
         _blank(slope),
         _grid(repetition, upright),
+        _polar(gx[edge], gy[edge], *np.nonzero(edge)) if edge.mean() >= LEAST_EDGES else 0.0,
+        _gratings(dark),
     )
 
 
@@ -210,6 +219,50 @@ def _symmetry(grey: Grey) -> float:
 def _grid(repetition: float, upright: float) -> float:
     """0 for nearly everything, 1 for what repeats itself along rows and columns as hardly a board does."""
     return float(np.clip((repetition * upright - 0.68) / 0.06, 0, 1))
+
+
+def _polar(gx: npt.NDArray[Any], gy: npt.NDArray[Any], rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> float:
+    """0 for nearly everything, 1 where edges are spokes or rings around one point: a Siemens star, a zone plate."""
+    steep = np.hypot(gx, gy)
+    across = np.column_stack([gx, gy]) / steep[:, None]
+    along = np.column_stack([-across[:, 1], across[:, 0]])
+    points = np.column_stack([columns, rows]).astype(np.float64)
+    share = max(_through_one_point(across, points), _through_one_point(along, points))
+    return float(np.clip((share - 0.6) / 0.15, 0, 1))
+
+
+def _through_one_point(normals: Numbers, points: Numbers) -> float:
+    """The share of the lines with these normals (n, 2) through these points (n, 2) that meet in one place."""
+    offsets = (normals * points).sum(axis=1)
+    middle = np.linalg.lstsq(normals.T @ normals, normals.T @ offsets, rcond=None)[0]
+    away = points - middle
+    missed = np.abs((normals * away).sum(axis=1))
+    return float((missed < 0.15 * np.maximum(np.linalg.norm(away, axis=1), 1e-6)).mean())
+
+
+def _gratings(dark: npt.NDArray[np.bool_]) -> float:
+    """0 for nearly everything, 1 where most changes between dark and bright are even bars, as in a resolution chart.
+
+    Even: along a row or a column, five stretches one after another, each at most 24 px long and within a pixel of the
+    one before.
+    """
+    changes = even = 0
+    for lines in (dark, np.ascontiguousarray(dark.T)):
+        at = np.flatnonzero((lines[:, 1:] != lines[:, :-1]).ravel())
+        line, stretch = at // (lines.shape[1] - 1), np.diff(at)
+        within = np.diff(line) == 0
+        same = within[1:] & within[:-1] & (np.abs(np.diff(stretch)) <= 1) & (stretch[1:] <= 24)
+        changes += len(at)
+        even += _in_trains(same)
+    return float(np.clip((even / changes - 0.4) / 0.15, 0, 1)) if changes else 0.0
+
+
+def _in_trains(same: npt.NDArray[np.bool_], *, length: int = 5) -> int:
+    """How many changes belong to a train in which `length` stretches equal the one before."""
+    if len(same) < length:
+        return 0
+    trains = np.convolve(same, np.ones(length), "valid") == length
+    return int((np.convolve(trains, np.ones(length + 2)) > 0.5).sum())
 
 
 def _blank(slope: npt.NDArray[Any]) -> float:

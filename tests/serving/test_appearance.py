@@ -73,6 +73,16 @@ def test_steel_is_unlike_boards(seed: int) -> None:
     assert not like(steel(seed))
 
 
+def test_spokes_and_even_bars_are_far_from_every_board() -> None:
+    """A Siemens star, and a chart of bars, look like nothing a board does, wherever the limit of a station lies."""
+    drawn = camera_patterns(17, 70)
+    boards = [measure(generate_board(93_000 + seed, facts=False).image) for seed in range(20)]
+    assert max(one["polar"] for one in boards) < 0.05
+    assert min(measure(picture)["polar"] for name, picture in drawn if name == "star") == 1.0
+    bars = [measure(picture)["gratings"] for name, picture in drawn if name == "chart"]
+    assert np.mean([one["gratings"] for one in boards]) < 0.1 < 0.5 < np.mean(bars)
+
+
 @pytest.mark.parametrize(
     ("name", "picture"), [(f"{n}-{name}", image) for n, (name, image) in enumerate(camera_patterns(3, 42))]
 )
