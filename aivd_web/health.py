@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET
 from aivd_web.kernel.reads import over_own_pool
 from inspections import rules as line_rules
 from inspections.models import Frame, Step
-from inspections.services import liveness
+from inspections.pipeline import liveness
 from scheduling.addresses import without_addresses
 from scheduling.models import Node
 from scheduling.scopes import MANAGE, SEE
