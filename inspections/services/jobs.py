@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import call_later
 from inspections.models import Detection, Frame
-from scheduling.runtime import Answered, Send
+from scheduling.services.dispatching import Answered, Send
 from scheduling.serving import prompts
 from scheduling.serving.contracts import DescribeRequest, DetectMeta, RegionRequest, detect_budget_s
 

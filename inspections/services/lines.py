@@ -9,7 +9,7 @@ from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
 from inspections.models import EventHead, Line, Membership, PolicyChange, Site, Station
 from scheduling.policy import POLICIES
-from scheduling.runtime import FLEET_GROUP
+from scheduling.services.dispatching import FLEET_GROUP
 
 from . import events, stations, vocabulary
 from .vocabulary import ClassName

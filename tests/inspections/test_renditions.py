@@ -17,7 +17,7 @@ from inspections.models import Decision, Event, Frame, Station, Step
 from inspections.services import ingest, pictures, renditions, storage
 from inspections.services.errors import DecoderBusy, Overloaded, SeveralPictures, UnscaledPicture
 from inspections.services.renditions import BadMedia
-from scheduling.node_answers import DetectAnswer
+from scheduling.client.answers import DetectAnswer
 from tests import boards
 from tests.boards import MARK_XYXY, board, deep, deep_tiff, file_of, on_the_mark, pages, png_of, stored_rows
 from tests.cast import Cast, picture

@@ -16,8 +16,8 @@ from django.utils import timezone
 from inspections.models import Decision, Description, Detection, Event, Frame, Station, Step
 from inspections.services import steps, storage, work
 from inspections.services.work import Worker, own_connection
+from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
-from scheduling.node_answers import NodeError
 from scheduling.services import redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
