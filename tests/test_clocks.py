@@ -16,7 +16,7 @@ from inspections.models import Decision, Frame, IdempotencyKey, Step
 from inspections.pipeline import liveness, steps
 from inspections.services import tokens
 from scheduling.models import Dispatch
-from scheduling.runtime import running
+from scheduling.services.dispatching import running
 from scheduling.services.sweep import close_lost_dispatches
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode
@@ -31,7 +31,7 @@ ALLOWED = {
     # Files' ages by the clock that the file system has, which is this machine's.
     "inspections/intake/sweep.py",
     # For people: when a decision was recorded, when a view was told, when a model was made, what was heard when.
-    "scheduling/dispatching.py",
+    "scheduling/dispatch/dispatcher.py",
     "scheduling/services/heartbeat.py",
     "aivd_web/demo/follower.py",
 }

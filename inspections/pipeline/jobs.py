@@ -16,7 +16,7 @@ from aivd_web.kernel.publish import call_later
 from inspections.events import numbering
 from inspections.media import renditions
 from inspections.models import Detection, Frame
-from scheduling.runtime import Answered, Send
+from scheduling.services.dispatching import Answered, Send
 from scheduling.serving import prompts
 from scheduling.serving.contracts import DescribeRequest, DetectMeta, RegionRequest, detect_budget_s
 

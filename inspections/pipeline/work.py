@@ -26,7 +26,7 @@ from inspections.media import renditions
 from inspections.models import Frame, Step
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
-from scheduling.runtime import FleetRuntime, Request, RequestFailed, Sending
+from scheduling.services.dispatching import FleetRuntime, Request, RequestFailed, Sending
 from scheduling.serving.contracts import tile_count
 
 from . import jobs, liveness, steps, wake

@@ -10,7 +10,7 @@ from aivd_web.kernel.publish import publish_on_commit
 from inspections.events import numbering
 from inspections.models import EventHead, Line, Membership, PolicyChange, Site, Station
 from scheduling.policy import POLICIES
-from scheduling.runtime import FLEET_GROUP
+from scheduling.services.dispatching import FLEET_GROUP
 
 from . import stations, vocabulary
 from .vocabulary import ClassName

@@ -18,7 +18,7 @@ from inspections.media.decoding.decoder import Decoder
 from inspections.media.errors import DecoderBusy, Overloaded, SeveralPictures, UnscaledPicture
 from inspections.media.renditions import BadMedia
 from inspections.models import Decision, Event, Frame, Station, Step
-from scheduling.node_answers import DetectAnswer
+from scheduling.client.answers import DetectAnswer
 from tests import boards
 from tests.boards import MARK_XYXY, board, deep, deep_tiff, file_of, on_the_mark, pages, png_of, stored_rows
 from tests.cast import Cast, picture

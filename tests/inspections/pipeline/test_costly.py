@@ -12,12 +12,12 @@ from PIL import Image
 from inspections.intake import ingest
 from inspections.models import Frame, Station
 from inspections.pipeline.work import Worker, own_connection
-from scheduling.ledger import LocalLedger
+from scheduling.client.triton import client_for, close_all
+from scheduling.dispatch.ledger import LocalLedger
 from scheduling.models import Dispatch
-from scheduling.runtime import FleetRuntime
 from scheduling.services import fleet
+from scheduling.services.dispatching import FleetRuntime
 from scheduling.services.heartbeat import Heartbeat
-from scheduling.triton import client_for, close_all
 from tests.cast import Cast
 from tests.node_fakes import SLOW
 from tests.nodes import TEST_MODELS, NodeSpec, RunningNode, node_spec

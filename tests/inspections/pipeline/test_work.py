@@ -17,8 +17,8 @@ from inspections.media import storage
 from inspections.models import Decision, Description, Detection, Event, Frame, Station, Step
 from inspections.pipeline import steps, work
 from inspections.pipeline.work import Worker, own_connection
+from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
-from scheduling.node_answers import NodeError
 from scheduling.services import redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
