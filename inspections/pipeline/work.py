@@ -26,7 +26,7 @@ from inspections.media import renditions
 from inspections.models import Frame, Step
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
-from scheduling.services.dispatching import FleetRuntime, Request, RequestFailed, Sending
+from scheduling.services.dispatching import Assignment, FleetDispatcher, Request, RequestFailed
 from scheduling.serving.contracts import tile_count
 
 from . import jobs, liveness, steps, wake
@@ -39,7 +39,7 @@ TICK_S = 0.01
 MODELS = {Step.Kind.DETECT: "edge_detector", Step.Kind.DESCRIBE: "describer"}
 CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
 DEFAULT_POLICY = "pct-lb"
-Begun = tuple[steps.Claim, Frame, Sending]
+Begun = tuple[steps.Claim, Frame, Assignment]
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +49,7 @@ class Worker:
     def __init__(
         self,
         *,
-        fleet: FleetRuntime,
+        fleet: FleetDispatcher,
         lease_s: float,
         threads: int = 16,
         budgets: jobs.Budgets | None = None,
@@ -115,46 +115,46 @@ class Worker:
             if not waiting:
                 return 0, 0
             requests = [_request(step, self.fleet.clock()) for step in waiting]
-            sendings, _ = self.fleet.place(requests, limit=self._room())
-            begun = self._begin(sendings) if sendings else []
-        for claim, frame, sending in begun:
-            self._pool.submit(self._carry_out, claim, frame, sending)
+            assignments, _ = self.fleet.place(requests, limit=self._room())
+            begun = self._begin(assignments) if assignments else []
+        for claim, frame, assignment in begun:
+            self._pool.submit(self._carry_out, claim, frame, assignment)
         return len(waiting), len(begun)
 
-    def _begin(self, sendings: Sequence[Sending]) -> list[Begun]:
+    def _begin(self, assignments: Sequence[Assignment]) -> list[Begun]:
         """Claim them all; where one of them cannot be begun, all but that one."""
         begun: list[Begun] = []
         try:
-            begun = self._claim(sendings)
+            begun = self._claim(assignments)
         except Exception as error:
             if is_away(error):
                 raise
-            begun = self._begin_each(sendings, error)
+            begun = self._begin_each(assignments, error)
         finally:
-            kept = {sending.request_id for _, _, sending in begun}
-            for sending in sendings:  # another worker was faster, or it cannot be begun
-                if sending.request_id not in kept:
-                    self.fleet.release(sending)
+            kept = {assignment.request_id for _, _, assignment in begun}
+            for assignment in assignments:  # another worker was faster, or it cannot be begun
+                if assignment.request_id not in kept:
+                    self.fleet.release(assignment)
         return begun
 
-    def _begin_each(self, sendings: Sequence[Sending], error: Exception) -> list[Begun]:
+    def _begin_each(self, assignments: Sequence[Assignment], error: Exception) -> list[Begun]:
         """One row that cannot be read, or one Dispatch that cannot be written, must not keep the others waiting."""
-        if len(sendings) == 1:
-            self._cannot_begin(sendings[0], error)
+        if len(assignments) == 1:
+            self._cannot_begin(assignments[0], error)
             return []
         begun: list[Begun] = []
-        for sending in sendings:
+        for assignment in assignments:
             try:
-                begun += self._begin([sending])
+                begun += self._begin([assignment])
             except DatabaseError as trouble:
-                log.warning("Step %s was not begun: %s", sending.request.item.id, trouble)
+                log.warning("Step %s was not begun: %s", assignment.request.item.id, trouble)
                 break  # what is begun is carried out; the rest is found by the next look
         return begun
 
-    def _claim(self, sendings: Sequence[Sending]) -> list[Begun]:
-        by_id = {int(sending.request.item.id): sending for sending in sendings}
+    def _claim(self, assignments: Sequence[Assignment]) -> list[Begun]:
+        by_id = {int(assignment.request.item.id): assignment for assignment in assignments}
         with transaction.atomic():
-            nodes = {step_id: sending.node for step_id, sending in by_id.items()}
+            nodes = {step_id: assignment.node for step_id, assignment in by_id.items()}
             claims = steps.claim(nodes=nodes, owner=self.name, lease_s=self.lease_s)
             related = Frame.objects.select_related("station", "line")
             frames = related.in_bulk([claim.frame_id for claim in claims])
@@ -163,21 +163,21 @@ class Worker:
             self._held.update(claims)
         return [(claim, frames[claim.frame_id], by_id[claim.step_id]) for claim in claims]
 
-    def _cannot_begin(self, sending: Sending, error: Exception) -> None:
-        step_id = int(sending.request.item.id)
-        for claim in steps.claim(nodes={step_id: sending.node}, owner=self.name, lease_s=self.lease_s):
+    def _cannot_begin(self, assignment: Assignment, error: Exception) -> None:
+        step_id = int(assignment.request.item.id)
+        for claim in steps.claim(nodes={step_id: assignment.node}, owner=self.name, lease_s=self.lease_s):
             self._broke(claim, error)
 
     # --- one Step --------------------------------------------------------------------------------------
 
-    def _carry_out(self, claim: steps.Claim, frame: Frame, sending: Sending) -> None:
+    def _carry_out(self, claim: steps.Claim, frame: Frame, assignment: Assignment) -> None:
         job = jobs.detect if claim.kind == Step.Kind.DETECT else jobs.describe
         with own_connection():
             try:
                 job(
                     claim=claim,
                     frame=frame,
-                    carry_out=lambda send, timeout_s: self.fleet.carry_out(sending, send, timeout_s=timeout_s),
+                    carry_out=lambda send, timeout_s: self.fleet.carry_out(assignment, send, timeout_s=timeout_s),
                     budgets=self.budgets,
                 )
             except steps.LateHolder as late:
@@ -194,7 +194,7 @@ class Worker:
             except Exception as error:
                 self._broke(claim, error)
             finally:
-                self.fleet.release(sending)  # whatever stopped the job before it asked the Node
+                self.fleet.release(assignment)  # whatever stopped the job before it asked the Node
                 with self._lock:
                     self._held.discard(claim)
                 self._again.set()

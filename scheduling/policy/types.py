@@ -106,14 +106,15 @@ class Placed:
     """A policy's answer for one item.
 
     node is None for every action but `send` and `degrade`. `predicted_ms` is None when no Node could be
-    predicted. `recall_s`: how long this attempt may take before the sender should cancel it and ask again, while
+    predicted. `reissue_s`: how long this attempt may take before the sender should cancel it and ask again, while
     another Node can still make the deadline; None to let it run. The explanation (breakdown, alternatives, reason)
     is worked out on first use from a snapshot taken at the decision, because most decisions of a busy queue are
     *wait* and nobody reads them.
     """
 
     __slots__ = (
-        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "recall_s", "retry_after_s",
+        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "reissue_s",
+        "retry_after_s",
     )  # fmt: skip
 
     def __init__(
@@ -125,7 +126,7 @@ class Placed:
         predicted_ms: float | None = None,
         quality: Quality = FULL_QUALITY,
         retry_after_s: float | None = None,
-        recall_s: float | None = None,
+        reissue_s: float | None = None,
         explain: Callable[[], Explanation] | None = None,
     ) -> None:
         self.item_id = item_id
@@ -134,7 +135,7 @@ class Placed:
         self.predicted_ms = predicted_ms
         self.quality = quality
         self.retry_after_s = retry_after_s
-        self.recall_s = recall_s
+        self.reissue_s = reissue_s
         self._explain = explain
         self._explanation: Explanation | None = None
 
@@ -170,7 +171,7 @@ class Placed:
             "predicted_ms": self.predicted_ms,
             "quality": self.quality.name,
             "retry_after_s": self.retry_after_s,
-            "recall_s": self.recall_s,
+            "reissue_s": self.reissue_s,
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},
             "alternatives": [

@@ -2,8 +2,8 @@
 
 One `DecisionRecord` holds one look at the queue: every waiting item, the state of every Node (ledger and estimates),
 the moment on the worker's clock, the policy with its version, what it remembers between looks and the seed of its
-chances, and what it answered for each item. `Snapshot.record()` makes one, `replay(record)` decides it again, and
-`replay(record, "peak-ewma")` asks another policy what it would have done with the same state.
+chances, and what it answered for each item. `DecisionSnapshot.record()` makes one, `replay(record)` decides it again,
+and `replay(record, "peak-ewma")` asks another policy what it would have done with the same state.
 
 As JSON text (`to_json`, `from_json`):
 
@@ -72,7 +72,7 @@ class DecisionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PolicyState:
     """What must be noted before a policy decides: the moment, what it remembers, and the seed of its chances."""
 
     now: float
@@ -81,7 +81,7 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Snapshot:
+class DecisionSnapshot:
     """What a policy saw, taken before the state moves on, and its answers. They are put into words only when
     `record()` is called, because that takes longer than the decision itself.
     """
@@ -91,7 +91,7 @@ class Snapshot:
     state: dict[str, Any]
     placed: tuple[Placed, ...]
     at: float
-    taken: Taken
+    taken: PolicyState
 
     def record(self) -> DecisionRecord:
         return DecisionRecord(
@@ -108,10 +108,10 @@ class Snapshot:
 
 
 def record(
-    policy: str, items: Sequence[Item], state: FleetState, placed: Sequence[Placed], *, at: float, taken: Taken
+    policy: str, items: Sequence[Item], state: FleetState, placed: Sequence[Placed], *, at: float, taken: PolicyState
 ) -> DecisionRecord:
     """The record of what the policy of that name has just answered; call it before the state moves on."""
-    return Snapshot(policy, tuple(items), state.to_json(), tuple(placed), at, taken).record()
+    return DecisionSnapshot(policy, tuple(items), state.to_json(), tuple(placed), at, taken).record()
 
 
 class RecordedPolicy:
@@ -123,11 +123,11 @@ class RecordedPolicy:
         self.policy = get_policy(name, self._rng)
         self._chancy = hasattr(self.policy, "rng")
 
-    def place(self, items: Sequence[Item], state: FleetState, now: float) -> tuple[list[Placed], Taken]:
+    def place(self, items: Sequence[Item], state: FleetState, now: float) -> tuple[list[Placed], PolicyState]:
         seed = self._seeds.getrandbits(32) if self._chancy else 0
         if self._chancy:
             self._rng.seed(seed)
-        taken = Taken(now, memory_of(self.policy), seed)
+        taken = PolicyState(now, memory_of(self.policy), seed)
         return self.policy.place(items, state, now), taken
 
 

@@ -17,15 +17,15 @@ from scheduling.dispatch.dispatcher import (
     MAX_ATTEMPTS,
     OUTAGES,
     Answered,
+    Assignment,
     Dispatcher,
-    Rate,
+    RateLimiter,
     Reported,
     Request,
     RequestFailed,
     Send,
-    Sending,
 )
-from scheduling.dispatch.ledger import Ledger, Running
+from scheduling.dispatch.ledger import Ledger, RunningRequest
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
 from scheduling.services import decisions
@@ -36,11 +36,11 @@ __all__ = [
     "MAX_ATTEMPTS",
     "OUTAGES",
     "Answered",
-    "FleetRuntime",
+    "Assignment",
+    "FleetDispatcher",
     "Request",
     "RequestFailed",
     "Send",
-    "Sending",
     "dispatch_json",
     "running",
 ]
@@ -51,7 +51,7 @@ LONGEST_DISPATCH = timedelta(seconds=240)  # longer than any attempt's deadline
 log = logging.getLogger(__name__)
 
 
-class FleetRuntime(Dispatcher):
+class FleetDispatcher(Dispatcher):
     """One a process; safe to call from its threads."""
 
     def __init__(
@@ -64,7 +64,7 @@ class FleetRuntime(Dispatcher):
         super().__init__(ledger=ledger, client_of=lambda name: client_for(self._rows[name]), clock=clock)
         self._rows: dict[str, Node] = {}
         self._models: dict[tuple[str, ...], int] = {}
-        self._hints = Rate(DISPATCH_HINTS_A_SECOND)
+        self._hints = RateLimiter(DISPATCH_HINTS_A_SECOND)
 
     def refresh(self) -> None:
         """Read the Nodes that exist and what a person set; estimates of known ones are kept."""
@@ -86,18 +86,18 @@ class FleetRuntime(Dispatcher):
         with self._lock:
             return list(self._rows.values())
 
-    def begin(self, sendings: Sequence[Sending]) -> None:
+    def begin(self, assignments: Sequence[Assignment]) -> None:
         """Write the Dispatch rows of these attempts, in the caller's transaction."""
-        seen = {id(sending.seen): sending.seen for sending in sendings if sending.seen is not None}
+        seen = {id(assignment.seen): assignment.seen for assignment in assignments if assignment.seen is not None}
         keys = dict(zip(seen, decisions.store([one.record() for one in seen.values()]), strict=True))
         now = database_now()
-        rows = [self._dispatch_row(sending, keys.get(id(sending.seen)), now) for sending in sendings]
-        for sending, row in zip(sendings, Dispatch.objects.bulk_create(rows), strict=True):
-            sending.row = row
+        rows = [self._dispatch_row(assignment, keys.get(id(assignment.seen)), now) for assignment in assignments]
+        for assignment, row in zip(assignments, Dispatch.objects.bulk_create(rows), strict=True):
+            assignment.row = row
 
-    def booked(self, sending: Sending, answer: Any, reported: Reported, measured_ms: float) -> Answered:
-        row: Dispatch = sending.row
-        row.served_model_id = self._served_model(sending, reported)
+    def booked(self, assignment: Assignment, answer: Any, reported: Reported, measured_ms: float) -> Answered:
+        row: Dispatch = assignment.row
+        row.served_model_id = self._served_model(assignment, reported)
         row.measured_ms, row.queue_ms, row.service_ms = measured_ms, reported.queue_ms, reported.service_ms
         row.outcome = Dispatch.Outcome.OK
 
@@ -105,43 +105,43 @@ class FleetRuntime(Dispatcher):
             row.save(update_fields=["served_model", "measured_ms", "queue_ms", "service_ms", "outcome"])
 
         self._tell(row)
-        return Answered(answer, sending.node, row.served_model_id, measured_ms, book)
+        return Answered(answer, assignment.node, row.served_model_id, measured_ms, book)
 
-    def book_failure(self, sending: Sending, error: NodeError, measured_ms: float) -> None:
-        row: Dispatch = sending.row
+    def book_failure(self, assignment: Assignment, error: NodeError, measured_ms: float) -> None:
+        row: Dispatch = assignment.row
         row.measured_ms = measured_ms
         row.outcome, row.error_code = Dispatch.Outcome.FAILED, error.code
         row.error_detail = storable(error.detail, most=1000)
         row.save(update_fields=["measured_ms", "outcome", "error_code", "error_detail"])
         self._tell(row)
 
-    def _dispatch_row(self, sending: Sending, record_id: int | None, sent_at: datetime) -> Dispatch:
-        said, parts = sending.placed.to_json(), sending.placed.breakdown
+    def _dispatch_row(self, assignment: Assignment, record_id: int | None, sent_at: datetime) -> Dispatch:
+        said, parts = assignment.placed.to_json(), assignment.placed.breakdown
         # A rule that predicts nothing is held to our prediction for the Node it chose, like every other policy.
         foreseen_ms = said["predicted_ms"] if parts is None or said["predicted_ms"] is not None else parts.total_ms
         return Dispatch(
-            subject=sending.request.subject,
-            scope=sending.request.item.scope,
-            model=sending.request.item.model,
-            attempt=sending.attempt,
-            node=self._rows[sending.node],
-            policy=sending.request.policy,
+            subject=assignment.request.subject,
+            scope=assignment.request.item.scope,
+            model=assignment.request.item.model,
+            attempt=assignment.attempt,
+            node=self._rows[assignment.node],
+            policy=assignment.request.policy,
             reason=said["reason"],
             alternatives=said["alternatives"],
             predicted_ms=foreseen_ms,
             breakdown=said["breakdown"] or {},
-            slack_ms=1000 * (sending.request.item.due_at - self.clock()),
-            payload_bytes=int(sending.request.item.bytes),
+            slack_ms=1000 * (assignment.request.item.due_at - self.clock()),
+            payload_bytes=int(assignment.request.item.bytes),
             sent_at=sent_at,
             record_id=record_id,
-            request_id=sending.request_id,
+            request_id=assignment.request_id,
         )
 
-    def _served_model(self, sending: Sending, reported: Reported) -> int:
+    def _served_model(self, assignment: Assignment, reported: Reported) -> int:
         """The row of what answered; also noted on the Node's Placement when it changes."""
-        model = sending.request.item.model
+        model = assignment.request.item.model
         who = (reported.model, reported.version, reported.digest, reported.runtime)
-        key = (sending.node, model, *who, ",".join(reported.products))
+        key = (assignment.node, model, *who, ",".join(reported.products))
         if key not in self._models:
             kind = ServedModel.Kind.DESCRIBER if model == "describer" else ServedModel.Kind.DETECTOR
             row, _ = ServedModel.objects.get_or_create(
@@ -154,7 +154,7 @@ class FleetRuntime(Dispatcher):
             )
             if row.products != list(reported.products):  # declared anew by a setting or a file beside it
                 ServedModel.objects.filter(pk=row.pk).update(products=list(reported.products))
-            Placement.objects.filter(node__name=sending.node, model=model).update(served_model=row)
+            Placement.objects.filter(node__name=assignment.node, model=model).update(served_model=row)
             self._models[key] = row.pk
         return self._models[key]
 
@@ -165,7 +165,7 @@ class FleetRuntime(Dispatcher):
             publish(FLEET_GROUP, {"type": "fleet.hint", "scope": row.scope, "hint": hint})
 
 
-def running() -> list[Running]:
+def running() -> list[RunningRequest]:
     """What the rows say is on the Nodes now, for a ledger that lost its own count; nothing without a database."""
     rows = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__gt=Now() - LONGEST_DISPATCH)
     try:
@@ -174,7 +174,8 @@ def running() -> list[Running]:
         log.warning("The running dispatches could not be read: %s", error)
         return []
     return [
-        Running(row.request_id, row.node.name, row.model, row.payload_bytes, row.sent_at.timestamp()) for row in found
+        RunningRequest(row.request_id, row.node.name, row.model, row.payload_bytes, row.sent_at.timestamp())
+        for row in found
     ]
 
 

@@ -17,7 +17,7 @@ from aivd_web.kernel.database import database_now
 from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.policy import POLICIES
-from scheduling.replay.comparison import Comparison
+from scheduling.replay.comparison import PolicyComparison
 from scheduling.services import decisions
 from scheduling.services.scopes import Scopes, holds, holds_all
 
@@ -113,7 +113,7 @@ def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
 
 def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | None:
     """The comparison of the whole stretch; None once somebody has cancelled it."""
-    comparison = Comparison(row.policy, tells_of=partial(holds, _scopes_of(row)))
+    comparison = PolicyComparison(row.policy, tells_of=partial(holds, _scopes_of(row)))
     unreadable = done = 0
     began = told = clock()
     for record in _recorded(row.since, row.until).order_by("id").iterator(chunk_size=50):

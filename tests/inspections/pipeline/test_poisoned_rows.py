@@ -178,9 +178,9 @@ def test_a_dispatch_that_cannot_be_written_sets_its_own_step_aside(cast: Cast, m
     with working(FakeNode("edge-1")) as worker:
         real = worker.fleet._dispatch_row
 
-        def row(sending: Any, *more: Any) -> Dispatch:
-            made = real(sending, *more)
-            if sending.request.subject == str(bad.pk):
+        def row(assignment: Any, *more: Any) -> Dispatch:
+            made = real(assignment, *more)
+            if assignment.request.subject == str(bad.pk):
                 made.reason = "\x00"
             return made
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import redis
 
 from scheduling.client.triton import DetectAnswer
-from scheduling.dispatch.dispatcher import Dispatcher, Request, Sending
+from scheduling.dispatch.dispatcher import Assignment, Dispatcher, Request
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
 from scheduling.policy import Item, NodeState
 from scheduling.serving.contracts import DetectMeta, DetectTimings
@@ -45,7 +45,7 @@ class Process:
         self.fleet.renew()
         self.changes: list[tuple[str, float, int]] = []
         self.done = 0
-        self._placed: list[Sending] = []
+        self._placed: list[Assignment] = []
         self._threads = ThreadPoolExecutor(16)
 
     def run(self, seed: int) -> None:
@@ -61,10 +61,10 @@ class Process:
                 if asked == REQUESTS // 2:
                     print("half", flush=True)
             begun = self.fleet.place(waiting, limit=16)[0] if waiting else []
-            for sending in begun:
-                waiting.remove(sending.request)
-                self.changes.append((sending.node, time.monotonic(), 1))
-                self._threads.submit(self._carry_out, sending)
+            for assignment in begun:
+                waiting.remove(assignment.request)
+                self.changes.append((assignment.node, time.monotonic(), 1))
+                self._threads.submit(self._carry_out, assignment)
             if now - renewed_at > 0.2:
                 renewed_at = now
                 self.fleet.renew()
@@ -84,16 +84,16 @@ class Process:
             self.fleet.release(self._placed.pop())
         return "finished"
 
-    def _carry_out(self, sending: Sending) -> None:
+    def _carry_out(self, assignment: Assignment) -> None:
         pause = threading.Event()
 
         def ask(node: Any, timeout_s: float) -> DetectAnswer:
             pause.wait(SERVICE_S)
             # Ended for whoever counts before the credit is given back: another process may take it at once.
-            self.changes.append((sending.node, time.monotonic(), -1))
+            self.changes.append((assignment.node, time.monotonic(), -1))
             return answer(str(node))
 
-        self.fleet.carry_out(sending, ask, timeout_s=1.0)
+        self.fleet.carry_out(assignment, ask, timeout_s=1.0)
         self.done += 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Item
-from scheduling.replay.comparison import MOST_EXAMPLES, Comparison
+from scheduling.replay.comparison import MOST_EXAMPLES, PolicyComparison
 from scheduling.replay.records import DecisionRecord, RecordedPolicy, record
 
 NOW = 1000.0
@@ -36,7 +36,7 @@ def stretch(*looks: list[Item], by: str = "pct-lb", nodes: tuple[NodeState, ...]
 
 
 def compared(policy: str, records: list[DecisionRecord]) -> dict:
-    comparison = Comparison(policy)
+    comparison = PolicyComparison(policy)
     for past in records:
         comparison.add(DecisionRecord.from_json(past.to_json()))
     return comparison.result()
@@ -109,4 +109,4 @@ def test_a_long_stretch_shows_the_decisions_that_differ_most() -> None:
 def test_a_record_that_is_not_whole_is_refused() -> None:
     (past,) = stretch([item(1)])
     with pytest.raises(KeyError):
-        Comparison("random").add(replace(past, state={"nodes": [{"name": "edge-1"}]}))
+        PolicyComparison("random").add(replace(past, state={"nodes": [{"name": "edge-1"}]}))

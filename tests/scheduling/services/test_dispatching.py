@@ -1,4 +1,4 @@
-"""FleetRuntime: a request gets a node and its credit, moves on when the node fails, and leaves nothing behind."""
+"""FleetDispatcher: a request gets a node and its credit, moves on when the node fails, and leaves nothing behind."""
 
 import threading
 from collections.abc import Callable
@@ -11,29 +11,29 @@ from django.db import DatabaseError
 from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.types import Item
-from scheduling.services.dispatching import MAX_ATTEMPTS, FleetRuntime, Request, RequestFailed, Sending
+from scheduling.services.dispatching import MAX_ATTEMPTS, Assignment, FleetDispatcher, Request, RequestFailed
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
 
-def request(runtime: FleetRuntime, name: str = "1", **more: Any) -> Request:
+def request(runtime: FleetDispatcher, name: str = "1", **more: Any) -> Request:
     now = runtime.clock()
     values = {"id": name, "model": "edge_detector", "bytes": 50_000, "deadline_at": now + 10, "arrived_at": now}
     return Request(item=Item(**values | more), subject=f"frame {name}", policy="pct-lb")
 
 
-def placed(runtime: FleetRuntime, **more: Any) -> Sending:
-    (sending,), _ = runtime.place([request(runtime, **more)], limit=1)
-    runtime.begin([sending])
-    return sending
+def placed(runtime: FleetDispatcher, **more: Any) -> Assignment:
+    (assignment,), _ = runtime.place([request(runtime, **more)], limit=1)
+    runtime.begin([assignment])
+    return assignment
 
 
 def detect(client: Any, timeout_s: float) -> Any:
     return client.detect(b"picture", min_score=0.25, timeout_s=timeout_s)
 
 
-def nothing_under_way(runtime: FleetRuntime) -> bool:
+def nothing_under_way(runtime: FleetDispatcher) -> bool:
     ledger: Any = runtime.ledger
     return not any(state.ledger for state in runtime.state.nodes.values()) and not any(ledger.own.values())
 
@@ -60,16 +60,16 @@ def test_a_dispatch_is_running_until_it_is_booked() -> None:
 
 def test_a_failed_node_is_followed_by_the_other_with_a_row_for_each() -> None:
     runtime = runtime_of(FakeNode("edge-1", before=raises(unavailable())))
-    sending = placed(runtime)
+    assignment = placed(runtime)
     other = FakeNode("edge-2")
     runtime = _joined(runtime, other)
-    runtime.carry_out(sending, detect, timeout_s=5).book()
+    runtime.carry_out(assignment, detect, timeout_s=5).book()
     rows = Dispatch.objects.order_by("attempt").values_list("attempt", "node__name", "outcome", "error_code")
     assert list(rows) == [(1, "edge-1", "failed", "unavailable"), (2, "edge-2", "ok", "")]
     assert nothing_under_way(runtime)
 
 
-def _joined(runtime: FleetRuntime, node: FakeNode) -> FleetRuntime:
+def _joined(runtime: FleetDispatcher, node: FakeNode) -> FleetDispatcher:
     """`node` comes to a fleet that is at work."""
     before = runtime.client
     runtime_of(node)
@@ -101,7 +101,7 @@ def too_costly(node: str) -> NodeError:
     return NodeError("too_costly", "The picture took longer than the 3 s that it may take.", node=node)
 
 
-def failure(runtime: FleetRuntime, **more: Any) -> RequestFailed:
+def failure(runtime: FleetDispatcher, **more: Any) -> RequestFailed:
     with pytest.raises(RequestFailed) as failed:
         runtime.carry_out(placed(runtime, **more), detect, timeout_s=5)
     assert nothing_under_way(runtime)
@@ -208,7 +208,7 @@ def test_a_database_that_fails_on_the_way_to_the_next_node_leaves_nothing_behind
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runtime = runtime_of(FakeNode("edge-1", before=raises(unavailable())))
-    sending = placed(runtime)
+    assignment = placed(runtime)
     runtime = _joined(runtime, FakeNode("edge-2"))
 
     def away(_: Any) -> None:
@@ -216,15 +216,15 @@ def test_a_database_that_fails_on_the_way_to_the_next_node_leaves_nothing_behind
 
     monkeypatch.setattr(runtime, "begin", away)
     with pytest.raises(DatabaseError):
-        runtime.carry_out(sending, detect, timeout_s=5)
+        runtime.carry_out(assignment, detect, timeout_s=5)
     assert nothing_under_way(runtime)
 
 
 def test_releasing_gives_back_once_and_says_nothing_against_the_node() -> None:
     runtime = runtime_of(FakeNode("edge-1"))
-    sending = placed(runtime)
+    assignment = placed(runtime)
     for _ in range(2):
-        runtime.release(sending)
+        runtime.release(assignment)
     assert nothing_under_way(runtime)
     assert runtime.state.nodes["edge-1"].breaker.state == "closed"
     assert "unexpected_failures" not in runtime.state.nodes["edge-1"].counts
@@ -232,8 +232,8 @@ def test_releasing_gives_back_once_and_says_nothing_against_the_node() -> None:
 
 def test_no_more_is_placed_than_asked_for() -> None:
     runtime = runtime_of(FakeNode("edge-1"), FakeNode("edge-2"))
-    sendings, decisions = runtime.place([request(runtime, str(n)) for n in range(6)], limit=2)
-    assert len(sendings) == 2
+    assignments, decisions = runtime.place([request(runtime, str(n)) for n in range(6)], limit=2)
+    assert len(assignments) == 2
     assert len(decisions) == 6
 
 
@@ -243,8 +243,8 @@ def test_a_node_without_credit_gets_nothing_more() -> None:
     now = runtime.clock()
     runtime.clock = lambda: now
     sent = 0
-    while sendings := runtime.place(waiting[sent:], limit=40)[0]:
-        sent += len(sendings)
+    while assignments := runtime.place(waiting[sent:], limit=40)[0]:
+        sent += len(assignments)
     assert 0 < sent <= runtime.state.nodes["edge-1"].credit_limit("edge_detector") < 40
 
 
@@ -265,8 +265,8 @@ def test_what_a_person_or_the_heartbeat_set_takes_a_node_out(change: Callable[[]
     runtime = runtime_of(FakeNode("edge-1"))
     change()
     runtime.refresh()
-    sendings, _ = runtime.place([request(runtime)], limit=1)
-    assert not sendings
+    assignments, _ = runtime.place([request(runtime)], limit=1)
+    assert not assignments
 
 
 def test_estimates_survive_a_refresh() -> None:
@@ -289,8 +289,8 @@ def test_failures_in_a_row_open_the_breaker_and_an_answer_closes_it() -> None:
 def test_a_canary_that_failed_takes_the_node_out_at_once() -> None:
     runtime = runtime_of(FakeNode("edge-1"))
     runtime.canary("edge-1", ok=False)
-    sendings, _ = runtime.place([request(runtime)], limit=1)
-    assert not sendings
+    assignments, _ = runtime.place([request(runtime)], limit=1)
+    assert not assignments
     assert runtime.view()["edge-1"]["breaker"] == "open"
 
 
@@ -302,11 +302,11 @@ def test_many_threads_leave_the_books_balanced() -> None:
 
     def work(index: int) -> None:
         for n in range(20):
-            sendings, _ = runtime.place([request(runtime, f"{index}-{n}")], limit=1)
-            for sending in sendings:
-                runtime.release(sending)
+            assignments, _ = runtime.place([request(runtime, f"{index}-{n}")], limit=1)
+            for assignment in assignments:
+                runtime.release(assignment)
                 with lock:
-                    done.append(sending.request_id)
+                    done.append(assignment.request_id)
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
     for thread in threads:
@@ -318,17 +318,17 @@ def test_many_threads_leave_the_books_balanced() -> None:
 
 
 def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
-    sending = placed(runtime_of(FakeNode("edge-1")))
-    assert sending.row is not None
-    slack_ms = sending.row.slack_ms
+    assignment = placed(runtime_of(FakeNode("edge-1")))
+    assert assignment.row is not None
+    slack_ms = assignment.row.slack_ms
     assert slack_ms is not None
-    assert 0 < slack_ms <= 1000 * (sending.request.item.due_at - sending.request.item.arrived_at)
+    assert 0 < slack_ms <= 1000 * (assignment.request.item.due_at - assignment.request.item.arrived_at)
 
 
 def test_a_rule_that_predicts_nothing_is_held_to_the_prediction_for_the_node_it_chose() -> None:
     runtime = runtime_of(FakeNode("edge-1"), FakeNode("edge-2"))
-    (sending,), _ = runtime.place([replace(request(runtime), policy="round-robin")], limit=1)
-    runtime.begin([sending])
+    (assignment,), _ = runtime.place([replace(request(runtime), policy="round-robin")], limit=1)
+    runtime.begin([assignment])
     row = Dispatch.objects.get()
     assert row.predicted_ms == pytest.approx(sum(row.breakdown[name] for name in FORESEEN), abs=0.01)
     assert row.reason.startswith("by round-robin")
