@@ -332,11 +332,11 @@ class Dispatcher:
         """Ask the policy; where something is to be sent and the sample has room, also note what it saw."""
         if policy not in self._policies:
             self._policies[policy] = RecordedPolicy(policy)
-        placed, taken = self._policies[policy].place(items, self.state, now)
+        placed, before = self._policies[policy].place(items, self.state, now)
         if not any(one.sends for one in placed) or not self._recorded.allows(now, len(self.state.nodes)):
             return placed, None
         state = self.state.to_json()
-        return placed, DecisionSnapshot(policy, tuple(items), state, tuple(placed), time.time(), taken)
+        return placed, DecisionSnapshot(policy, tuple(items), state, tuple(placed), time.time(), before)
 
     def _credited(self, chosen: Sequence[Assignment]) -> list[Assignment]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""

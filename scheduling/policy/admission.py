@@ -5,6 +5,7 @@ same ladder as pct-lb's own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from scheduling.policy.baselines.base import Baseline
 from scheduling.policy.fleet import FleetState
@@ -19,6 +20,16 @@ class SameAdmission:
     def __init__(self, rule: Baseline, ours: PctLb | None = None) -> None:
         self.rule, self.ours = rule, ours or PctLb()
         self.name = f"{rule.name}+admission"
+
+    @property
+    def description(self) -> str:
+        return self.rule.description
+
+    def memory(self) -> dict[str, Any]:
+        return self.rule.memory()
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        self.rule.restore(memory)
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
         self.rule.pending = {}

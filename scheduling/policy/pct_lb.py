@@ -13,6 +13,7 @@ and serves only what no other Node can answer in time.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from scheduling.policy import words
 from scheduling.policy.fleet import FleetState
@@ -33,6 +34,7 @@ class PctLb:
     """`late_binding`, `admission` and `ladder` exist to be switched off in the ablation."""
 
     name: str = "pct-lb"
+    description: str = "Predicted completion, late binding, admission: the policy this project recommends."
     weights: Weights = field(default_factory=Weights)
     horizon: int = HORIZON
     late_binding: bool = True
@@ -41,6 +43,13 @@ class PctLb:
     canaries: bool = True
     reissues: bool = True
     uplink_ahead_s: float = 0.03
+
+    def memory(self) -> dict[str, Any]:
+        """It keeps nothing: what it knows is in the state that it is shown."""
+        return {}
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """There is nothing to take up."""
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
         # What is late anyway comes last: it must not take the place of what can still make it.

@@ -7,6 +7,7 @@ of it is their own. They hold no queue, refuse nothing and predict nothing; the 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from scheduling.policy import words
 from scheduling.policy.fleet import FleetState
@@ -19,6 +20,7 @@ class Baseline(ABC):
     """A rule that picks one of the Nodes in rotation. `pending` counts what this very call has placed already."""
 
     name = ""
+    description = ""
     explained = True  # a simulation that nobody reads switches it off
 
     def __init__(self) -> None:
@@ -27,6 +29,13 @@ class Baseline(ABC):
     @abstractmethod
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState | None:
         """The Node for this item out of `nodes` (never empty), or None to let it wait."""
+
+    def memory(self) -> dict[str, Any]:
+        """What it keeps from one `place` to the next; most rules keep nothing."""
+        return {}
+
+    def restore(self, memory: dict[str, Any]) -> None:  # noqa: B027 - most rules have nothing to take up
+        """Take up what `memory` gave."""
 
     def look(self, state: FleetState, now: float) -> None:  # noqa: B027 - most rules keep no readings
         """Called once for each `place`, before any choice; for rules that keep readings of their own."""

@@ -8,7 +8,7 @@ from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Item
 from scheduling.replay.comparison import MOST_EXAMPLES, PolicyComparison
-from scheduling.replay.records import DecisionRecord, RecordedPolicy, record
+from scheduling.replay.records import DecisionRecord, DecisionSnapshot, RecordedPolicy
 
 NOW = 1000.0
 
@@ -30,8 +30,9 @@ def stretch(*looks: list[Item], by: str = "pct-lb", nodes: tuple[NodeState, ...]
     state = FleetState.of(nodes or (node("fast", 20), node("slow", 400)))
     records = []
     for items in looks:
-        placed, taken = policy.place(items, state, NOW)
-        records.append(record(by, items, state, placed, at=1.7e9, taken=taken))
+        placed, before = policy.place(items, state, NOW)
+        seen = DecisionSnapshot(by, tuple(items), state.to_json(), tuple(placed), 1.7e9, before)
+        records.append(seen.record())
     return records
 
 
