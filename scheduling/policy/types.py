@@ -4,12 +4,9 @@ Knows no database, no network and no clock: every time is a float in seconds on 
 duration ends in `_ms` or `_s`. State about Nodes lives in `node.py` and `fleet.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-if TYPE_CHECKING:
-    from scheduling.policy.fleet import FleetState
+from typing import Any, Literal
 
 Action = Literal["send", "degrade", "wait", "skip", "defer", "reject"]
 
@@ -181,29 +178,3 @@ class Placed:
 
     def __repr__(self) -> str:
         return f"Placed({self.item_id!r}, {self.action!r}, node={self.node!r}, predicted_ms={self.predicted_ms})"
-
-
-class Policy(Protocol):
-    """Chooses Nodes. Holds no clock: `now` is the caller's, and so is every time in `state` and in the
-    items.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def description(self) -> str:
-        """One sentence for people who choose among policies."""
-        ...
-
-    def memory(self) -> dict[str, Any]:
-        """What it keeps from one call of `place` to the next (whose turn it is, an old reading), as JSON values."""
-        ...
-
-    def restore(self, memory: dict[str, Any]) -> None:
-        """Take up what `memory` gave, also after it was JSON text. Called on a fresh policy, before any `place`."""
-        ...
-
-    def place(self, waiting: Sequence[Item], state: "FleetState", now: float) -> list[Placed]:
-        """One Placed for each waiting item, in the order decided. Does not change `state`."""
-        ...

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from celery import current_app
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -21,6 +22,7 @@ from scheduling.replay.comparison import PolicyComparison
 from scheduling.services import decisions
 from scheduling.services.scopes import Scopes, holds, holds_all
 
+TASK = "scheduling.replay"
 BEAT_S = 0.3
 SILENT_S = 15
 LIMIT_S = 120.0
@@ -157,6 +159,4 @@ def _end(row: ReplayRun, state: str, **more: object) -> None:
 
 
 def _send(run_id: int) -> None:
-    from scheduling.tasks import replay
-
-    replay.apply_async((run_id,), retry=False)
+    current_app.send_task(TASK, (run_id,), retry=False)
