@@ -7,7 +7,7 @@ from typing import Any, cast
 import redis
 
 from scheduling.dispatch.dispatcher import Dispatcher
-from scheduling.dispatch.ledger import Ended, Ledger, LocalLedger, SharedLedger
+from scheduling.dispatch.ledger import Completion, Ledger, LocalLedger, SharedLedger
 from scheduling.dispatch.values import Request
 from scheduling.policy import Item, NodeState
 
@@ -32,7 +32,7 @@ def decision_ms(client: redis.Redis | None, *, rounds: int) -> list[float]:
         took.append(1000 * (time.perf_counter() - started))
         for assignment in assignments:
             fleet.state.nodes[assignment.node].answered(assignment.request_id, time.monotonic() + 0.02, 15.0, 0.0)
-            fleet.ledger.ended(Ended(assignment.request_id, assignment.node, "", 15.0, 0.0))
+            fleet.ledger.ended(Completion(assignment.request_id, assignment.node, "", 15.0, 0.0))
     return sorted(took[WARM_UP:])
 
 

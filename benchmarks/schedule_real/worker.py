@@ -20,7 +20,7 @@ from scheduling.dispatch.ledger import Ledger
 from scheduling.dispatch.prober import Prober
 from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
 from scheduling.policy import Item, NodeState
-from scheduling.policy.node import RECALLED
+from scheduling.policy.node import REISSUED
 
 MODEL = "edge_detector"
 THREADS = 48
@@ -163,7 +163,7 @@ class Worker:
     def _give_back(self, task: Task, failed: RequestFailed) -> None:
         """As production: back into the queue after a pause that grows. Nothing is ever set aside here."""
         task.given_back += 1
-        wait_s = 0.0 if failed.code == RECALLED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
+        wait_s = 0.0 if failed.code == REISSUED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
         task.not_before = time.monotonic() + wait_s * (0.5 + self._rng.random())
         with self._lock:
             self._waiting.append(task)

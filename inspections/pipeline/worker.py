@@ -28,7 +28,7 @@ from scheduling.client.answers import NodeAnswer
 from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services.dispatching import FleetDispatcher
 
 from . import liveness, steps, wake
 from .stage import Stage, Stages, WaitingStep
@@ -49,7 +49,7 @@ class Worker:
     def __init__(
         self,
         *,
-        fleet: FleetRuntime,
+        fleet: FleetDispatcher,
         lease_s: float,
         threads: int = 16,
         stages: Stages = STAGES,

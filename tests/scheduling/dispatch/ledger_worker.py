@@ -45,7 +45,7 @@ class Pause:
 
     def ask(self, node: Any, *, timeout_s: float) -> DetectAnswer:
         threading.Event().wait(SERVICE_S)
-        # Ended for whoever counts before the credit is given back: another process may take it at once.
+        # Completion for whoever counts before the credit is given back: another process may take it at once.
         self.changes.append((self.node, time.monotonic(), -1))
         return answer(str(node))
 
