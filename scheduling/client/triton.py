@@ -117,7 +117,7 @@ class TlsFiles:
         return grpc.ssl_channel_credentials(self.root.read_bytes(), key, chain)
 
 
-class NodeAddress(Protocol):
+class NodeEndpoint(Protocol):
     """What `client_for` needs to know of a node."""
 
     @property
@@ -328,7 +328,7 @@ _clients: dict[str, NodeClient] = {}
 _clients_lock = threading.Lock()
 
 
-def client_for(node: NodeAddress, *, tls: TlsFiles | None = None) -> NodeClient:
+def client_for(node: NodeEndpoint, *, tls: TlsFiles | None = None) -> NodeClient:
     """This process' client of a node, made at its first use, and made anew when the node's address changes."""
     with _clients_lock:
         client = _clients.get(node.name)
