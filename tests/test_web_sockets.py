@@ -238,7 +238,9 @@ async def test_a_cancellation_that_a_library_swallows_keeps_no_socket() -> None:
 
     socket = communicator(Swallowing, who=who)
     assert (await socket.connect(PATIENCE_S))[0]
-    await socket.disconnect(PATIENCE_S)
+    await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+    ended, _ = await asyncio.wait({socket.future}, timeout=PATIENCE_S)
+    assert ended
 
 
 @pytest.mark.parametrize("consumer", [NoSuchSocket, Denier])

@@ -14,11 +14,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-import redis
-
 from scheduling.dispatching import Dispatcher, Request, Sending
 from scheduling.ledger import LocalLedger, SharedLedger
 from scheduling.policy import Item, NodeState
+from scheduling.services import redis_client
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 from scheduling.triton import DetectAnswer
 
@@ -35,7 +34,7 @@ def answer(node: str) -> DetectAnswer:
 
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = redis.Redis(unix_socket_path=socket, socket_timeout=0.5, socket_connect_timeout=0.5)
+        client = redis_client.client_of(f"unix://{socket}")
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )
