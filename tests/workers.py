@@ -19,7 +19,7 @@ INSTALLATIONS = (
     "tests/benchmarks/test_chaos.py",
     "tests/benchmarks/test_schedule_real.py",
     "tests/demo/test_offline.py",
-    "tests/inspections/test_durable_short.py",
+    "tests/inspections/intake/test_durable_short.py",
     "tests/launcher/test_whole_clone.py",
 )
 
