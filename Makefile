@@ -43,6 +43,7 @@ LINT := \
     "ruff:$(PY) -m ruff check ." \
     "format:$(PY) -m ruff format --check ." \
     "import directions:.venv/bin/lint-imports" \
+    "dead weight:$(PY) scripts/dead_weight.py" \
     "migrations:$(MANAGE) makemigrations --check --dry-run --settings=tests.no_database" \
     "front end:$(PY) scripts/npm.py run lint"
 TYPES := \
@@ -63,7 +64,7 @@ e2e: test-setup ## the browser tests alone
 	@$(PY) -m pytest -m e2e $(ARGS)
 
 .PHONY: lint
-lint: test-setup ## style, import directions, missing migrations
+lint: test-setup ## style, import directions, dead weight, missing migrations
 	@$(PY) scripts/run_all.py $(LINT)
 
 .PHONY: types

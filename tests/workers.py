@@ -5,14 +5,9 @@ started once. Those that bring up a whole installation stay together and come fi
 installation at a time, and nobody waits for one at the end while the other worker has nothing left to do.
 """
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from xdist.remote import Producer
-    from xdist.scheduler import LoadScopeScheduling
-    from xdist.workermanage import WorkerController
 
 INSTALLATIONS = (
     "tests/e2e/",
@@ -31,14 +26,14 @@ def group(nodeid: str) -> str:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid)
 
-        def _assign_work_unit(self, node: "WorkerController") -> None:
+        def _assign_work_unit(self, node: Any) -> None:
             if "installations" in self.workqueue:
                 self.workqueue.move_to_end("installations", last=False)
             super()._assign_work_unit(node)

@@ -32,8 +32,6 @@ NOT_FOUND = 4404
 TOO_SLOW = 4009
 TROUBLE = 1011
 
-Who = Callable[[], Awaitable[Any]]
-
 
 class Refused(Exception):
     """The socket ends with this close code (4401 signed out, 4404 nothing here for you)."""
