@@ -40,7 +40,6 @@ class RunningNode:
     log_path: Path
     process: subprocess.Popen[bytes]
     client: NodeClient
-    started_in_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -144,7 +143,6 @@ def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
     prepare_node(spec, layout_dir=layout_dir)
     argv, environment = node_command(spec, layout_dir=layout_dir)
     log_path = layout_dir / f"{spec.name}.log"
-    started = time.monotonic()
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -157,7 +155,6 @@ def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
     except BaseException:
         node.close()
         raise
-    node.started_in_s = time.monotonic() - started
     return node
 
 
