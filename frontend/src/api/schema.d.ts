@@ -1252,7 +1252,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.Comparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
