@@ -13,7 +13,12 @@ def main() -> None:
         if error.name not in ("django", "django.core"):
             raise
         sys.exit("The site needs packages that are not installed here: pip install 'aivd[web]'")
-    execute_from_command_line(sys.argv)
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"AIVD is not set up. {error}")
 
 
 if __name__ == "__main__":

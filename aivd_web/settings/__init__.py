@@ -3,6 +3,7 @@
 Other code gets them as arguments or from `django.conf.settings`; nothing else reads the environment.
 """
 
+import os
 from pathlib import Path
 
 import environ
@@ -11,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from aivd_web.launcher import layout, source
 from aivd_web.origins import is_origin
 from aivd_web.settings import database
+from scheduling.client.tls import BadCertificates, tls_from
 
 env = environ.Env()
 LAYOUT = layout.current()
@@ -181,6 +183,12 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
+
+# -- nodes ------------------------------------------------------------------------------------------
+try:
+    NODE_TLS = tls_from(os.environ)
+except BadCertificates as error:
+    raise ImproperlyConfigured(str(error)) from error
 
 # -- inspection -------------------------------------------------------------------------------------
 LEASE_S = env.float("AIVD_LEASE_S", default=3.0)

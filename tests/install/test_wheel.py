@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 import httpx
 import psycopg
 import pytest
+from scheduling.triton import NodeClient
 
 from aivd_web.launcher.layout import Layout
 from aivd_web.launcher.processes import wait_until
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 from scheduling.serving.detectors import SHIPPED_WEIGHTS
-from scheduling.triton import NodeClient
 from tests.install.environments import ROOT, Installed, clean
 from tests.nodes import START_TIMEOUT_S, RunningNode, free_port_range, picture
 from tests.services import Service
