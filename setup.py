@@ -1,7 +1,7 @@
-"""What a wheel of AIVD is made of: our four packages, and beside them the templates and the built front end.
+"""What a wheel of AIVD is made of: our four packages, and in `aivd_web` what has a folder of its own in the clone.
 
-Everything else about the package is in pyproject.toml. Templates and front end have folders of their own in the
-clone and lie inside `aivd_web` in the wheel; `aivd_web/launcher/source.py` knows both places.
+That is the templates, the built front end, and the fault proxy that stands for the way to a far node;
+`aivd_web/launcher/source.py` knows both places. Everything else about the package is in pyproject.toml.
 """
 
 import sys
@@ -26,7 +26,7 @@ class Build(build_py):
 
 OURS = ("aivd_web", "finetune", "inspections", "scheduling")
 PACKAGES = find_packages(include=[*OURS, *(f"{name}.*" for name in OURS)])
-BESIDE = {"aivd_web.templates": TEMPLATES, "aivd_web.front_end": FRONT_END}
+BESIDE = {"aivd_web.templates": TEMPLATES, "aivd_web.front_end": FRONT_END, "aivd_web.linkfault": "tools/linkfault"}
 FOUND = {name: folder for name, folder in BESIDE.items() if Path(folder).is_dir()}
 
 setup(

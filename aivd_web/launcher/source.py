@@ -13,6 +13,7 @@ HOME = PACKAGE.parent
 
 IS_CLONE = (HOME / "manage.py").is_file()
 TEMPLATES = HOME / "templates" if IS_CLONE else PACKAGE / "templates"
+LINK_FAULT = "tools.linkfault" if IS_CLONE else "aivd_web.linkfault"
 FRONT_END = HOME / "frontend" / "dist" if IS_CLONE else PACKAGE / "front_end"
 
 NO_FRONT_END = "The pages are not here: this installation has no built front end. The API and the nodes work."
