@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 import httpx
 import psycopg
 import pytest
-from scheduling.triton import NodeClient
 
 from aivd_web.launcher.layout import Layout
 from aivd_web.launcher.processes import wait_until
+from scheduling.client.triton import NodeClient
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 from scheduling.serving.detectors import SHIPPED_WEIGHTS
 from tests.install.environments import ROOT, Installed, clean
