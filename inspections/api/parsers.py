@@ -34,7 +34,7 @@ TEMPLATE_PARSERS = (BoundedJSONParser, MultiPartParser, PictureParser, BytesPars
 def read_form(request: HttpRequest) -> None:
     """Parse a form now, so that what is wrong with it is told here and not wherever it is first looked at.
 
-    Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have their answers. A form that
+    Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have answers. A form that
     ends within a file is refused as a whole: Django would leave that file out without a word.
     """
     try:
