@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 export PYTHONUNBUFFERED := 1
 export SPLIT FULL
 
-TYPED := scheduling finetune inspections aivd_web
+TYPED := scheduling finetune inspections aivd_web tools
 
 .DEFAULT_GOAL := help
 

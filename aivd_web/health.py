@@ -18,11 +18,11 @@ from django.views.decorators.http import require_GET
 from aivd_web.kernel.reads import over_own_pool
 from inspections import rules as line_rules
 from inspections.models import Frame, Step
-from inspections.services import liveness
-from scheduling.addresses import without_addresses
+from inspections.pipeline import liveness
+from scheduling.client.addresses import without_addresses
 from scheduling.models import Node
-from scheduling.scopes import MANAGE, SEE
 from scheduling.services import fleet, redis_client
+from scheduling.services.scopes import MANAGE, SEE
 
 DATABASE_TIMEOUT_S = 2.0
 # A probe of its own, so that a database that hangs cannot hold up the answer that says so.

@@ -3,8 +3,8 @@
 from celery import shared_task
 from django.db.models.functions import Now
 
-from inspections import worker
-from inspections.services import steps, sweep
+from inspections.intake import sweep
+from inspections.pipeline import steps, worker
 
 
 @shared_task(name="inspections.dispatch_waiting")

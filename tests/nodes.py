@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
-from scheduling.triton import NodeClient
 from tests.suite import shared
 
 __all__ = ["constant_node", "make_node", "node_layout", "template_node"]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from inspections.models import Step
-from scheduling.addresses import without_addresses
+from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, ReplayRun
 from tests.cast import Cast, add_dispatch, add_frame, add_node, frame_row, token_for
 from tests.websocket import WebsocketCommunicator

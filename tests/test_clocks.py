@@ -11,25 +11,27 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from aivd_web.kernel.database import database_now
+from inspections.intake import sweep
 from inspections.models import Decision, Frame, IdempotencyKey, Step
-from inspections.services import liveness, steps, sweep, tokens
+from inspections.pipeline import liveness, steps
+from inspections.services import tokens
 from scheduling.models import Dispatch
-from scheduling.runtime import running
+from scheduling.services.dispatching import running
 from scheduling.services.sweep import close_lost_dispatches
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.test_work import frames, working
+from tests.inspections.pipeline.test_work import frames, working
 
 ROOT = Path(__file__).resolve().parents[1]
 DECIDING = ("inspections", "scheduling", "aivd_web/demo")
 CLOCKS = {"timezone.now", "datetime.now", "datetime.utcnow", "time.time", "datetime.datetime.now", "date.today"}
 ALLOWED = {
     # Whether a camera's clock is a day ahead: nobody waits for it, and the table has the last word.
-    "inspections/services/captured.py",
+    "inspections/intake/captured.py",
     # Files' ages by the clock that the file system has, which is this machine's.
-    "inspections/services/sweep.py",
+    "inspections/intake/sweep.py",
     # For people: when a decision was recorded, when a view was told, when a model was made, what was heard when.
-    "scheduling/dispatching.py",
+    "scheduling/dispatch/dispatcher.py",
     "scheduling/services/heartbeat.py",
     "aivd_web/demo/follower.py",
 }

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from aivd_web import health
 from inspections.models import Frame, Step
-from inspections.services import liveness
+from inspections.pipeline import liveness
 from scheduling.services import fleet
 from scheduling.services.heartbeat import VIEW_PREFIX
 from scheduling.services.redis_client import get as redis_client

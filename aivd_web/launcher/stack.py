@@ -156,7 +156,7 @@ class Stack:
         """The way to a node that is far away, made by the fault proxy."""
         assert node.link_port is not None
         assert node.link_control_port is not None
-        module = [sys.executable, "-m", "scheduling.faultproxy"]
+        module = [sys.executable, "-m", "tools.linkfault"]
         listen = ["--listen", f"{LOOPBACK}:{node.link_port}", "--to", f"{LOOPBACK}:{node.grpc_port}"]
         control = ["--control", f"{LOOPBACK}:{node.link_control_port}", "--delay-ms", str(node.link_delay_ms)]
         return Child(

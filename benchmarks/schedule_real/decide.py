@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import redis
 
-from scheduling.dispatching import Dispatcher, Request
-from scheduling.ledger import Ended, Ledger, LocalLedger, SharedLedger
+from scheduling.dispatch.dispatcher import Dispatcher, Request
+from scheduling.dispatch.ledger import Ended, Ledger, LocalLedger, SharedLedger
 from scheduling.policy import Item, NodeState
 
 NODES, ITEMS = 50, 48

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from benchmarks.schedule_real.scenario import Arrival, Profile, picture
-from scheduling.dispatching import Answered, Dispatcher, Request, RequestFailed, Sending
-from scheduling.ledger import Ledger
+from scheduling.client.triton import NodeClient
+from scheduling.dispatch.dispatcher import Answered, Dispatcher, Request, RequestFailed, Sending
+from scheduling.dispatch.ledger import Ledger
+from scheduling.dispatch.prober import Prober
 from scheduling.policy import Item, NodeState
 from scheduling.policy.node import RECALLED
-from scheduling.probing import Prober
-from scheduling.triton import NodeClient
 
 MODEL = "edge_detector"
 THREADS = 48

@@ -16,10 +16,13 @@ from rest_framework.views import APIView
 from aivd_web.kernel.api import answers, header
 from aivd_web.kernel.errors import NotFound
 from inspections import rules
+from inspections.intake import uploads
+from inspections.media import renditions, storage
 from inspections.models import Decision, Frame, Review
+from inspections.pipeline import steps
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
-from inspections.services import renditions, reviews, steps, storage, uploads
+from inspections.services import reviews
 from scheduling.api.serializers import DispatchSerializer, dispatch_fact, shown_dispatches
 from scheduling.models import Dispatch
 

@@ -8,8 +8,8 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser, MultiPartParser
 
 from aivd_web.kernel.negotiation import BoundedJSONParser
-from inspections.services import storage
-from inspections.services.errors import StorageFull
+from inspections.media import storage
+from inspections.media.errors import StorageFull
 
 
 class PictureParser(BaseParser):

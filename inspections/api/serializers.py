@@ -24,7 +24,7 @@ from inspections.models import (
 )
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
-from scheduling.addresses import without_addresses
+from scheduling.client.addresses import without_addresses
 
 MAX_THRESHOLDS = 1_000
 MOST_PIXELS = 1_000_000

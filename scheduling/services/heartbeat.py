@@ -11,11 +11,11 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import publish
+from scheduling.client.triton import NodeClient, NodeError
+from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Found, Prober
 from scheduling.models import Node
-from scheduling.probing import PROBE_TIMEOUT_S, Found, Prober
-from scheduling.runtime import FLEET_GROUP, FleetRuntime
 from scheduling.services import redis_client
-from scheduling.triton import NodeClient, NodeError
+from scheduling.services.dispatching import FLEET_GROUP, FleetRuntime
 
 BEAT_S = 1.0
 RELOAD_S = 20

@@ -7,6 +7,7 @@ is not taken up again: it has failed, and says so.
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -14,11 +15,11 @@ from django.db.models.functions import Now
 
 from aivd_web.kernel.database import database_now
 from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
-from scheduling.comparison import Comparison
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.policy import POLICIES
-from scheduling.scopes import Scopes, holds_all
+from scheduling.replay.comparison import Comparison
 from scheduling.services import decisions
+from scheduling.services.scopes import Scopes, holds, holds_all
 
 BEAT_S = 0.3
 SILENT_S = 15
@@ -112,7 +113,7 @@ def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
 
 def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | None:
     """The comparison of the whole stretch; None once somebody has cancelled it."""
-    comparison = Comparison(row.policy, scopes=_scopes_of(row))
+    comparison = Comparison(row.policy, tells_of=partial(holds, _scopes_of(row)))
     unreadable = done = 0
     began = told = clock()
     for record in _recorded(row.since, row.until).order_by("id").iterator(chunk_size=50):

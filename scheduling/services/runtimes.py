@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from scheduling import triton
-from scheduling.ledger import SharedLedger
-from scheduling.runtime import FleetRuntime, running
+from scheduling.client import triton
+from scheduling.dispatch.ledger import SharedLedger
 from scheduling.services import redis_client
+from scheduling.services.dispatching import FleetRuntime, running
 
 
 @cache

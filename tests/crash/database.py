@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from inspections.models import Decision, Detection, Event
 from tests.cast import Cast
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.test_work import WAIT_S, all_complete, eventually, frames, polled, working
+from tests.inspections.pipeline.test_work import WAIT_S, all_complete, eventually, frames, polled, working
 from tests.services import Service
 
 pytestmark = [

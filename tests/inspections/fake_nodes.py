@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scheduling.ledger import LocalLedger
-from scheduling.node_answers import DescribeAnswer, DetectAnswer, ModelProbe, NodeError, ProbeAnswer
-from scheduling.runtime import FleetRuntime
+from scheduling.client.answers import DescribeAnswer, DetectAnswer, ModelProbe, NodeError, ProbeAnswer
+from scheduling.dispatch.ledger import LocalLedger
 from scheduling.services import fleet
+from scheduling.services.dispatching import FleetRuntime
 from scheduling.serving.contracts import (
     AnswerEvent,
     Appearance,

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from aivd_web.kernel.ids import first_at, uuid7
 from inspections.models import Station
-from inspections.services import decide
+from inspections.pipeline import decide
 from tests.cast import Cast, frame_row
 
 

@@ -4,8 +4,8 @@ import pytest
 from django.urls import reverse
 
 from inspections.models import Event, Line, PolicyChange
+from inspections.pipeline.work import Worker
 from inspections.services import lines
-from inspections.services.work import Worker
 from scheduling.models import Dispatch
 from scheduling.policy import POLICIES
 from tests.cast import add_frame, token_for

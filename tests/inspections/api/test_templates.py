@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from inspections.models import Event, Frame, Review
-from inspections.services import jobs
+from inspections.pipeline import jobs
 from tests.cast import add_frame, decide, frame_row, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]

@@ -9,8 +9,10 @@ import zlib
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from inspections.intake import uploads
+from inspections.media import archives
 from inspections.models import ApiToken, Event, Frame, Inspection, Step
-from inspections.services import archives, tokens, uploads
+from inspections.services import tokens
 from tests.cast import picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]

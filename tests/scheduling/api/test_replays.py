@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.services import decisions, replays
 from scheduling.tasks import replay
-from tests.scheduling.test_comparison import item, stretch
+from tests.scheduling.replay.test_comparison import item, stretch
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
