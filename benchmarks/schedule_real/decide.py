@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import redis
 
-from scheduling.dispatch.dispatcher import Dispatcher, Request
+from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import Completion, Ledger, LocalLedger, SharedLedger
+from scheduling.dispatch.values import Request
 from scheduling.policy import Item, NodeState
 
 NODES, ITEMS = 50, 48

@@ -12,10 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from benchmarks.schedule_real.scenario import Arrival, Profile, picture
+from scheduling.client.answers import DetectAnswer
+from scheduling.client.inference import DetectInference
 from scheduling.client.triton import NodeClient
-from scheduling.dispatch.dispatcher import Answered, Assignment, Dispatcher, Request, RequestFailed
+from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import Ledger
 from scheduling.dispatch.prober import Prober
+from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
 from scheduling.policy import Item, NodeState
 from scheduling.policy.node import REISSUED
 
@@ -138,11 +141,7 @@ class Worker:
     def _carry_out(self, task: Task, assignment: Assignment) -> None:
         frame = picture(task.arrival.bytes)
         try:
-            answered = self.fleet.carry_out(
-                assignment,
-                lambda client, timeout_s: client.detect(frame, min_score=0.1, timeout_s=timeout_s),
-                timeout_s=BUDGET_S,
-            )
+            answered = self.fleet.carry_out(assignment, DetectInference(frame, min_score=0.1, timeout_s=BUDGET_S))
             self._commit(task, assignment, answered)
         except RequestFailed as failed:
             self._give_back(task, failed)
@@ -152,13 +151,13 @@ class Worker:
                 self._held -= 1
             self._again.set()
 
-    def _commit(self, task: Task, assignment: Assignment, answered: Answered) -> None:
+    def _commit(self, task: Task, assignment: Assignment, answered: Answer[DetectAnswer]) -> None:
         with self._lock:
             outcome = self.outcomes[task.arrival.id]
             outcome.commits += 1
             outcome.committed_at_s = time.monotonic() - self.started_at
-            outcome.node, outcome.measured_ms = answered.node, answered.measured_ms
-            if answered.node == assignment.node:  # the first attempt: what was predicted is about this Node
+            outcome.node, outcome.measured_ms = answered.provenance.node, answered.provenance.measured_ms
+            if answered.provenance.node == assignment.node:  # the first attempt: what was predicted is about this Node
                 outcome.predicted_ms = assignment.placed.predicted_ms
 
     def _give_back(self, task: Task, failed: RequestFailed) -> None:

@@ -1,8 +1,7 @@
 """One process' view of the fleet: place requests, take credits, carry them out with failover, learn from answers.
 
-Between the pure policy and the Nodes. It knows requests as opaque: a subject, a model, bytes and a function that
-sends them; what they are about is the caller's business. Knows no database: `FleetDispatcher` (services) keeps the
-rows, and a benchmark runs this same code without any.
+Between the pure policy and the Nodes. What an inference is about is the caller's business. Knows no database: attempts
+are noted in the journal that it is given, which in production keeps rows and in a benchmark nothing.
 """
 
 import logging
@@ -11,13 +10,16 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from scheduling.client.answers import CANCELLED, DEADLINE, OVERLOADED, UNAVAILABLE
-from scheduling.client.triton import DescribeAnswer, DetectAnswer, NodeClient, NodeError
+from scheduling.client.answers import CANCELLED, DEADLINE, OVERLOADED, UNAVAILABLE, NodeAnswer, NodeError
+from scheduling.client.inference import Inference
+from scheduling.client.triton import NodeClient
+from scheduling.dispatch.journal import DispatchJournal, NoJournal
 from scheduling.dispatch.ledger import Completion, CreditRequest, Ledger
 from scheduling.dispatch.suspicion import Suspicions
+from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import REISSUED, SUSPECT, NodeState
 from scheduling.policy.types import Item, Placed
@@ -32,74 +34,8 @@ HEARD_WITHIN_S = 0.005  # how old the last update may be when it is only asked w
 PROBE_S = 1.0
 OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, REISSUED})
 """Codes that tell of the Node's health, not of the request's."""
+A = TypeVar("A", bound=NodeAnswer)
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Reported:
-    """What a Node said of itself and of its work, in the same words for every kind of answer."""
-
-    model: str
-    version: str
-    digest: str
-    runtime: str
-    class_names: tuple[str, ...]
-    service_ms: float
-    queue_ms: float
-    batch: int
-    products: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is to be placed. `item.id` names it; `policy` is how its line chooses; `subject` is what it is about."""
-
-    item: Item
-    subject: str
-    policy: str
-
-
-@dataclass
-class Assignment:
-    """A request that has a Node and its credit. `row` is where the attempt is booked once it was begun; `seen` is
-    what the policy saw, where this decision is among those that are kept.
-    """
-
-    request: Request
-    placed: Placed
-    node: str
-    request_id: str
-    attempt: int = 1
-    seen: DecisionSnapshot | None = None
-    row: Any = None
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A Node's answer. `book()` writes the outcome of the Dispatch; call it in the transaction of the result."""
-
-    answer: Any
-    node: str
-    served_model_id: int
-    measured_ms: float
-    book: Callable[[], None]
-
-
-class RequestFailed(Exception):
-    """No Node did it. `blames_request` says that trying again elsewhere changes nothing or has been tried enough.
-
-    `final` says that it must not be tried again at all: it would only hold up others.
-    """
-
-    def __init__(self, code: str, detail: str, *, blames_request: bool, final: bool = False) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.blames_request = blames_request
-        self.final = final
-
-
-Send = Callable[[NodeClient, float], Any]
 
 
 class Dispatcher:
@@ -110,9 +46,11 @@ class Dispatcher:
         *,
         ledger: Ledger,
         client_of: Callable[[str], NodeClient],
+        journal: DispatchJournal | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ledger = ledger
+        self.journal = journal or NoJournal()
         self.clock = clock
         self.client = client_of
         self.state = FleetState()
@@ -188,8 +126,10 @@ class Dispatcher:
                 assignments += self._credited(named)
         return assignments, said
 
-    def begin(self, assignments: Sequence[Assignment]) -> None:
-        """Book these attempts before they are sent; a subclass that keeps rows writes them here."""
+    def begin(self, assignments: Sequence[Assignment]) -> list[Assignment]:
+        """Note in the journal that these are about to be sent, in the caller's transaction."""
+        ids = self.journal.begin(assignments)
+        return [replace(one, dispatch_id=pk) for one, pk in zip(assignments, ids, strict=True)]
 
     def release(self, assignment: Assignment) -> None:
         """Give the credit back if the request was never sent; one that was answered or has failed changes nothing."""
@@ -206,54 +146,52 @@ class Dispatcher:
 
     # --- carrying out ----------------------------------------------------------------------------------
 
-    def carry_out(self, assignment: Assignment, send: Send, *, timeout_s: float) -> Answered:
-        """Send to the Node and, where that fails for the Node's sake, to others: 3 attempts at most.
-
-        `timeout_s` is the budget of one attempt. Raises RequestFailed.
-        """
+    def carry_out(self, assignment: Assignment, inference: Inference[A]) -> Answer[A]:
+        """Ask the Node and, where that fails for the Node's sake, others: 3 attempts at most. Raises RequestFailed."""
         while True:
             started = self.clock()
-            client, reissue_s = self.client(assignment.node), assignment.placed.reissue_s or timeout_s
-            if self.suspicions.of(assignment.request.item.id).alone:
-                client, reissue_s = client.alone(), timeout_s
             try:
-                answer = send(client, min(timeout_s, reissue_s))
+                content = self._asked(assignment, inference)
             except NodeError as error:
-                if error.code == DEADLINE and reissue_s < timeout_s:
-                    error = NodeError(REISSUED, f"Taken back after {1000 * reissue_s:.0f} ms.", node=assignment.node)
                 assignment = self._after_failure(assignment, error, 1000 * (self.clock() - started))
-                continue
             except BaseException:
                 self._ended(assignment, code="cancelled")
                 raise
-            return self._answered(assignment, answer, 1000 * (self.clock() - started))
+            else:
+                return self._answered(assignment, content, 1000 * (self.clock() - started))
 
-    def booked(self, assignment: Assignment, answer: Any, reported: Reported, measured_ms: float) -> Answered:
-        """The answer with the way to book it; a subclass that keeps rows knows more."""
-        return Answered(answer, assignment.node, 0, measured_ms, lambda: None)
+    def _asked(self, assignment: Assignment, inference: Inference[A]) -> A:
+        """One attempt. The policy may take it back before its time is over; raises NodeError."""
+        budget_s = inference.timeout_s
+        client, reissue_s = self.client(assignment.node), assignment.placed.reissue_s or budget_s
+        if self.suspicions.of(assignment.request.item.id).alone:
+            client, reissue_s = client.alone(), budget_s
+        try:
+            return inference.ask(client, timeout_s=min(budget_s, reissue_s))
+        except NodeError as error:
+            if error.code == DEADLINE and reissue_s < budget_s:
+                detail = f"Taken back after {1000 * reissue_s:.0f} ms."
+                raise NodeError(REISSUED, detail, node=assignment.node) from error
+            raise
 
-    def book_failure(self, assignment: Assignment, error: NodeError, measured_ms: float) -> None:
-        """An attempt failed; a subclass that keeps rows writes it."""
-
-    def _answered(self, assignment: Assignment, answer: DetectAnswer | DescribeAnswer, measured_ms: float) -> Answered:
-        said = _reported(answer)
+    def _answered(self, assignment: Assignment, content: A, measured_ms: float) -> Answer[A]:
+        report = content.report
+        took = (report.service_ms, report.queue_ms, report.batch)
         self.suspicions.forget(assignment.request.item.id)
         with self._lock:
             state = self.state.nodes.get(assignment.node)
             if state is not None:
-                state.answered(assignment.request_id, self.clock(), said.service_ms, said.queue_ms, said.batch)
+                state.answered(assignment.request_id, self.clock(), *took)
             self._own.discard(assignment.request_id)
-        self.ledger.ended(
-            Completion(assignment.request_id, assignment.node, "", said.service_ms, said.queue_ms, said.batch),
-        )
-        return self.booked(assignment, answer, said, measured_ms)
+        self.ledger.ended(Completion(assignment.request_id, assignment.node, "", *took))
+        return Answer(content, self.journal.answered(assignment, report, measured_ms))
 
     def _after_failure(self, assignment: Assignment, error: NodeError, measured_ms: float) -> Assignment:
         """Book the failed attempt and return the next one, or raise RequestFailed."""
         self._ended(assignment, code=self._to_whose_account(assignment, error.code, measured_ms))
         if error.code in (UNAVAILABLE, DEADLINE, REISSUED):
             self.suspects.add(assignment.node)
-        self.book_failure(assignment, error, measured_ms)
+        self.journal.failed(assignment, error, measured_ms)
         self._refuse_what_is_proven(assignment, error)
         model = assignment.request.item.model
         log.warning("%s on %s failed (%s): %s", model, assignment.node, error.code, error.detail)
@@ -265,11 +203,10 @@ class Dispatcher:
         if following is None:
             raise RequestFailed(error.code, error.detail, blames_request=False)
         try:
-            self.begin([following])
+            return self.begin([following])[0]
         except BaseException:
             self.release(following)
             raise
-        return following
 
     def _to_whose_account(self, assignment: Assignment, code: str, measured_ms: float) -> str:
         """A deadline of a request that is in trouble already says nothing of a Node that answered others meanwhile."""
@@ -347,7 +284,7 @@ class Dispatcher:
             if yes:
                 item = assignment.request.item
                 self.state.nodes[assignment.node].sent(
-                    assignment.request_id, now, _bytes(assignment), item.model, item.units
+                    assignment.request_id, now, assignment.bytes, item.model, item.units
                 )
                 self._own.add(assignment.request_id)
         return [assignment for assignment, yes in zip(chosen, granted, strict=True) if yes]
@@ -360,7 +297,7 @@ class Dispatcher:
             taken[state.name] = taken.get(state.name, 0) + 1
             limit = len(state.ledger) + max(taken[state.name], state.credit(item.model))
             wanted.append(
-                CreditRequest(assignment.request_id, state.name, limit, item.model, _bytes(assignment), item.units)
+                CreditRequest(assignment.request_id, state.name, limit, item.model, assignment.bytes, item.units)
             )
         return wanted
 
@@ -393,20 +330,6 @@ class RateLimiter:
 
 def _name() -> str:
     return uuid.uuid4().hex
-
-
-def _bytes(assignment: Assignment) -> float:
-    return assignment.request.item.bytes * assignment.placed.quality.bytes_factor
-
-
-def _reported(answer: DetectAnswer | DescribeAnswer) -> Reported:
-    if isinstance(answer, DetectAnswer):
-        meta, timings = answer.meta, answer.meta.timings
-        who = (meta.model, meta.version, meta.digest, meta.runtime, meta.class_names)
-        return Reported(*who, timings.service_ms, timings.queue_ms, timings.batch, meta.products)
-    done = answer.done
-    who = (done.model, done.version, done.digest, done.runtime, ())
-    return Reported(*who, done.timings.service_ms, done.timings.queue_ms, 1)
 
 
 def _view(state: NodeState, now: float, own: set[str]) -> dict[str, Any]:

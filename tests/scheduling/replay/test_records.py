@@ -10,12 +10,13 @@ from django.utils import timezone
 
 from scheduling.dispatch.dispatcher import NODES_RECORDED_A_SECOND
 from scheduling.dispatch.ledger import Completion
+from scheduling.dispatch.values import Assignment, Request
 from scheduling.models import Dispatch, RecordedDecision
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item, Quality
 from scheduling.replay.records import DecisionRecord, differences, replay
 from scheduling.services import decisions
-from scheduling.services.dispatching import Assignment, FleetDispatcher, Request
+from scheduling.services.dispatching import FleetDispatcher
 from tests.inspections.fake_nodes import FakeNode, runtime_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]

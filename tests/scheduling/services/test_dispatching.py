@@ -9,9 +9,12 @@ import pytest
 from django.db import DatabaseError
 
 from scheduling.client.answers import NodeError
+from scheduling.client.inference import DetectInference
+from scheduling.dispatch.dispatcher import MAX_ATTEMPTS
+from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.types import Item
-from scheduling.services.dispatching import MAX_ATTEMPTS, Assignment, FleetDispatcher, Request, RequestFailed
+from scheduling.services.dispatching import FleetDispatcher, book
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -25,12 +28,10 @@ def request(runtime: FleetDispatcher, name: str = "1", **more: Any) -> Request:
 
 def placed(runtime: FleetDispatcher, **more: Any) -> Assignment:
     (assignment,), _ = runtime.place([request(runtime, **more)], limit=1)
-    runtime.begin([assignment])
-    return assignment
+    return runtime.begin([assignment])[0]
 
 
-def detect(client: Any, timeout_s: float) -> Any:
-    return client.detect(b"picture", min_score=0.25, timeout_s=timeout_s)
+DETECT = DetectInference(b"picture", min_score=0.25, timeout_s=5)
 
 
 def nothing_under_way(runtime: FleetDispatcher) -> bool:
@@ -40,21 +41,21 @@ def nothing_under_way(runtime: FleetDispatcher) -> bool:
 
 def test_an_answer_is_booked_with_what_was_predicted_and_measured() -> None:
     runtime = runtime_of(FakeNode("edge-1"))
-    answered = runtime.carry_out(placed(runtime), detect, timeout_s=5)
-    answered.book()
+    answered = runtime.carry_out(placed(runtime), DETECT)
+    book(answered.provenance)
     row = Dispatch.objects.get()
     assert (row.outcome, row.node.name, row.attempt, row.subject) == ("ok", "edge-1", 1, "frame 1")
     assert row.measured_ms is not None
     assert row.predicted_ms is not None
     assert row.reason
-    assert row.served_model == ServedModel.objects.get(pk=answered.served_model_id)
+    assert row.served_model == ServedModel.objects.get(pk=answered.provenance.served_model_id)
     assert Placement.objects.get().served_model == row.served_model
     assert nothing_under_way(runtime)
 
 
 def test_a_dispatch_is_running_until_it_is_booked() -> None:
     runtime = runtime_of(FakeNode("edge-1"))
-    runtime.carry_out(placed(runtime), detect, timeout_s=5)
+    runtime.carry_out(placed(runtime), DETECT)
     assert Dispatch.objects.get().outcome == "running"
 
 
@@ -63,7 +64,7 @@ def test_a_failed_node_is_followed_by_the_other_with_a_row_for_each() -> None:
     assignment = placed(runtime)
     other = FakeNode("edge-2")
     runtime = _joined(runtime, other)
-    runtime.carry_out(assignment, detect, timeout_s=5).book()
+    book(runtime.carry_out(assignment, DETECT).provenance)
     rows = Dispatch.objects.order_by("attempt").values_list("attempt", "node__name", "outcome", "error_code")
     assert list(rows) == [(1, "edge-1", "failed", "unavailable"), (2, "edge-2", "ok", "")]
     assert nothing_under_way(runtime)
@@ -82,7 +83,7 @@ def test_three_nodes_are_asked_at_most() -> None:
     nodes = [FakeNode(f"edge-{n}", before=raises(unavailable(f"edge-{n}"))) for n in range(5)]
     runtime = runtime_of(*nodes)
     with pytest.raises(RequestFailed) as failed:
-        runtime.carry_out(placed(runtime), detect, timeout_s=5)
+        runtime.carry_out(placed(runtime), DETECT)
     assert sum(node.calls for node in nodes) == MAX_ATTEMPTS == 3
     assert max(node.calls for node in nodes) == 1
     assert not failed.value.blames_request
@@ -92,7 +93,7 @@ def test_three_nodes_are_asked_at_most() -> None:
 def test_with_no_node_left_the_request_is_not_to_blame() -> None:
     runtime = runtime_of(FakeNode("edge-1", before=raises(unavailable())))
     with pytest.raises(RequestFailed) as failed:
-        runtime.carry_out(placed(runtime), detect, timeout_s=5)
+        runtime.carry_out(placed(runtime), DETECT)
     assert (failed.value.code, failed.value.blames_request) == ("unavailable", False)
     assert nothing_under_way(runtime)
 
@@ -103,7 +104,7 @@ def too_costly(node: str) -> NodeError:
 
 def failure(runtime: FleetDispatcher, **more: Any) -> RequestFailed:
     with pytest.raises(RequestFailed) as failed:
-        runtime.carry_out(placed(runtime, **more), detect, timeout_s=5)
+        runtime.carry_out(placed(runtime, **more), DETECT)
     assert nothing_under_way(runtime)
     return failed.value
 
@@ -156,7 +157,7 @@ def test_a_deadline_of_a_suspect_does_not_take_out_a_node_that_answers_others() 
         slow = placed(runtime, name="slow")
         node.before = lambda: None
         clock[0] += 1
-        runtime.carry_out(placed(runtime, name=f"quick {number}"), detect, timeout_s=5).book()
+        book(runtime.carry_out(placed(runtime, name=f"quick {number}"), DETECT).provenance)
         clock[0] += 4
         code = runtime._to_whose_account(slow, "deadline", 5000)
         runtime._ended(slow, code=code)
@@ -191,7 +192,7 @@ def test_what_no_node_can_do_is_tried_once() -> None:
     nodes = [FakeNode(f"edge-{n}", before=raises(bad)) for n in range(2)]
     runtime = runtime_of(*nodes)
     with pytest.raises(RequestFailed) as failed:
-        runtime.carry_out(placed(runtime), detect, timeout_s=5)
+        runtime.carry_out(placed(runtime), DETECT)
     assert failed.value.blames_request
     assert sum(node.calls for node in nodes) == 1
     assert nothing_under_way(runtime)
@@ -200,7 +201,7 @@ def test_what_no_node_can_do_is_tried_once() -> None:
 def test_a_bug_in_the_caller_leaves_nothing_behind() -> None:
     runtime = runtime_of(FakeNode("edge-1", before=raises(ZeroDivisionError())))
     with pytest.raises(ZeroDivisionError):
-        runtime.carry_out(placed(runtime), detect, timeout_s=5)
+        runtime.carry_out(placed(runtime), DETECT)
     assert nothing_under_way(runtime)
 
 
@@ -216,7 +217,7 @@ def test_a_database_that_fails_on_the_way_to_the_next_node_leaves_nothing_behind
 
     monkeypatch.setattr(runtime, "begin", away)
     with pytest.raises(DatabaseError):
-        runtime.carry_out(assignment, detect, timeout_s=5)
+        runtime.carry_out(assignment, DETECT)
     assert nothing_under_way(runtime)
 
 
@@ -280,7 +281,7 @@ def test_failures_in_a_row_open_the_breaker_and_an_answer_closes_it() -> None:
     runtime = runtime_of(FakeNode("edge-1", before=raises(unavailable())))
     for n in range(3):
         with pytest.raises(RequestFailed):
-            runtime.carry_out(placed(runtime, name=str(n)), detect, timeout_s=5)
+            runtime.carry_out(placed(runtime, name=str(n)), DETECT)
     assert runtime.given_up("edge-1")
     runtime.canary("edge-1", ok=True)
     assert not runtime.given_up("edge-1")
@@ -319,8 +320,7 @@ def test_many_threads_leave_the_books_balanced() -> None:
 
 def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
     assignment = placed(runtime_of(FakeNode("edge-1")))
-    assert assignment.row is not None
-    slack_ms = assignment.row.slack_ms
+    slack_ms = Dispatch.objects.get(pk=assignment.dispatch_id).slack_ms
     assert slack_ms is not None
     assert 0 < slack_ms <= 1000 * (assignment.request.item.due_at - assignment.request.item.arrived_at)
 
