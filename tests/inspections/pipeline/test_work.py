@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,6 +21,7 @@ from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 from tests.services import take_away
 from tests.threads import together
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,
@@ -29,14 +29,6 @@ pytestmark = [
     pytest.mark.usefixtures("redis_server"),
 ]
 WAIT_S = 20.0
-
-
-def eventually(condition: Callable[[], Any], *, within_s: float = WAIT_S) -> None:
-    """Wait until `condition()` holds; polls gently, bounded."""
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "it did not happen in time"
-        threading.Event().wait(0.02)
 
 
 @contextmanager
@@ -340,7 +332,7 @@ def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
 
     with working(FakeNode("edge-1"), threads=4) as worker:
         together(6, camera)
-        eventually(all_complete, within_s=5)
+        eventually(all_complete)
         assert Frame.objects.count() == 72
     assert Detection.objects.count() == 72
 
