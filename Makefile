@@ -37,6 +37,12 @@ down: ## stop what runs from this folder
 demo: setup ## inspect generated boards through the public API and print the verdict
 	@exec $(MANAGE) up --then $(MANAGE) demo $(ARGS)
 
+.PHONY: wheel
+wheel: setup ## a wheel with the built front end in dist/, to be installed without a clone (docs/how-to/install.md)
+	@$(PY) -m pip wheel --no-deps --quiet --wheel-dir dist .
+	@rm -rf build *.egg-info
+	@ls dist/aivd-*.whl
+
 # --- check; each is "name:command", see scripts/run_all.py; how tests are shared out: tests/workers.py
 
 LINT := \

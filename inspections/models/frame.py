@@ -84,10 +84,6 @@ class Frame(models.Model):
 class Step(models.Model):
     """One stage of a Frame's way. Claimed by conditional UPDATE; `lease_epoch` fences out a late holder."""
 
-    class Kind(models.TextChoices):
-        DETECT = "detect"
-        DESCRIBE = "describe"
-
     class State(models.TextChoices):
         WAITING = "waiting"
         RUNNING = "running"
@@ -98,7 +94,7 @@ class Step(models.Model):
     MAX_ATTEMPTS = 5
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=20, help_text="The stage, as `inspections/pipeline/stages` names it")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")
@@ -109,6 +105,9 @@ class Step(models.Model):
     node = models.CharField(max_length=50, blank=True, help_text="The Node it runs or ran on")
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    result = models.JSONField(
+        null=True, blank=True, help_text="What the model answered, where the stage has no rows of its own; untrusted"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
