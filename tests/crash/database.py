@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.mark.breaks_services
 def test_a_database_that_crashes_underneath_loses_nothing(cast: Cast, postgres: Service) -> None:
     let_go = threading.Event()
-    node = FakeNode("edge-1", before=lambda: let_go.wait(WAIT_S) and None)
+    node = FakeNode("edge-1", before=lambda: let_go.wait(WAIT_S))
     frames(cast.station, 12)
     with working(node, lease_s=1.0) as worker:
 

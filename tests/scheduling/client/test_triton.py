@@ -401,7 +401,7 @@ def test_a_canary_is_not_fooled_by_readiness(held_node: RunningNode) -> None:
     assert took_s < SOON_S
 
 
-class WrongNode(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+class WrongNode(service_pb2_grpc.GRPCInferenceServiceServicer):
     """A server that speaks Triton's protocol and serves a detector of another contract."""
 
     def ServerLive(self, request: Any, context: Any) -> Any:
