@@ -1,13 +1,15 @@
 /** Frame: one picture, what the machines said of it and why, and the person's word. */
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 
 import type { Boot } from "../../api/boot";
-import { api, sentenceOf } from "../../api/client";
-import type { Frame, Region } from "../../api/types";
+import { sentenceOf } from "../../api/client";
+import { queries } from "../../api/queries";
+import type { DefectClass, Frame, Region } from "../../api/types";
 import { wordFor, type Word } from "../../domain/judgement";
 import { drawnIn, statesOf, type RegionState } from "../../domain/regionState";
 import type { ShortcutAction } from "../../domain/shortcuts";
-import { useNow, useResource } from "../../ui/hooks";
+import { useNow, useStore } from "../../ui/hooks";
 import { Empty } from "../../ui/parts";
 import { say } from "../../ui/toasts";
 import { FrameHeader } from "./FrameHeader";
@@ -23,11 +25,12 @@ import { useJudging } from "./useJudging";
 import { useShortcuts } from "./useShortcuts";
 
 const SCORE_STEP = 0.05;
+const NO_CLASSES: readonly DefectClass[] = [];
 
 export function FramePage({ boot }: { boot: Boot }) {
   const store = useMemo(() => new FrameStore(boot.frame ?? "", boot.line?.id ?? 0), [boot]);
   useEffect(() => store.start(), [store]);
-  const state = useSyncExternalStore(store.subscribe, store.snapshot);
+  const state = useStore(store);
   if (state.frame === null) {
     if (state.error === null) return <div className="frame-page" aria-busy="true" />;
     const { detail, hint } = sentenceOf(state.error);
@@ -44,13 +47,11 @@ export function FramePage({ boot }: { boot: Boot }) {
 }
 
 function LoadedFrame({ boot, frame: stored, store }: { boot: Boot; frame: Frame; store: FrameStore }) {
-  const state = useSyncExternalStore(store.subscribe, store.snapshot);
+  const state = useStore(store);
   const now = useNow(5000);
   const line = stored.line.id;
-  const vocabulary = useResource(
-    useCallback((signal: AbortSignal) => api.defectClasses(line, signal), [line]),
-  );
-  const classes = useMemo(() => vocabulary.value ?? [], [vocabulary.value]);
+  const vocabulary = useQuery(queries.defectClasses(line));
+  const classes = vocabulary.data ?? NO_CLASSES;
   const mayReview = mayOn(boot, line, "inspector");
   const mayConfigure = mayOn(boot, line, "engineer");
   const judging = useJudging(boot, stored, store, classes, mayReview);

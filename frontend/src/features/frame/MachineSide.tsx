@@ -1,4 +1,6 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
+import { useMutation } from "@tanstack/react-query";
+
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
@@ -92,15 +94,14 @@ interface FailedProps {
 }
 
 function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
-  const retry = () => {
-    api.retry(frame).then(
-      () => {
-        say("It goes back into the queue.");
-        onRetried();
-      },
-      (error: unknown) => complain(error),
-    );
-  };
+  const retry = useMutation({
+    mutationFn: () => api.retry(frame),
+    onSuccess: () => {
+      say("It goes back into the queue.");
+      onRetried();
+    },
+    onError: complain,
+  });
   return (
     <Notice level="stopped">
       {steps.map((step) => (
@@ -110,7 +111,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
         </p>
       ))}
       {mayRetry && (
-        <button type="button" className="button" onClick={retry}>
+        <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate()}>
           <Icon name="retry" />
           Try again
         </button>

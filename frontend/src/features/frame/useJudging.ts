@@ -1,5 +1,5 @@
 /** A person's word on one frame: the draft, the verdict on its way, and what happens when the server has it. */
-import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState } from "react";
 
 import type { Boot } from "../../api/boot";
 import type { DefectClass, Frame, Mark, Review } from "../../api/types";
@@ -13,6 +13,7 @@ import {
   type ReviewDraft,
 } from "../../domain/reviewDraft";
 import type { QueuedVerdict } from "../../domain/verdictOutbox";
+import { useStore } from "../../ui/hooks";
 import { say } from "../../ui/toasts";
 import { outboxOf } from "../verdicts/outbox";
 import { keepDraft, loadDraft } from "./draftStorage";
@@ -45,7 +46,7 @@ export function useJudging(
 ): Judging {
   const user = boot.me?.username ?? "";
   const outbox = outboxOf(user);
-  const queued = useSyncExternalStore(outbox.subscribe, outbox.snapshot);
+  const queued = useStore(outbox);
   const [draft, change] = useReducer(changeDraft, stored.id, (frame) => loadDraft(user, frame));
   useEffect(() => keepDraft(user, stored.id, draft), [user, stored.id, draft]);
   const [settings, setSettings] = useState(() => loadSettings(user));
@@ -60,7 +61,7 @@ export function useJudging(
   useEffect(() => {
     if (unreached) store.doubt();
   }, [unreached, store]);
-  const { connection } = useSyncExternalStore(store.subscribe, store.snapshot);
+  const { connection } = useStore(store);
   useEffect(() => {
     if (connection === "open") void outbox.flush();
   }, [connection, outbox]);
