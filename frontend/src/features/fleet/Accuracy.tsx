@@ -8,7 +8,7 @@ import type { Accuracy, PredictionPoint } from "../../api/types";
 import { formatError, formatMs, plural } from "../../domain/format";
 import { logAxis } from "../../domain/logScale";
 import { Notice } from "../../ui/parts";
-import { MODEL_STEPS } from "./words";
+import { stageWord } from "./words";
 
 const STRETCHES_MIN = [5, 15, 60, 24 * 60];
 
@@ -106,7 +106,7 @@ function Figures({ accuracy: { all, by_node } }: { accuracy: Accuracy }) {
           {rows.map((row) => (
             <tr key={`${row.node} ${row.model}`}>
               <th scope="row">
-                {row.node} <span className="hint">{MODEL_STEPS[row.model] ?? row.model}</span>
+                {row.node} <span className="hint">{stageWord(row.model)}</span>
               </th>
               <td className="number">{row.count}</td>
               <td className="number">{formatMs(row.median_off_ms)}</td>
@@ -206,7 +206,7 @@ function Key({ model }: { model: string }) {
           <circle className="dot" cx="5" cy="5" r="4" />
         )}
       </svg>
-      {MODEL_STEPS[model]}
+      {stageWord(model)}
     </span>
   );
 }

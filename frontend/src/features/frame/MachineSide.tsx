@@ -5,11 +5,11 @@ import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
+import { titleOfStage } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
 
-const STEP_WORDS: Readonly<Record<FrameStep["kind"], string>> = { detect: "Detect", describe: "Describe" };
 const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   waiting: "waiting for a node",
   running: "under way",
@@ -19,10 +19,12 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
 
 export function MachineSide({
   frame,
+  mayConfigure,
   mayRetry,
   onRetried,
 }: {
   frame: Frame;
+  mayConfigure: boolean;
   mayRetry: boolean;
   onRetried: () => void;
 }) {
@@ -36,6 +38,7 @@ export function MachineSide({
       </div>
       {decision !== null && <p>{decision.reason}</p>}
       {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
+      {decision?.code === "unlike" && <AboutBaseline station={frame.station} mayConfigure={mayConfigure} />}
       <table className="steps">
         <thead>
           <tr>
@@ -62,11 +65,29 @@ export function MachineSide({
   );
 }
 
+/** A frame unlike anything known is often the first of a new product: a person can say that it is the right one. */
+function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; mayConfigure: boolean }) {
+  return (
+    <p>
+      <a href={`/stations/${station.id}/#baseline`}>
+        {mayConfigure
+          ? `Look at ${station.name}’s first frames`
+          : `What ${station.name}’s first frames look like`}
+      </a>
+      <span className="hint">
+        {mayConfigure
+          ? " and confirm them, if they show the right product."
+          : ". An engineer can confirm them."}
+      </span>
+    </p>
+  );
+}
+
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
     <tr>
-      <th scope="row">{STEP_WORDS[step.kind]}</th>
+      <th scope="row">{titleOfStage(step.kind)}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
@@ -106,7 +127,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {STEP_WORDS[step.kind]} failed after {plural(step.attempts, "attempt")}:{" "}
+          {titleOfStage(step.kind)} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}

@@ -8,6 +8,7 @@ import { queries } from "../../api/queries";
 import type { Frame, Line, Me, Station } from "../../api/types";
 import { descriptionsWaitFor, troubles } from "../../domain/degraded";
 import { formatMs, plural } from "../../domain/format";
+import { hasRole } from "../../domain/roles";
 import { median } from "../../domain/throughput";
 import { useNow, useStore } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
@@ -60,7 +61,7 @@ function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
   const { shown } = useStore(store.feed);
   const now = useNow(1000);
   const stations = useQuery(queries.stations(line.id));
-  const mayConfigure = mayConfigureLine(me, line);
+  const mayConfigure = hasRole(me, line.id, "engineer");
   // On a narrow screen the frames come first; with none, what makes them appear does.
   const [asked, setAsked] = useState<boolean | null>(null);
   const sourcesOpen = asked ?? (status.loaded && shown.length === 0);
@@ -122,10 +123,6 @@ function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
       <Sources line={line} me={me} stations={stations} mayConfigure={mayConfigure} />
     </div>
   );
-}
-
-function mayConfigureLine(me: Me | null, line: Line): boolean {
-  return me?.roles.some((one) => one.line === line.id && ["engineer", "admin"].includes(one.role)) ?? false;
 }
 
 /** Nothing says what it looks at, so nothing can say that a part is good. */
