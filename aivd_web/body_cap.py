@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +30,10 @@ FREE_BYTES = 1024 * 1024  # what an address takes from anybody
 
 SPOOL_BYTES = 1024 * 1024
 REPLAY_BYTES = 256 * 1024
+PAUSE_S = 30.0
+"""So long may a sender be silent in the middle of a body."""
+LEAST_BYTES_PER_S = 4 * 1024
+"""Slower than so, after the first pause, is nobody who wants to be heard: a worn-out link carries ten times as much."""
 LINGER_S = 1.0
 LINGER_BYTES = 8 * 1024 * 1024
 
@@ -41,6 +46,14 @@ class OverCap(AivdError):
     hint = "Send a smaller picture, or fewer at once."
 
 
+class TooSlow(AivdError):
+    """The body trickles; it would hold a place for hours."""
+
+    code = "body_too_slow"
+    status = 408
+    hint = "Send it again over a better link, or a smaller picture."
+
+
 class ClientGone(Exception):
     """The client hung up before the body was whole."""
 
@@ -49,26 +62,29 @@ class ClientGone(Exception):
 class BodyCap:
     """ASGI middleware; `cap_for(path, content_type)` gives the most bytes that a body there may have.
 
-    `refusal_of(scope)` is asked before a large body is read; what it gives is the answer.
+    `refusal_of(scope)` is asked before a large body is read; what it gives is the answer. A sender may be silent for
+    `pause_s` in the middle of a body.
     """
 
     app: App
     cap_for: CapFor
     refusal_of: RefusalOf
+    pause_s: float = PAUSE_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         cap = self.cap_for(scope["path"], _header(scope, b"content-type"))
+        paced = _paced(receive, self.pause_s)
         length = _header(scope, b"content-length")
         try:
             if length:
                 await self._admit(scope, length, cap)
-                await self._counted(scope, receive, send, cap)
+                await self._counted(scope, paced, send, cap)
             elif _header(scope, b"transfer-encoding"):
                 await self._admit(scope, "", cap)
-                await self._collected(scope, receive, send, cap)
+                await self._collected(scope, paced, send, cap)
             else:
                 await self.app(scope, receive, send)
         except AivdError as refusal:
@@ -109,6 +125,27 @@ class BodyCap:
             headers = [(k, v) for k, v in scope["headers"] if k != b"transfer-encoding"]
             known = {**scope, "headers": [*headers, (b"content-length", str(size).encode())]}
             await self.app(known, _replay(file, receive), send)
+
+
+def _paced(receive: Receive, pause_s: float) -> Receive:
+    """Hand on what comes; raise TooSlow where the sender is silent for too long, or trickles."""
+    began, seen, whole = time.monotonic(), 0, False
+
+    async def paced() -> Message:
+        nonlocal seen, whole
+        if whole:
+            return await receive()  # nothing but the client's hanging up may come, however late
+        by = began + pause_s + seen / LEAST_BYTES_PER_S
+        try:
+            async with asyncio.timeout(min(pause_s, by - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            raise TooSlow(f"{seen:,} bytes of the body came in {time.monotonic() - began:.0f} s.") from None
+        seen += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        return message
+
+    return paced
 
 
 async def _collect(receive: Receive, file: IO[bytes], cap: int) -> int:

@@ -170,7 +170,7 @@ def asked(question: Callable[[], int]) -> int:
     """The database's answer; connections that PostgreSQL's crash left in the pool are used up on the way."""
     from django.db import DatabaseError
 
-    from inspections.services.work import own_connection
+    from inspections.pipeline.worker import own_connection
 
     for attempt in range(ASK_TIMES):
         try:
@@ -183,7 +183,7 @@ def asked(question: Callable[[], int]) -> int:
 
 def frame_row(frame: Any, keys: dict[str, str]) -> dict[str, Any]:
     """A Frame as `benchmarks.history` reads it."""
-    from inspections.services import storage
+    from inspections.media import storage
 
     try:
         stored = hashlib.sha256(storage.picture_path(frame).read_bytes()).hexdigest()

@@ -135,7 +135,7 @@ def node_spec(name: str, *, detector: str, environment: Any = None) -> NodeSpec:
 @contextmanager
 def running_node(spec: NodeSpec, folder: Path, *, core: int | None = None) -> Iterator[str]:
     """A tritonserver of the benchmark's own, on one core if asked; gives its gRPC address."""
-    from scheduling.triton import NodeClient
+    from scheduling.client.triton import NodeClient
 
     layout = folder / "node"
     prepare_node(spec, layout_dir=layout)
@@ -166,7 +166,7 @@ def stack_of(folder: Path, node_url: str) -> BenchStack:
 
 def bare_calls(node_url: str, count: int, rate: float) -> list[dict[str, float]]:
     """Each call's latency when a client does nothing but call, at the same rate."""
-    from scheduling.triton import NodeClient
+    from scheduling.client.triton import NodeClient
 
     client, pictures, rows = NodeClient(node_url, name="bare"), boards(), []
     due = time.perf_counter()

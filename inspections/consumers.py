@@ -12,9 +12,10 @@ from aivd_web.kernel.room import Room
 from aivd_web.kernel.socket import TOO_SLOW, LiveSocket, Refused
 from aivd_web.kernel.threads import in_thread, on_executor
 from inspections import rules
+from inspections.events import follow
+from inspections.events.replay import Sequencer
+from inspections.intake import stream
 from inspections.models import Station
-from inspections.replay import Sequencer
-from inspections.services import follow, stream
 
 PAGE = 500
 MAX_REPLAY = 5_000

@@ -15,8 +15,8 @@ from django.db.models import Model, QuerySet
 from aivd_web.kernel.errors import Forbidden, NotFound
 from inspections.models import ApiToken, DefectClass, Frame, Line, Membership, Station
 from inspections.querysets import ROLE_ORDER, FrameQuerySet, LineQuerySet, StationQuerySet
-from scheduling import scopes
-from scheduling.scopes import Scopes
+from scheduling.services import scopes
+from scheduling.services.scopes import Scopes
 
 
 class Action(StrEnum):

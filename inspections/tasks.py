@@ -3,14 +3,14 @@
 from celery import shared_task
 from django.db.models.functions import Now
 
-from inspections import worker
-from inspections.services import steps, sweep
+from inspections.intake import sweep
+from inspections.pipeline import process, steps
 
 
 @shared_task(name="inspections.dispatch_waiting")
 def dispatch_waiting() -> int:
     """Carry out the Steps that wait, in the process of this worker."""
-    return worker.current().drain()
+    return process.current().run_until_idle()
 
 
 @shared_task(name="inspections.reap")

@@ -9,10 +9,9 @@ import rules
 
 from aivd_web.kernel.socket import LiveSocket
 from aivd_web.kernel.threads import in_thread
-from scheduling import scopes
-from scheduling.addresses import without_addresses
-from scheduling.runtime import FLEET_GROUP
-from scheduling.services import fleet
+from scheduling.client.addresses import without_addresses
+from scheduling.services import fleet, scopes
+from scheduling.services.dispatching import FLEET_GROUP
 
 
 class FleetSocket(LiveSocket):

@@ -7,7 +7,7 @@ from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import path
 
-from scheduling import scopes
+from scheduling.services import scopes
 
 
 @login_required

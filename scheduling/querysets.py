@@ -6,26 +6,15 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Count
 
-from scheduling.scopes import Scopes
-
 if TYPE_CHECKING:
-    from scheduling.models import Dispatch, Node  # noqa: F401 - named in strings below
-
-
-class NodeQuerySet(models.QuerySet["Node"]):
-    def accepting(self) -> "NodeQuerySet":
-        """Nodes that a person has not taken out of rotation."""
-        return self.filter(draining=False)
-
-    def with_model(self, model: str) -> "NodeQuerySet":
-        return self.filter(placements__model=model)
+    from scheduling.models import Dispatch  # noqa: F401 - named in strings below
 
 
 class DispatchQuerySet(models.QuerySet["Dispatch"]):
     def about(self, subject: str) -> "DispatchQuerySet":
         return self.filter(subject=subject).select_related("node", "served_model").order_by("id")
 
-    def within(self, scopes: Scopes) -> "DispatchQuerySet":
+    def within(self, scopes: frozenset[int] | None) -> "DispatchQuerySet":
         """Those of requests that one may see."""
         return self if scopes is None else self.filter(scope__in=scopes)
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from aivd_web.bootstrap import ensure_fleet_managers
 from aivd_web.kernel.ids import uuid7
+from inspections.intake import ingest
 from inspections.models import (
     Decision,
     DefectClass,
@@ -29,7 +30,7 @@ from inspections.models import (
     Station,
     Step,
 )
-from inspections.services import ingest, tokens
+from inspections.services import tokens
 from inspections.services.bootstrap import add_line
 from scheduling.models import Dispatch, Node, ServedModel
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from inspections.models import Step
-from scheduling.addresses import without_addresses
+from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, ReplayRun
 from tests.cast import Cast, add_dispatch, add_frame, add_node, frame_row, token_for
 from tests.websocket import WebsocketCommunicator
@@ -193,7 +193,7 @@ ADDRESSES = (
     "unix:/run/aivd/edge-3.plant.local.sock: no such file",
     "http://edge-3.plant.local/v2 said 503",
 )
-HIDDEN = ("10.0.0.7", "edge-3", "8001", "fd00", "::1")
+HIDDEN = ("10.0.0.7", "edge-3", ":8001", "fd00::", "::1")
 
 
 @pytest.mark.parametrize("text", ADDRESSES)

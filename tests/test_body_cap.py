@@ -12,6 +12,7 @@ import uvicorn
 from aivd_web.body_cap import BodyCap
 
 CAP = 10_000
+PAUSE_S = 0.7
 
 
 async def echo(scope, receive, send):
@@ -45,7 +46,8 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict]:
 @pytest.fixture
 async def request_raw() -> AsyncIterator[Callable]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(BodyCap(echo, lambda path, content_type: CAP, admits), lifespan="off", log_level="warning")
+    door = BodyCap(echo, lambda path, content_type: CAP, admits, pause_s=PAUSE_S)
+    config = uvicorn.Config(door, lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -61,7 +63,7 @@ async def request_raw() -> AsyncIterator[Callable]:
                 if answer.done():
                     break
                 writer.write(piece)
-                await writer.drain()
+                await writer.run_until_idle()
                 sent += 1
         try:
             return (*await asyncio.wait_for(answer, 10), sent)
@@ -175,3 +177,50 @@ def test_each_address_has_its_cap(path, content_type, kind, settings):
         "template": settings.MAX_UPLOAD_BYTES + FORM_BYTES,
     }
     assert cap_for(path, content_type) == caps[kind]
+
+
+@pytest.mark.parametrize("kind", [b"Content-Length: 9000", b"Transfer-Encoding: chunked"])
+async def test_a_sender_that_falls_silent_in_the_middle_is_answered_and_let_go(request_raw, kind):
+    part = chunk(b"x" * 100) if b"chunked" in kind else b"x" * 100
+    status, body, _ = await request_raw(head(kind), part)
+    assert (status, body["error"]["code"] if "error" in body else body["code"]) == (408, "body_too_slow")
+
+
+async def test_a_body_that_trickles_is_given_up_though_it_never_falls_silent():
+    """One byte at a time, each in time: after the first pause a least rate is asked for."""
+
+    async def receive():
+        await asyncio.sleep(0.002)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    answers = []
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {"type": "http", "path": "/x", "headers": [(b"content-length", b"9000")]}
+    async with asyncio.timeout(20):
+        await BodyCap(echo, lambda path, content_type: CAP, admits, pause_s=0.1)(scope, receive, send)
+    assert [message["status"] for message in answers if "status" in message] == [408]
+
+
+async def test_after_the_whole_body_the_client_may_be_silent_for_as_long_as_it_likes():
+    pieces = [{"type": "http.request", "body": b"x", "more_body": False}]
+
+    async def receive():
+        return pieces.pop() if pieces else await asyncio.Future()
+
+    async def app(scope, receive, send):
+        await receive()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.1)
+        await send({"type": "heard"})
+
+    answers = []
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {"type": "http", "path": "/x", "headers": [(b"content-length", b"1")]}
+    await BodyCap(app, lambda path, content_type: CAP, admits, pause_s=0.01)(scope, receive, send)
+    assert answers == [{"type": "heard"}]

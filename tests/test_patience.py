@@ -14,11 +14,12 @@ from aivd_web.errors import api_error
 from aivd_web.kernel.database import is_about_data, is_away, is_busy
 from aivd_web.kernel.reads import over_own_pool
 from aivd_web.settings.database import PATIENCE, databases
+from inspections.events import follow, numbering
 from inspections.models import Frame, Station
-from inspections.services import events, follow, liveness, steps
+from inspections.pipeline import liveness, steps
 from tests.cast import Cast, add_frame, picture, token_for
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.test_work import eventually, polled, working
+from tests.inspections.pipeline.test_worker import eventually, polled, working
 from tests.services import Service
 
 pytestmark = [
@@ -159,7 +160,7 @@ def test_what_was_read_over_one_pool_is_written_over_the_other(cast: Cast, setti
         assert station._state.db == "reads"
         assert router.db_for_write(Frame) == "default"
         with transaction.atomic():
-            events.record(line_id=station.line_id, type="frame.retried")
+            numbering.record(line_id=station.line_id, type="frame.retried")
     frame = add_frame(station)
     assert frame._state.db == "default"
     assert frame.station.line.name == "A"

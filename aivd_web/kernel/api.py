@@ -12,6 +12,7 @@ MEANINGS = {
     403: "Signed in, but without the role that allows it.",
     404: "No such thing, or not one that you may see.",
     409: "It does not fit what is there now.",
+    408: "The body trickled, or its sender fell silent.",
     413: "The body is over the cap.",
     415: "Not a type that is taken in.",
     416: "No part of the picture lies in this range.",

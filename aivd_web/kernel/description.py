@@ -45,6 +45,6 @@ def _follows(operation: dict[str, Any], method: str) -> Iterator[int]:
     if any(parameter["in"] == "path" for parameter in operation.get("parameters", [])):
         yield 404
     if method != "GET":
-        yield from (403, 413)  # a session's CSRF token is missing; a body is sent whether or not one is asked for
+        yield from (403, 408, 413)  # no CSRF token for a session; a body comes whether or not one is asked for
     if "requestBody" in operation:
         yield from (415, 422)  # not a type that is read; a value that cannot be stored

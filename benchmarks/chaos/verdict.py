@@ -8,7 +8,7 @@ faults   {part?, t, until?, held_lines?}   times in seconds of this machine's cl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scheduling.percentiles import percentile
+from scheduling.policy.percentiles import percentile
 
 Row = Mapping[str, Any]
 EVENT_LAG_MS = 2_000

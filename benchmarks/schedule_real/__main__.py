@@ -23,8 +23,8 @@ from benchmarks.schedule_real.fleet import RealFleet
 from benchmarks.schedule_real.scenario import FAULTS, LENGTH_S, NODES, WARM_UP_S, Arrival, arrivals
 from benchmarks.schedule_real.worker import Outcome, Worker
 from benchmarks.stack import bench_folder
-from scheduling.ledger import SharedLedger
-from scheduling.triton import NodeClient
+from scheduling.client.triton import NodeClient
+from scheduling.dispatch.ledger import SharedLedger
 
 BASELINES = ("peak-ewma", "heartbeat-score-fresh", "least-outstanding", "shortest-expected-delay")
 DRAIN_S = 60.0  # at most; what is not answered by then counts as lost

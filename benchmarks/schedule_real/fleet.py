@@ -26,9 +26,9 @@ from benchmarks import models
 from benchmarks.schedule_real.models import DETECTOR
 from benchmarks.schedule_real.scenario import Profile
 from benchmarks.stack import free_ports
-from scheduling.faultproxy import ProxyControl
+from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
-from scheduling.triton import NodeClient
+from tools.linkfault.proxy import ProxyControl
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 90.0
@@ -161,7 +161,7 @@ class RealFleet:
         member.server = self._spawn(argv, environment, member.profile.name)
 
     def _start_proxy(self, member: Member) -> None:
-        argv = [sys.executable, "-m", "scheduling.faultproxy", "--to", member.spec.grpc_url]
+        argv = [sys.executable, "-m", "tools.linkfault", "--to", member.spec.grpc_url]
         member.proxy = self._spawn(argv, dict(os.environ), f"{member.profile.name}-link", pipe=True)
         assert member.proxy.stdout is not None
         ports = json.loads(member.proxy.stdout.readline() or "{}")

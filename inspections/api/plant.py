@@ -12,11 +12,12 @@ from rest_framework.views import APIView
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import AivdError, NotFound
 from inspections import rules
+from inspections.media import renditions, storage
+from inspections.media.errors import EmptyBody
 from inspections.models import DefectClass, Site, Station
 from inspections.querysets import StationQuerySet
 from inspections.rules import Action
-from inspections.services import baselines, lines, products, renditions, stations, storage, templates, vocabulary
-from inspections.services.errors import EmptyBody
+from inspections.services import baselines, lines, products, stations, templates, vocabulary
 from inspections.services.vocabulary import ClassName
 
 from .frames import PICTURE_TYPES

@@ -14,11 +14,12 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers, header
 from inspections import rules
+from inspections.intake import captured, uploads
+from inspections.intake.uploads import OpenFile, Origin, Uploaded
+from inspections.media import archives, texts
+from inspections.media.errors import EmptyBody
 from inspections.models import Frame, Station
 from inspections.rules import Action
-from inspections.services import archives, captured, texts, uploads
-from inspections.services.errors import EmptyBody
-from inspections.services.uploads import OpenFile, Origin, Uploaded
 
 from . import request_headers
 from .form_files import OneTemporaryFile

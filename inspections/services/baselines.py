@@ -6,10 +6,9 @@ from uuid import UUID
 from django.db import transaction
 
 from aivd_web.kernel.errors import Conflict
+from inspections.events import numbering
 from inspections.models import Frame, FrameAppearance, Station, StationBaseline
 from scheduling.serving.appearance import BadReference, Reference, around, station_reference
-
-from . import events
 
 FIRST_FRAMES = 100
 FEWEST_CONFIRMED = 20
@@ -113,4 +112,4 @@ def _first(baseline: StationBaseline) -> Sequence[FrameAppearance]:
 
 def _tell(baseline: StationBaseline, *, by: str) -> None:
     data = {"station": baseline.station_id, "state": str(baseline.state), "by": by}
-    events.record(line_id=baseline.station.line_id, type="station.baseline", data=data)
+    numbering.record(line_id=baseline.station.line_id, type="station.baseline", data=data)

@@ -7,11 +7,12 @@ from django.db import IntegrityError, transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
+from inspections.events import numbering
 from inspections.models import EventHead, Line, Membership, PolicyChange, Site, Station
 from scheduling.policy import POLICIES
-from scheduling.runtime import FLEET_GROUP
+from scheduling.services.dispatching import FLEET_GROUP
 
-from . import events, stations, vocabulary
+from . import stations, vocabulary
 from .vocabulary import ClassName
 
 
@@ -65,5 +66,5 @@ def set_policy(*, line: Line, policy: str, by: str) -> Line:
     # Everybody with a role hears of the fleet, not only this line's people: the hint says no more than "look again".
     publish_on_commit(FLEET_GROUP, {"type": "fleet.hint", "hint": {"type": "policies"}})
     data = {"before": before, "after": policy, "by": by}
-    events.record(line_id=line.pk, type="line.policy_changed", data=data)
+    numbering.record(line_id=line.pk, type="line.policy_changed", data=data)
     return line

@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from aivd_web.kernel.errors import Unprocessable
+from inspections.events import numbering
+from inspections.media.errors import IdempotencyConflict
 from inspections.models import Decision, DefectClass, Detection, Frame, Mark, Review
 
-from . import events
-from .errors import IdempotencyConflict
 from .judgement import GOOD, Contradiction, Judgement, contradicted_by, judge
 
 SAME_BOX_PX = 0.5
@@ -78,7 +78,7 @@ def submit_review(
     review = _create(frame, reviewer, judgement, note, client_key)
     Mark.objects.bulk_create(_row(mark, review, detections) for mark in marks)
     others = contradicted_by(review, frame.reviews.select_related("reviewer"))
-    events.record(
+    numbering.record(
         line_id=frame.line_id,
         type="frame.reviewed",
         frame_id=frame.pk,

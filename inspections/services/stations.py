@@ -6,9 +6,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
+from inspections.events import numbering
 from inspections.models import ClassThreshold, DefectClass, Line, Station
 
-from . import baselines, events
+from . import baselines
 
 PLAIN = ("product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
 
@@ -19,7 +20,7 @@ def add(*, line: Line, name: str, product: str, by: str, bit_depth: str = "auto"
         with transaction.atomic():
             station = Station.objects.create(line=line, name=name, product=product, bit_depth=bit_depth)
             data = {"station": station.pk, "by": by}
-            events.record(line_id=line.pk, type="station.added", data=data)
+            numbering.record(line_id=line.pk, type="station.added", data=data)
     except IntegrityError:
         raise Conflict(
             f"'{line.name}' has a station '{name}' already.", hint="Give the new station another name."
@@ -42,7 +43,7 @@ def configure(
     if another_product:
         baselines.restart(station=station, by=by)
     data = {"station": station.pk, "changed": [*names, *(["thresholds"] if thresholds is not None else [])], "by": by}
-    events.record(line_id=station.line_id, type="station.configured", data=data)
+    numbering.record(line_id=station.line_id, type="station.configured", data=data)
     return station
 
 

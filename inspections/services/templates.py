@@ -12,11 +12,12 @@ from django.conf import settings
 from django.db import transaction
 
 from aivd_web.kernel.errors import Unprocessable
+from inspections.events import numbering
+from inspections.media import storage
+from inspections.media.pictures import check_template
 from inspections.models import Decision, Frame, Station
 
-from . import events, storage
 from .judgement import GOOD, standing
-from .pictures import check_template
 
 
 class TemplateSize(Unprocessable):
@@ -97,4 +98,4 @@ def _write(station: Station, sha256: str, by: str) -> None:
     station.template_sha256 = sha256
     station.save(update_fields=["template_sha256"])
     data = {"station": station.pk, "changed": ["template"], "by": by}
-    events.record(line_id=station.line_id, type="station.configured", data=data)
+    numbering.record(line_id=station.line_id, type="station.configured", data=data)

@@ -12,9 +12,8 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import Forbidden, NotFound
-from scheduling import scopes
 from scheduling.models import ReplayRun
-from scheduling.services import policies, replays
+from scheduling.services import policies, replays, scopes
 
 REPLAY, SEE = scopes.REPLAY, scopes.SEE
 LAST_RUNS = 5
@@ -65,7 +64,7 @@ class ReplaySideSerializer(serializers.Serializer):
 
 
 class ReplayResultSerializer(serializers.Serializer):
-    """`scheduling.comparison.Comparison.result()`."""
+    """`scheduling.replay.comparison.PolicyComparison.result()`."""
 
     looks = serializers.IntegerField(help_text="Recorded looks at the queue")
     decisions = serializers.IntegerField(help_text="Requests sent in these")

@@ -7,9 +7,9 @@ import rules
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from scheduling.addresses import without_addresses
+from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct
-from scheduling.scopes import MANAGE
+from scheduling.services.scopes import MANAGE
 
 
 class PlacedModelSerializer(serializers.Serializer):

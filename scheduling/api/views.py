@@ -10,9 +10,8 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
 from aivd_web.kernel.errors import Forbidden, NotFound
-from scheduling import scopes
 from scheduling.models import Dispatch, Node
-from scheduling.services import fleet
+from scheduling.services import fleet, scopes
 from scheduling.services.accuracy import accuracy
 
 from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class RecordedDecision(models.Model):
-    """`body` is the JSON text of a `scheduling.records.DecisionRecord`: text, because jsonb reorders keys and a
+    """`body` is the JSON text of a `scheduling.replay.records.DecisionRecord`: text, because jsonb reorders keys and a
     policy may depend on their order. The newest few thousand are kept (`scheduling.services.decisions`).
     """
 

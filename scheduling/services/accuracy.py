@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from aivd_web.kernel.database import database_now
 from scheduling.models import Dispatch
-from scheduling.percentiles import percentile
-from scheduling.scopes import Scopes
+from scheduling.policy.percentiles import percentile
+from scheduling.services.scopes import Scopes
 
 MOST_POINTS = 600
 

@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from scheduling.models import RecordedDecision
-from scheduling.records import DecisionRecord
+from scheduling.replay.records import DecisionRecord
 
 MOST_BYTES = 256 * 1024
 MOST_RECORDS = 5_000

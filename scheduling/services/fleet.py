@@ -10,10 +10,10 @@ from django.db.models import Prefetch
 
 from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
-from scheduling.addresses import without_addresses
+from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
-from scheduling.runtime import FLEET_GROUP
 from scheduling.services import redis_client
+from scheduling.services.dispatching import FLEET_GROUP
 from scheduling.services.heartbeat import VIEW_PREFIX
 
 BREAKERS = ("closed", "half-open", "open")

@@ -2,10 +2,10 @@
 
 from django.db.models.functions import Now
 
-from scheduling.ledger import HOLDER_LOST
+from scheduling.dispatch.ledger import HOLDER_LOST
 from scheduling.models import Dispatch
-from scheduling.runtime import LONGEST_DISPATCH
 from scheduling.services import decisions
+from scheduling.services.dispatching import LONGEST_DISPATCH
 
 
 def sweep() -> int:

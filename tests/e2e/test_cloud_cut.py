@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from benchmarks.models import DESCRIBER, DETECTOR
-from scheduling.faultproxy import ProxyControl
 from tests.e2e.conftest import RunningStack, installation
 from tests.e2e.screens import picture_of
+from tools.linkfault.proxy import ProxyControl
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 CUT_S = float(os.environ.get("AIVD_CUT_S", "12"))

@@ -192,14 +192,21 @@ def test_a_verdict_given_offline_waits_and_is_sent_on_return(
     assert (review["part"], review["note"]) == ("defective", "no network")
 
 
+def on_reviews(page: Page, handler: Callable[[Route], object]) -> None:
+    """Let `handler` have each review that is sent. The browser is seen to hold requests back before this returns."""
+    page.route("**/probe", lambda route: route.abort())
+    page.wait_for_function("() => fetch('/probe').then(() => false, () => true)")
+    page.route("**/reviews", handler)
+
+
 def test_a_verdict_outlives_its_page_and_goes_out_from_another(
-    page: Page, context: BrowserContext, api: httpx.Client, failed: dict, stack: RunningStack
+    page: Page, api: httpx.Client, failed: dict, stack: RunningStack
 ) -> None:
-    context.route("**/reviews", lambda route: route.abort())
+    on_reviews(page, lambda route: route.abort())
     page.keyboard.press("x")
     expect(page.get_by_label("Verdicts on their way")).to_contain_text("waiting to be sent")
     page.goto(f"{stack.base_url}/live/{failed['line']['id']}/")
-    context.unroute_all()
+    page.unroute_all()
     expect(page.locator(".toast")).to_contain_text("Sent: Disagree: it is good")
     assert len(reviews_of(api, failed)) == 1
 
@@ -215,7 +222,7 @@ def test_an_answer_that_is_lost_makes_no_second_review(page: Page, api: httpx.Cl
         else:
             route.continue_()
 
-    page.route("**/reviews", lose_the_first_answer)
+    on_reviews(page, lose_the_first_answer)
     page.keyboard.press("a")
     expect(page.locator(".toast")).to_contain_text("Saved")
     assert len(seen) == 2
@@ -225,7 +232,7 @@ def test_an_answer_that_is_lost_makes_no_second_review(page: Page, api: httpx.Cl
 
 def test_a_refused_verdict_says_why_and_can_be_taken_back(page: Page, api: httpx.Client, failed: dict) -> None:
     refusal = {"code": "bad_mark", "detail": "Region 1 is not on this frame.", "hint": "Mark it again."}
-    page.route("**/reviews", lambda route: route.fulfill(status=422, json=refusal))
+    on_reviews(page, lambda route: route.fulfill(status=422, json=refusal))
     page.keyboard.press("n")
     page.keyboard.type("scratch")
     page.keyboard.press("Escape")
@@ -242,7 +249,7 @@ def test_a_refused_verdict_says_why_and_can_be_taken_back(page: Page, api: httpx
 
 def test_a_note_typed_while_saving_is_kept(page: Page, api: httpx.Client, failed: dict) -> None:
     held: list[Route] = []
-    page.route("**/reviews", lambda route: held.append(route))
+    on_reviews(page, lambda route: held.append(route))
     page.keyboard.press("n")
     page.keyboard.type("first")
     page.keyboard.press("Escape")

@@ -14,8 +14,10 @@ from django.test import Client
 
 from aivd_web.kernel import socket as kernel_socket
 from inspections import consumers
+from inspections.events import numbering
+from inspections.intake import ingest, stream
 from inspections.models import ApiToken, Event, EventHead, Frame, Inspection, Membership
-from inspections.services import events, ingest, stream, tokens
+from inspections.services import tokens
 from tests.cast import picture, token_for
 from tests.websocket import WebsocketCommunicator
 
@@ -50,8 +52,8 @@ async def cookie_of(user):
 
 def record(line, count=1, **data):
     with transaction.atomic():
-        changes = [events.Change("frame.added", None, {"k": k, **data}) for k in range(count)]
-        return events.record_all(line_id=line.pk, changes=changes)
+        changes = [numbering.Change("frame.added", None, {"k": k, **data}) for k in range(count)]
+        return numbering.record_all(line_id=line.pk, changes=changes)
 
 
 class Socket:
@@ -191,7 +193,7 @@ async def test_an_event_whose_message_was_lost_comes_with_the_next_beat(cast, so
         f"/ws/v1/lines/{cast.line.pk}/events?after_seq=0", headers=[OURS, await cookie_of(cast.vera)]
     )
     await viewer.json()
-    monkeypatch.setattr(events, "publish_on_commit", lambda group, message: None)
+    monkeypatch.setattr(numbering, "publish_on_commit", lambda group, message: None)
     await in_thread(record, cast.line, 3)
     head, before = await viewer.until("head")
     while head["seq"] < 3:
@@ -204,7 +206,7 @@ async def test_hints_are_passed_on_as_they_are(cast, sockets):
     viewer = await sockets(f"/ws/v1/lines/{cast.line.pk}/events", headers=[OURS, await cookie_of(cast.vera)])
     await viewer.json()
     message = {"type": "describe.token", "id": "f", "region": "r", "text": "A ", "n": 1}
-    await in_thread(events.hint, line_id=cast.line.pk, message=message)
+    await in_thread(numbering.hint, line_id=cast.line.pk, message=message)
     assert (await viewer.until("describe.token"))[0] == message
 
 
@@ -476,8 +478,8 @@ async def test_every_viewer_ends_with_the_databases_list_whatever_is_dropped(cas
     import random
 
     rng = random.Random(7)
-    real = events.publish_on_commit
-    monkeypatch.setattr(events, "publish_on_commit", lambda *args: real(*args) if rng.random() > 0.33 else None)
+    real = numbering.publish_on_commit
+    monkeypatch.setattr(numbering, "publish_on_commit", lambda *args: real(*args) if rng.random() > 0.33 else None)
     cookie = await cookie_of(cast.vera)
     total, path = 60, f"/ws/v1/lines/{cast.line.pk}/events?after_seq="
 

@@ -1252,7 +1252,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.Comparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
@@ -2060,6 +2060,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description It does not fit what is there now. */
             409: {
                 headers: {
@@ -2152,6 +2161,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2485,6 +2503,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description It does not fit what is there now. */
             409: {
                 headers: {
@@ -2648,6 +2675,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description The body is over the cap. */
             413: {
                 headers: {
@@ -2738,6 +2774,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2948,6 +2993,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description The body is over the cap. */
             413: {
                 headers: {
@@ -3016,6 +3070,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3210,6 +3273,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description It does not fit what is there now. */
             409: {
                 headers: {
@@ -3371,6 +3443,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3609,6 +3690,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description The body is over the cap. */
             413: {
                 headers: {
@@ -3756,6 +3846,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3926,6 +4025,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description It does not fit what is there now. */
             409: {
                 headers: {
@@ -4039,6 +4147,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4252,6 +4369,15 @@ export interface operations {
                     "application/json": components["schemas"]["Error"];
                 };
             };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
             /** @description The body is over the cap. */
             413: {
                 headers: {
@@ -4338,6 +4464,15 @@ export interface operations {
             };
             /** @description No such thing, or not one that you may see. */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -11,8 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from inspections.intake import ingest
+from inspections.media import storage
 from inspections.models import Frame, Inspection
-from inspections.services import ingest, storage
 from tests.cast import Cast, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]

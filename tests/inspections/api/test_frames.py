@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from PIL import Image
 
+from inspections.intake import ingest
+from inspections.media import storage
 from inspections.models import Event, Frame, Review, Step
-from inspections.services import ingest, storage
 from tests.cast import (
     add_detection,
     add_dispatch,

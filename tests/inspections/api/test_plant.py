@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from inspections.media import storage
 from inspections.models import Event
-from inspections.services import storage
 from tests import boards
 from tests.cast import picture, token_for
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from scheduling.percentiles import percentile
+from scheduling.policy.percentiles import percentile
 from scheduling.services.accuracy import Point, figures
 from tests.cast import add_dispatch, add_node, frame_row
 

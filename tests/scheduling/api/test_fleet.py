@@ -16,8 +16,8 @@ from aivd_web.kernel import socket as kernel_socket
 from aivd_web.kernel.publish import publish
 from inspections.services import lines
 from scheduling.models import Node, NodeAct
-from scheduling.runtime import FLEET_GROUP
 from scheduling.services import fleet
+from scheduling.services.dispatching import FLEET_GROUP
 from tests.cast import add_dispatch, add_node, frame_row
 from tests.websocket import WebsocketCommunicator
 

@@ -1,0 +1,1 @@
+"""Decisions as they were seen, kept whole, and decided again by another policy. Knows no database."""

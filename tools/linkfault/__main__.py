@@ -1,0 +1,5 @@
+"""`python -m tools.linkfault`: see `proxy.py`."""
+
+from .proxy import main
+
+main()
