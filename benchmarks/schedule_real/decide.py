@@ -8,7 +8,8 @@ import redis
 
 from scheduling.dispatch.dispatcher import Dispatcher, Request
 from scheduling.dispatch.ledger import Ended, Ledger, LocalLedger, SharedLedger
-from scheduling.policy import Item, NodeState
+from scheduling.policy import NodeState
+from scheduling.policy.items import detect_item
 
 NODES, ITEMS = 50, 48
 WARM_UP = 10  # decisions that load scripts and fill the nodes; not counted
@@ -25,7 +26,10 @@ def decision_ms(client: redis.Redis | None, *, rounds: int) -> list[float]:
     took = []
     for number in range(-WARM_UP, rounds):
         now = time.monotonic()
-        items = [Item(f"{number}.{n}", "edge_detector", 40_000, now + 2, now, late_ok=True) for n in range(ITEMS)]
+        items = [
+            detect_item(id=f"{number}.{n}", frame_bytes=40_000, tiles=1, arrived_at=now, deadline_at=now + 2)
+            for n in range(ITEMS)
+        ]
         started = time.perf_counter()
         sendings, _ = fleet.place([Request(item, "", "pct-lb") for item in items], limit=ITEMS)
         took.append(1000 * (time.perf_counter() - started))

@@ -16,13 +16,12 @@ from scheduling.client.triton import NodeClient
 from scheduling.dispatch.dispatcher import Answered, Dispatcher, Request, RequestFailed, Sending
 from scheduling.dispatch.ledger import Ledger
 from scheduling.dispatch.prober import Prober
-from scheduling.policy import Item, NodeState
+from scheduling.policy import NodeState
+from scheduling.policy.items import DETECTOR as MODEL
+from scheduling.policy.items import detect_item, looked_at
 from scheduling.policy.node import RECALLED
 
-MODEL = "edge_detector"
 THREADS = 48
-LOOK_AHEAD = 48
-LATE_SHARE = 4
 TICK_S = 0.01
 BUDGET_S = 5.0  # of one attempt, as in production
 
@@ -111,10 +110,9 @@ class Worker:
             if self._over.wait(max(0.0, late_s)):
                 return
             due = self.started_at + arrival.at_s
-            item = Item(str(arrival.id), MODEL, arrival.bytes, due + arrival.deadline_s, due, late_ok=True)
             with self._lock:
                 self.outcomes[arrival.id] = Outcome(arrival)
-                self._waiting.append(Task(Request(item, arrival.line, self.policy), arrival))
+                self._waiting.append(Task(request_of(arrival, due, self.policy), arrival))
             self._again.set()
 
     def _round(self) -> bool:
@@ -124,7 +122,8 @@ class Worker:
             ready = [task for task in self._waiting if task.not_before <= now]
         if not ready or not self.fleet.may_take(MODEL):
             return bool(self._waiting)
-        looked = {task.request.item.id: task for task in _urgent(ready, now)}
+        by_id = {task.request.item.id: task for task in ready}
+        looked = {item.id: by_id[item.id] for item in looked_at((task.request.item for task in ready), now)}
         sendings, _ = self.fleet.place([task.request for task in looked.values()], limit=THREADS - self._held)
         begun = [(looked[sending.request.item.id], sending) for sending in sendings]
         with self._lock:
@@ -179,13 +178,16 @@ class Worker:
             act()
 
 
-def _urgent(ready: Sequence[Task], now: float) -> list[Task]:
-    """Production's look into the queue: first what can still make it; a share of the places is for what is late."""
-    ordered = sorted(ready, key=lambda task: task.request.item.deadline_at)
-    late = [task for task in ordered if task.request.item.deadline_at <= now][:LOOK_AHEAD]
-    live = [task for task in ordered if task.request.item.deadline_at > now]
-    found = live[: LOOK_AHEAD - min(len(late), LOOK_AHEAD // LATE_SHARE)]
-    return found + late[: LOOK_AHEAD - len(found)]
+def request_of(arrival: Arrival, due: float, policy: str) -> Request:
+    """A frame that came at `due`, as production's worker would offer it."""
+    item = detect_item(
+        id=str(arrival.id),
+        frame_bytes=arrival.bytes,
+        tiles=1,
+        arrived_at=due,
+        deadline_at=due + arrival.deadline_s,
+    )
+    return Request(item, arrival.line, policy)
 
 
 class CountingDispatcher(Dispatcher):

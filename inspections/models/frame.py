@@ -97,12 +97,15 @@ class Step(models.Model):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        SKIPPED = "skipped", "nobody was asked: the edge is sure of it"
 
     OPEN = (State.WAITING, State.RUNNING)
     MAX_ATTEMPTS = 5
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
     kind = models.CharField(max_length=10, choices=Kind)
+    sure = models.BooleanField(default=False, help_text="It is about the regions that the edge is sure of")
+    regions = models.PositiveSmallIntegerField(default=1, help_text="How many regions it is about; 1 for a whole frame")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")
@@ -121,7 +124,7 @@ class Step(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["frame", "kind"], name="step_once_per_kind"),
+            models.UniqueConstraint(fields=["frame", "kind", "sure"], name="step_once_per_kind_and_sureness"),
             models.CheckConstraint(
                 condition=~Q(state="running") | Q(lease_until__isnull=False), name="step_running_has_lease"
             ),

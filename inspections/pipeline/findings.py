@@ -18,7 +18,6 @@ from scheduling.serving.contracts import MAX_CLASS_NAME_CHARS, DetectedRegion, n
 
 from . import decide, familiarity, steps, wake
 
-DESCRIBE_WITHIN = timedelta(minutes=10)
 COLOURS = 8
 
 
@@ -80,8 +79,14 @@ def commit_detections(
     said = known.doubt or decide.by_findings(found, unplaced=unplaced)
     if decide.write(frame=frame, said=said, now=now):
         changes.append(numbering.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
-    if frame.station.describe and known.doubt is None and any(detection.counts for detection in detections):
-        Step.objects.create(frame=frame, kind=Step.Kind.DESCRIBE, deadline_at=now + DESCRIBE_WITHIN)
+    counting = sum(detection.counts for detection in detections)
+    if frame.station.describe and known.doubt is None and counting:
+        Step.objects.create(
+            frame=frame,
+            kind=Step.Kind.DESCRIBE,
+            regions=min(counting, frame.station.max_regions),
+            deadline_at=now + timedelta(milliseconds=frame.station.describe_within_ms),
+        )
         transaction.on_commit(wake.workers, robust=True)
     elif steps.complete_if_no_step_open(frame=frame, now=now):
         changes.append(numbering.Change("frame.complete", frame.pk))

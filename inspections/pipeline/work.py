@@ -17,27 +17,23 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
-from django.db.models import FloatField, Func
+from django.db.models import FloatField, Func, Q
 from django.db.models.functions import Now
 
 from aivd_web.kernel.database import is_about_data, is_away
 from aivd_web.kernel.errors import Unavailable
 from inspections.media import renditions
-from inspections.models import Frame, Step
+from inspections.models import Frame, Station, Step
 from scheduling.policy import POLICIES
+from scheduling.policy.items import DESCRIBER, DETECTOR, LATE_SHARE, LOOK_AHEAD, Leeway, describe_item, detect_item
 from scheduling.policy.types import Item
 from scheduling.services.dispatching import FleetRuntime, Request, RequestFailed, Sending
 from scheduling.serving.contracts import tile_count
 
 from . import jobs, liveness, steps, wake
 
-# How many Steps of each kind one look takes in: late descriptions must not hide the frames that wait to be decided, nor
-# a backlog that is late anyway those that can still make it. Together no more than a policy looks at.
-LOOK_AHEAD = {Step.Kind.DETECT: 32, Step.Kind.DESCRIBE: 16}
-LATE_SHARE = 4  # one in so many places is for late Steps; all of them where nothing else waits
 TICK_S = 0.01
-MODELS = {Step.Kind.DETECT: "edge_detector", Step.Kind.DESCRIBE: "describer"}
-CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
+MODELS = {Step.Kind.DETECT: DETECTOR, Step.Kind.DESCRIBE: DESCRIBER}
 DEFAULT_POLICY = "pct-lb"
 Begun = tuple[steps.Claim, Frame, Sending]
 log = logging.getLogger(__name__)
@@ -276,18 +272,25 @@ class Waiting(NamedTuple):
     height: int
     station_id: int
     policy: str
+    regions: int
+    sure: bool
+    ladder: bool
+    skip: bool
 
 
 def _waiting_steps(kinds: Sequence[Step.Kind]) -> list[Waiting]:
     """The most urgent Steps of each kind, of those that can still make it and of those that are late."""
-    return [row for kind in kinds for row in _waiting_of(kind, LOOK_AHEAD[kind])]
+    return [row for kind in kinds for row in _waiting_of(kind, LOOK_AHEAD[MODELS[kind]])]
 
 
 def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
     frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__station_id", "frame__line__policy")
-    columns = ("pk", "kind", "age_s", "left_s", *frame)
+    asked = ("regions", "sure", "frame__station__ladder", "skips")
+    columns = ("pk", "kind", "age_s", "left_s", *frame, *asked)
     waiting = Step.objects.waiting((kind,), now=Now()).annotate(
-        age_s=-SecondsUntil("created_at"), left_s=SecondsUntil("deadline_at")
+        age_s=-SecondsUntil("created_at"),
+        left_s=SecondsUntil("deadline_at"),
+        skips=Q(frame__station__sure_regions=Station.SureRegions.SKIPPED),
     )
     late = [Waiting(*row) for row in waiting.filter(deadline_at__lte=Now()).values_list(*columns)[:limit]]
     live = waiting.filter(deadline_at__gt=Now()).values_list(*columns)[: limit - min(len(late), limit // LATE_SHARE)]
@@ -296,20 +299,35 @@ def _waiting_of(kind: Step.Kind, limit: int) -> list[Waiting]:
 
 
 def _request(step: Waiting, clock_now: float) -> Request:
-    """The Step as the policy sees it. Its times move from the database's clock to the fleet's."""
-    item = Item(
-        id=str(step.pk),
-        model=MODELS[Step.Kind(step.kind)],
-        bytes=CROP_BYTES if step.kind == Step.Kind.DESCRIBE else step.frame_bytes,
-        arrived_at=clock_now - step.age_s,
-        deadline_at=clock_now + step.left_s,
-        late_ok=True,
-        units=tile_count((step.width, step.height)) if step.kind == Step.Kind.DETECT else 1.0,
-        scope=step.station_id,
-    )
+    """The Step as the policy sees it."""
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY
-    return Request(item=item, subject=str(step.frame_id), policy=policy)
+    return Request(item=item_of(step, clock_now), subject=str(step.frame_id), policy=policy)
+
+
+def item_of(step: Waiting, clock_now: float) -> Item:
+    """What the Step asks of a Node. Its times move from the database's clock to the fleet's."""
+    arrived_at, deadline_at = clock_now - step.age_s, clock_now + step.left_s
+    leeway = Leeway(ladder=step.ladder, skip=step.skip)
+    if step.kind == Step.Kind.DETECT:
+        return detect_item(
+            id=str(step.pk),
+            frame_bytes=step.frame_bytes,
+            tiles=tile_count((step.width, step.height)),
+            arrived_at=arrived_at,
+            deadline_at=deadline_at,
+            leeway=leeway,
+            scope=step.station_id,
+        )
+    return describe_item(
+        id=str(step.pk),
+        regions=step.regions,
+        sure=step.sure,
+        arrived_at=arrived_at,
+        deadline_at=deadline_at,
+        leeway=leeway,
+        scope=step.station_id,
+    )
 
 
 def _reason(error: Exception) -> str:

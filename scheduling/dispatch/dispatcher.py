@@ -340,7 +340,8 @@ class Dispatcher:
 
     def _credited(self, chosen: Sequence[Sending]) -> list[Sending]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""
-        chosen = [one for one in chosen if self.state.nodes[one.node].may_hold(one.request.item.units)]
+        nodes = self.state.nodes
+        chosen = [one for one in chosen if nodes[one.node].may_hold(one.request.item.model, one.request.item.units)]
         granted = self.ledger.reserve(self._wanted(chosen))
         now = self.clock()
         for sending, yes in zip(chosen, granted, strict=True):

@@ -1,4 +1,4 @@
-"""Puts pct-lb's admission in front of another rule, so that a comparison is not won by refusing work alone.
+"""Puts pct-lb's admission in front of another rule, so that a comparison is not won by holding work back alone.
 
 The rule still chooses, but only among the Nodes predicted to answer in time; items that fit none walk down the very
 same ladder as pct-lb's own.
@@ -27,7 +27,7 @@ class SameAdmission:
         return [self._place(item, state, outlook) for item in waiting]
 
     def _place(self, item: Item, state: FleetState, outlook: Outlook) -> Placed:
-        slack = item.due_at - outlook.now
+        slack = item.deadline_at - outlook.now
         lane, took = outlook.best(item, item.bytes)
         for quality in (FULL_QUALITY, *item.qualities):
             size = item.bytes * quality.bytes_factor

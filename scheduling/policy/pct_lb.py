@@ -3,7 +3,7 @@
 Waiting items are placed virtually in deadline order, each on the Node predicted to answer first; only items
 whose Node has credit really leave, the rest are decided again at the next answer or tick. An item that no
 Node is predicted to answer in time walks down the ladder: lower quality, skip, and, once even an idle Node
-could not make it, defer, run late in spare capacity, or reject.
+could not make it, runs late in spare capacity: what was accepted is never dropped.
 
 What has left is not forgotten: a decision says until when its answer must be back (`recall_s`) so that another Node
 can still make the deadline. A Node that let that moment pass is in doubt until an answer or a quick probe clears it,
@@ -44,14 +44,14 @@ class PctLb:
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
         # What is late anyway comes last: it must not take the place of what can still make it.
-        order = sorted(waiting, key=lambda item: (item.due_at < now, item.due_at, item.arrived_at, item.id))
+        order = sorted(waiting, key=lambda item: (item.deadline_at < now, item.deadline_at, item.arrived_at, item.id))
         outlook = Outlook(state, now, self.weights, order)
         placed = [self._place(item, outlook) for item in order[: self.horizon]]
         placed += [self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]]
         return placed
 
     def _place(self, item: Item, outlook: Outlook) -> Placed:
-        slack = item.due_at - outlook.now
+        slack = item.deadline_at - outlook.now
         lane, took = outlook.best(item, item.bytes)
         if took > slack:
             lane, took = self._or_doubted(item, item.bytes, lane, took, outlook)
@@ -73,7 +73,7 @@ class PctLb:
     def no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
         """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
         if item.edge_sure:
-            return self._refuse("skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time")
+            return self._unsent("skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time")
         canary = outlook.worth_a_try(item, item.bytes, slack) if self.canaries else None
         if canary is not None:
             return self._try(item, canary, outlook)
@@ -81,13 +81,7 @@ class PctLb:
         hopeless = not self.patience or outlook.floor_s(item, smallest) > slack
         if not hopeless:
             return self._hold(item, outlook, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
-        if item.late_ok:
-            return self._late(item, lane, took, outlook)
-        if item.deferrable:
-            return self._refuse("defer", item, outlook, "deferred: edge-only answer now, filled in later")
-        retry_after_s = max(0.1, took - slack) if lane is not None else 1.0
-        why = f"rejected: no Node answers within {1000 * max(0.0, slack):.0f} ms"
-        return self._refuse("reject", item, outlook, why, retry_after_s)
+        return self._late(item, lane, took, outlook)
 
     def _bind(self, item: Item, lane: Lane, took: float, quality: Quality, outlook: Outlook) -> Placed:
         size = item.bytes * quality.bytes_factor
@@ -121,7 +115,7 @@ class PctLb:
         other, other_took = outlook.best(item, size, but=lane)
         if other is None:
             return None
-        left_s = item.due_at - outlook.now - RECALL_ROOM * other_took - RECALL_SPARE_S
+        left_s = item.deadline_at - outlook.now - RECALL_ROOM * other_took - RECALL_SPARE_S
         return min(left_s, RECALL_AT * took + RECALL_LEAST_S) if left_s > RECALL_AFTER * took else None
 
     def _try(self, item: Item, lane: Lane, outlook: Outlook) -> Placed:
@@ -155,13 +149,10 @@ class PctLb:
         return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
 
     def _hold(self, item: Item, outlook: Outlook, why: str) -> Placed:
-        return self._refuse("wait", item, outlook, why)
+        return self._unsent("wait", item, outlook, why)
 
-    def _refuse(
-        self, action: Action, item: Item, outlook: Outlook, why: str, retry_after_s: float | None = None
-    ) -> Placed:
-        explain = partial(_explain_refusal, outlook, item, len(outlook.takes), why)
-        return Placed(item.id, action, retry_after_s=retry_after_s, explain=explain)
+    def _unsent(self, action: Action, item: Item, outlook: Outlook, why: str) -> Placed:
+        return Placed(item.id, action, explain=partial(_explain_unsent, outlook, item, len(outlook.takes), why))
 
 
 def _explain(
@@ -173,6 +164,6 @@ def _explain(
     return Explanation(parts, others, words.chosen(name, parts, others, quality, lead))
 
 
-def _explain_refusal(outlook: Outlook, item: Item, steps: int, why: str) -> Explanation:
+def _explain_unsent(outlook: Outlook, item: Item, steps: int, why: str) -> Explanation:
     others = outlook.alternatives(item, item.bytes, steps, None)
-    return Explanation(None, others, words.refused(why, others))
+    return Explanation(None, others, words.unsent(why, others))

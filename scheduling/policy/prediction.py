@@ -1,8 +1,8 @@
 """Predicts when an answer would be back from each Node, and keeps a virtual backlog while a queue is placed.
 
-    T = upload + wait + service + rtt + swap
+    T = upload + wait + service + rtt
 
-and Nodes are ranked by T + kappa * sigma + mu * cost. The deviation sigma of our own error stays out of T: it should
+and Nodes are ranked by T + kappa * sigma. The deviation sigma of our own error stays out of T: it should
 make us prefer the Node that keeps its word, not refuse work that another would probably do in time.
 
 The uplink is a serial queue of its own: an item arrives at the Node when the uplink has carried everything before it,
@@ -27,11 +27,10 @@ UNTRIED_S = 0.5  # an idle Node that was not heard of for so long may have recov
 class Weights:
     """What the prediction is made of; the ablation switches the terms off one by one.
 
-    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that a unit of Node cost is worth.
+    kappa: how many deviations of our own error a Node is set back by.
     """
 
     kappa: float = 0.5
-    mu_s: float = 0.0
     serial_uplink: bool = True
     slowness: bool = True
     wait: bool = True
@@ -53,7 +52,6 @@ class Lane:
         "name",
         "node",
         "now",
-        "rank_s",
         "slot_count",
         "slots",
         "slowness",
@@ -74,7 +72,6 @@ class Lane:
         self.start = (self.uplink, self.slots)
         self.half_rtt_s = projection.half_rtt_s
         self.margin_s = weights.kappa * node.error.sigma_s
-        self.rank_s = weights.mu_s * node.cost + self.margin_s
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.doubted = node.doubted and weights.doubt
@@ -159,29 +156,27 @@ class Outlook:
     def best(
         self, item: Item, size: float, *, doubted: bool = False, but: Lane | None = None
     ) -> tuple[Lane | None, float]:
-        """The lane with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite without a lane).
+        """The lane with the least T + kappa * sigma, and its T in seconds (infinite without a lane).
 
         doubted: look among the Nodes that were last heard of by their silence, otherwise among the others.
         """
         found, least, answer = None, math.inf, math.inf
-        units, allowed, excluded = item.units, item.allowed, item.excluded
+        units, excluded = item.units, item.excluded
         for bound, name, lane, unit_s in self.serving(item.model).order:
             if bound >= least:
                 break
-            if lane.doubted is not doubted or lane is but:
-                continue
-            if (allowed is not None and name not in allowed) or name in excluded:
+            if lane.doubted is not doubted or lane is but or name in excluded:
                 continue
             took = lane.answer_s(size, unit_s * units)
-            if took + lane.rank_s < least:
-                found, least, answer = lane, took + lane.rank_s, took
+            if took + lane.margin_s < least:
+                found, least, answer = lane, took + lane.margin_s, took
         return found, answer
 
     def worth_a_try(self, item: Item, size: float, slack_s: float) -> Lane | None:
         """An idle Node of which the last news is old, and which would make it were it as good as it usually is."""
         for _, name, lane, unit_s in self.serving(item.model).order:
-            allowed = (item.allowed is None or name in item.allowed) and name not in item.excluded
-            if lane.untried and allowed and lane.credit > 0 and lane.floor_s(size, unit_s * item.units) <= slack_s:
+            may_go = lane.untried and name not in item.excluded and lane.credit > 0
+            if may_go and lane.floor_s(size, unit_s * item.units) <= slack_s:
                 return lane
         return None
 
@@ -193,8 +188,7 @@ class Outlook:
         """The lanes that answer in `slack_s` seconds, by Node name."""
         fitting = {}
         for _, name, lane, unit_s in self.serving(item.model).order:
-            allowed = item.allowed is None or name in item.allowed
-            if allowed and name not in item.excluded and lane.answer_s(size, unit_s * item.units) <= slack_s:
+            if name not in item.excluded and lane.answer_s(size, unit_s * item.units) <= slack_s:
                 fitting[name] = lane
         return fitting
 
@@ -214,7 +208,7 @@ class Outlook:
         """
         least = math.inf
         for _, name, lane, unit_s in self.serving(item.model).order:
-            if (item.allowed is None or name in item.allowed) and name not in item.excluded:
+            if name not in item.excluded:
                 took = lane.floor_s(size, unit_s * item.units)
                 least = took if took < least else least
         return 0.0 if least == math.inf else least
@@ -222,7 +216,7 @@ class Outlook:
     def only_late(self, model: str) -> bool:
         """Whether all that waits for this model has missed its deadline."""
         if self._only_late is None:
-            live = {item.model for item in self.waiting if item.due_at >= self.now}
+            live = {item.model for item in self.waiting if item.deadline_at >= self.now}
             self._only_late = {item.model for item in self.waiting} - live
         return model in self._only_late
 
@@ -251,9 +245,7 @@ class Outlook:
         timed: list[tuple[float, str]] = []
         closed = dict(serving.closed)
         for name, lane in self.as_of(steps, item.model).items():
-            if item.allowed is not None and name not in item.allowed:
-                closed[name] = "may not see the data"
-            elif name in item.excluded:
+            if name in item.excluded:
                 closed[name] = "failed this request before"
             elif name != but:
                 timed.append((1000 * lane.answer_s(size, serving.units_s[name] * item.units), name))
@@ -270,12 +262,12 @@ class Outlook:
         lane = self.lanes.get(node.name)
         if lane is None:
             lane = self.lanes[node.name] = Lane(node, self.now, self.weights)
-        unit_s = node.seconds(model) * lane.slowness + node.swap_seconds(model)
+        unit_s = node.seconds(model) * lane.slowness
         serving.units_s[node.name] = unit_s
         serving.order.append((self._bound(lane, unit_s), node.name, lane, unit_s))
 
     def _bound(self, lane: Lane, unit_s: float) -> float:
-        return lane.answer_s(0.0, unit_s * self.least_units) + lane.rank_s
+        return lane.answer_s(0.0, unit_s * self.least_units) + lane.margin_s
 
     def _reorder(self, serving: Serving, lane: Lane) -> None:
         for index, entry in enumerate(serving.order):

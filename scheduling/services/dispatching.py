@@ -130,7 +130,7 @@ class FleetRuntime(Dispatcher):
             alternatives=said["alternatives"],
             predicted_ms=foreseen_ms,
             breakdown=said["breakdown"] or {},
-            slack_ms=1000 * (sending.request.item.due_at - self.clock()),
+            slack_ms=1000 * (sending.request.item.deadline_at - self.clock()),
             payload_bytes=int(sending.request.item.bytes),
             sent_at=sent_at,
             record_id=record_id,

@@ -53,7 +53,7 @@ def runtime_of(addresses: dict[str, str], **options: Any) -> FleetRuntime:
 
 def placed(runtime: FleetRuntime, name: str = "1") -> Sending:
     now = runtime.clock()
-    item = Item(name, "edge_detector", 5_000, now + 5, now, late_ok=True)
+    item = Item(name, "edge_detector", 5_000, now + 5, now)
     (sending,), _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
     runtime.begin([sending])
     return sending
