@@ -23,7 +23,7 @@ from benchmarks.schedule.scenarios import (
 from benchmarks.schedule.simulator import Flight, Simulation
 from benchmarks.schedule.world import SimNode, World
 from scheduling.policy import Item, Policy
-from scheduling.policy.items import AS_IT_IS, CROP_BYTES, DESCRIBER, DETECTOR, Leeway, describe_item
+from scheduling.policy.items import AS_IT_IS, CROP_BYTES, DESCRIBER, DETECTOR, Leeway, make_item, regions_load
 
 STYLES = ("both", "edge-only", "cloud-only")
 
@@ -189,9 +189,8 @@ class Pipeline(Simulation):
 
 def crops_item(name: str, regions: int, *, sure: bool, arrived_at: float, within_s: float, leeway: Leeway) -> Item:
     """Regions of one frame, as the worker would offer them to the policy."""
-    return describe_item(
-        id=name, regions=regions, sure=sure, arrived_at=arrived_at, deadline_at=arrived_at + within_s, leeway=leeway
-    )
+    load, deadline_at = regions_load(regions, sure=sure), arrived_at + within_s
+    return make_item(load, id=name, model=DESCRIBER, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
 
 
 def _whole_frames(work: Workload, frames: Frames) -> Workload:

@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.schedule.links import Link, SteadyLink, trace
 from benchmarks.schedule.world import SimNode, World
-from scheduling.policy.items import DETECTOR, Leeway, detect_item
+from scheduling.policy.items import AS_IT_IS, DETECTOR, Leeway, frame_load, make_item
 from scheduling.policy.types import Item
 
 
@@ -130,11 +130,10 @@ def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) ->
     return Workload(items, noise, seconds, spec["slo_ms"] / 1000, spec["timeout_s"], capacity)
 
 
-def frame_item(name: str, size: int, *, arrived_at: float, within_s: float, leeway: Leeway) -> Item:
+def frame_item(name: str, size: int, *, arrived_at: float, within_s: float, leeway: Leeway = AS_IT_IS) -> Item:
     """A frame of one tile, as the worker would offer it to the policy."""
-    return detect_item(
-        id=name, frame_bytes=size, tiles=1, arrived_at=arrived_at, deadline_at=arrived_at + within_s, leeway=leeway
-    )
+    load, deadline_at = frame_load(size, 1), arrived_at + within_s
+    return make_item(load, id=name, model=DETECTOR, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
 
 
 def arrival_times(scenario: Scenario, rate: float, seconds: float, rng: random.Random) -> Iterator[float]:

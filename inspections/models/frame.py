@@ -88,23 +88,18 @@ class Frame(models.Model):
 class Step(models.Model):
     """One stage of a Frame's way. Claimed by conditional UPDATE; `lease_epoch` fences out a late holder."""
 
-    class Kind(models.TextChoices):
-        DETECT = "detect"
-        DESCRIBE = "describe"
-
     class State(models.TextChoices):
         WAITING = "waiting"
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
-        SKIPPED = "skipped", "nobody was asked: the edge is sure of it"
+        SKIPPED = "skipped", "no node was asked: the edge is sure of it"
 
     OPEN = (State.WAITING, State.RUNNING)
     MAX_ATTEMPTS = 5
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
-    kind = models.CharField(max_length=10, choices=Kind)
-    sure = models.BooleanField(default=False, help_text="It is about the regions that the edge is sure of")
+    kind = models.CharField(max_length=20, help_text="The stage, as `inspections/pipeline/stages` names it")
     regions = models.PositiveSmallIntegerField(default=1, help_text="How many regions it is about; 1 for a whole frame")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
@@ -116,6 +111,9 @@ class Step(models.Model):
     node = models.CharField(max_length=50, blank=True, help_text="The Node it runs or ran on")
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    result = models.JSONField(
+        null=True, blank=True, help_text="What the model answered, where the stage has no rows of its own; untrusted"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -124,7 +122,7 @@ class Step(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["frame", "kind", "sure"], name="step_once_per_kind_and_sureness"),
+            models.UniqueConstraint(fields=["frame", "kind"], name="step_once_per_kind"),
             models.CheckConstraint(
                 condition=~Q(state="running") | Q(lease_until__isnull=False), name="step_running_has_lease"
             ),

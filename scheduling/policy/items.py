@@ -40,49 +40,48 @@ class Leeway:
 AS_IT_IS = Leeway()
 
 
-def detect_item(
-    *,
-    id: str,
-    frame_bytes: int,
-    tiles: int,
-    arrived_at: float,
-    deadline_at: float,
-    leeway: Leeway = AS_IT_IS,
-    scope: int | None = None,
-) -> Item:
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much a request is, near enough to predict its time: bytes to send, and work in units of the model's.
+
+    sure: the edge is sure of all that it is about.
+    """
+
+    bytes: int
+    units: float = 1.0
+    sure: bool = False
+
+
+def frame_load(frame_bytes: int, tiles: int) -> Load:
     """A frame for the detector; `tiles`: how many squares of the detector's side it is looked at in."""
-    return Item(
-        id=id,
-        model=DETECTOR,
-        bytes=frame_bytes,
-        units=float(tiles),
-        arrived_at=arrived_at,
-        deadline_at=deadline_at,
-        qualities=leeway.rungs,
-        scope=scope,
-    )
+    return Load(frame_bytes, float(tiles))
 
 
-def describe_item(
+def regions_load(regions: int, *, sure: bool) -> Load:
+    """The crops of a frame's regions for the describer, as one batch."""
+    return Load(CROP_BYTES * regions, float(regions), sure)
+
+
+def make_item(
+    load: Load,
     *,
     id: str,
-    regions: int,
-    sure: bool,
+    model: str,
     arrived_at: float,
     deadline_at: float,
     leeway: Leeway = AS_IT_IS,
     scope: int | None = None,
 ) -> Item:
-    """The crops of a frame's regions for the describer, as one batch; `sure`: the edge is sure of all of them."""
+    """The Item of a Step of `model` that waits since `arrived_at`."""
     return Item(
         id=id,
-        model=DESCRIBER,
-        bytes=CROP_BYTES * regions,
-        units=float(regions),
+        model=model,
+        bytes=load.bytes,
+        units=load.units,
         arrived_at=arrived_at,
         deadline_at=deadline_at,
         qualities=leeway.rungs,
-        edge_sure=sure and leeway.skip,
+        edge_sure=load.sure and leeway.skip,
         scope=scope,
     )
 

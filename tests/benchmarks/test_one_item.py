@@ -12,7 +12,8 @@ from benchmarks.schedule.pipeline import crops_item
 from benchmarks.schedule.scenarios import frame_item
 from benchmarks.schedule_real.worker import request_of
 from inspections.models import Frame, Station, Step
-from inspections.pipeline import work
+from inspections.pipeline import worker
+from inspections.pipeline.stages import STAGES
 from scheduling.policy import Item
 from scheduling.policy.items import Leeway
 from tests.cast import Cast, frame_row
@@ -38,8 +39,8 @@ def waiting_step(frame: Frame, kind: str, **more: Any) -> Step:
 
 
 def worker_item(kind: str) -> Item:
-    (row,) = work._waiting_of(Step.Kind(kind), 10)
-    return work.item_of(row, NOW)
+    (row,) = worker._waiting_steps(kind, 10)
+    return worker.item_of(STAGES[kind], row, NOW)
 
 
 def assert_the_same(ours: Item, theirs: Item) -> None:
@@ -54,11 +55,11 @@ def assert_the_same(ours: Item, theirs: Item) -> None:
     assert ours.deadline_at - ours.arrived_at == pytest.approx(theirs.deadline_at - theirs.arrived_at, abs=1e-3)
 
 
-@pytest.mark.parametrize(("settings", "leeway"), SETTINGS)
+@pytest.mark.parametrize(("allowed", "leeway"), SETTINGS)
 def test_a_frame_is_the_same_item_in_production_and_in_the_simulation(
-    cast: Cast, settings: dict[str, Any], leeway: Leeway
+    cast: Cast, allowed: dict[str, Any], leeway: Leeway
 ) -> None:
-    Station.objects.filter(pk=cast.station.pk).update(**settings)
+    Station.objects.filter(pk=cast.station.pk).update(**allowed)
     waiting_step(frame_row(cast.station, bytes=61_234), "detect")
 
     simulated = frame_item("7", 61_234, arrived_at=NOW - AGE_S, within_s=WITHIN_S, leeway=leeway)
@@ -66,15 +67,14 @@ def test_a_frame_is_the_same_item_in_production_and_in_the_simulation(
     assert_the_same(worker_item("detect"), simulated)
 
 
-@pytest.mark.parametrize(("settings", "leeway"), SETTINGS)
-@pytest.mark.parametrize("sure", [False, True])
+@pytest.mark.parametrize(("allowed", "leeway"), SETTINGS)
 def test_regions_are_the_same_item_in_production_and_in_the_simulation(
-    cast: Cast, settings: dict[str, Any], leeway: Leeway, sure: bool
+    cast: Cast, allowed: dict[str, Any], leeway: Leeway
 ) -> None:
-    Station.objects.filter(pk=cast.station.pk).update(**settings)
-    waiting_step(frame_row(cast.station), "describe", regions=3, sure=sure)
+    Station.objects.filter(pk=cast.station.pk).update(**allowed)
+    waiting_step(frame_row(cast.station), "describe", regions=3)
 
-    simulated = crops_item("7d", 3, sure=sure, arrived_at=NOW - AGE_S, within_s=WITHIN_S, leeway=leeway)
+    simulated = crops_item("7d", 3, sure=False, arrived_at=NOW - AGE_S, within_s=WITHIN_S, leeway=leeway)
 
     assert_the_same(worker_item("describe"), simulated)
 

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection
 from inspections.models import Decision, Detection, Event
 from tests.cast import Cast
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.pipeline.test_work import WAIT_S, all_complete, eventually, frames, polled, working
+from tests.inspections.pipeline.test_worker import WAIT_S, all_complete, eventually, frames, polled, working
 from tests.services import Service
 
 pytestmark = [
@@ -28,7 +28,7 @@ def test_a_database_that_crashes_underneath_loses_nothing(cast: Cast, postgres: 
 
         def drain() -> None:
             with contextlib.suppress(DatabaseError):
-                worker.drain()
+                worker.run_until_idle()
 
         thread = threading.Thread(target=drain)
         thread.start()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from inspections.intake import ingest
 from inspections.models import Frame, Station
-from inspections.pipeline.work import Worker, own_connection
+from inspections.pipeline.worker import Worker, own_connection
 from scheduling.client.triton import client_for, close_all
 from scheduling.dispatch.ledger import LocalLedger
 from scheduling.models import Dispatch
@@ -67,7 +67,7 @@ def test_a_picture_that_is_slow_on_every_node_is_held_and_the_other_line_goes_on
     sender.start()
     until = time.monotonic() + 40
     while time.monotonic() < until:
-        worker.drain()
+        worker.run_until_idle()
         if not sender.is_alive() and not Frame.objects.filter(completed_at__isnull=True).exists():
             break
     sender.join(10)
