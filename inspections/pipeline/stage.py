@@ -15,6 +15,7 @@ from scheduling.client.answers import NodeAnswer
 from scheduling.client.inference import Inference
 from scheduling.dispatch.values import Answer
 from scheduling.policy.items import Load
+from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving.contracts import ModelContract
 
 from . import steps
@@ -58,6 +59,12 @@ class Stage(ABC, Generic[A]):
     due_within: ClassVar[timedelta] = timedelta(minutes=10)
     """Its Step's deadline, from when it was begun. The first stage has the Frame's own."""
 
+    has_ladder: ClassVar[bool] = False
+    """Whether `build` makes pictures of a lower quality, where a Station allows it and a link is too slow."""
+
+    may_be_skipped: ClassVar[bool] = False
+    """Whether its Steps may end without a Node being asked, so that they are looked at while all Nodes are full too."""
+
     def load(self, waiting: WaitingStep) -> Load:
         """What its request weighs."""
         return Load(waiting.frame_bytes)
@@ -71,8 +78,11 @@ class Stage(ABC, Generic[A]):
         return Step(frame=frame, kind=self.kind, deadline_at=now + self.due_within)
 
     @abstractmethod
-    def build(self, frame: Frame) -> Inference[A]:
-        """What a Node is asked about the Frame. Raises BadMedia, or Unavailable while the decoder is busy."""
+    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> Inference[A]:
+        """What a Node is asked about the Frame, with pictures of that quality where it has a ladder.
+
+        Raises BadMedia, or Unavailable while the decoder is busy.
+        """
 
     @abstractmethod
     def commit(self, *, claim: "steps.Claim", frame: Frame, answer: Answer[A], stages: "Stages", now: Moment) -> None:

@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from scheduling.client.answers import NodeAnswer
 from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.policy import POLICIES
 from scheduling.policy.items import LATE_SHARE, Leeway, make_item
-from scheduling.policy.types import Item
+from scheduling.policy.types import Item, Placed
 from scheduling.services.dispatching import FleetRuntime
 
 from . import liveness, steps, wake
@@ -36,6 +37,7 @@ from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
 
 TICK_S = 0.01
+FURTHER_S = 0.25
 DEFAULT_POLICY = "pct-lb"
 Begun = tuple[steps.Claim, Frame, Assignment]
 A = TypeVar("A", bound=NodeAnswer)
@@ -65,6 +67,7 @@ class Worker:
         self._held: set[steps.Claim] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self._further_at = 0.0
 
     # --- the loop --------------------------------------------------------------------------------------
 
@@ -106,7 +109,12 @@ class Worker:
         if not self._room():
             return 0, 0
         # With every node full there is no need to look: most rounds of a busy worker end here.
-        stages = [stage for stage in self.stages if self.fleet.may_take(stage.contract.model)]
+        looks_further = self._looks_further()
+        stages = [
+            stage
+            for stage in self.stages
+            if (stage.may_be_skipped and looks_further) or self.fleet.may_take(stage.contract.model)
+        ]
         if not stages:
             return 1, 0
         with own_connection():
@@ -114,11 +122,27 @@ class Worker:
             if not waiting:
                 return 0, 0
             requests = [_request(stage, step, self.fleet.clock()) for stage, step in waiting]
-            assignments, _ = self.fleet.place(requests, limit=self._room())
+            assignments, placed = self.fleet.place(requests, limit=self._room())
             begun = self._begin(assignments) if assignments else []
+            self._skip([one for one in placed if one.action == "skip"])
         for claim, frame, assignment in begun:
             self._pool.submit(self._carry_out, claim, frame, assignment)
         return len(waiting), len(begun)
+
+    def _looks_further(self) -> bool:
+        """Whether it is time to look also at what may be skipped while every node is full or away."""
+        due = time.monotonic() >= self._further_at
+        if due:
+            self._further_at = time.monotonic() + FURTHER_S
+        return due
+
+    def _skip(self, placed: Sequence[Placed]) -> None:
+        """End what nobody is asked for, each by itself: one that cannot be written waits like any other."""
+        for one in placed:
+            try:
+                steps.skip(step_id=int(one.item_id), reason=one.reason)
+            except DatabaseError as trouble:
+                log.warning("Step %s was not skipped: %s", one.item_id, trouble)
 
     def _begin(self, assignments: Sequence[Assignment]) -> list[Begun]:
         """Claim them all; where one of them cannot be begun, all but that one."""
@@ -195,7 +219,7 @@ class Worker:
 
     def _do(self, stage: Stage[A], claim: steps.Claim, frame: Frame, assignment: Assignment) -> None:
         """From a Step to its answer: the stage builds the question, a Node answers, the stage commits that."""
-        inference = stage.build(frame)
+        inference = stage.build(frame, assignment.quality)
         answer = self.fleet.carry_out(assignment, inference)
         stage.commit(claim=claim, frame=frame, answer=answer, stages=self.stages, now=Now())
 
@@ -293,7 +317,7 @@ def item_of(stage: Stage[A], step: WaitingStep, clock_now: float) -> Item:
         model=stage.contract.model,
         arrived_at=clock_now - step.age_s,
         deadline_at=clock_now + step.left_s,
-        leeway=Leeway(ladder=step.ladder, skip=step.skip),
+        leeway=Leeway(ladder=step.ladder and stage.has_ladder, skip=step.skip),
         scope=step.station_id,
     )
 

@@ -245,14 +245,23 @@ class Dispatcher:
 
     def _placed_elsewhere(self, assignment: Assignment) -> Assignment | None:
         item = assignment.request.item
-        again = replace(item, excluded=item.excluded | {assignment.node}, attempt=assignment.attempt + 1)
+        # What was encoded for the first attempt is what the next one sends.
+        again = replace(
+            item,
+            bytes=int(assignment.bytes),
+            qualities=(),
+            excluded=item.excluded | {assignment.node},
+            attempt=assignment.attempt + 1,
+        )
         request = replace(assignment.request, item=again)
         self._hear()
         with self._lock:
             placed, kept = self._decide(request.policy, [again], self.clock())
             if not placed or placed[0].node is None:
                 return None
-            following = Assignment(request, placed[0], placed[0].node, _name(), assignment.attempt + 1, kept)
+            following = Assignment(
+                request, placed[0], placed[0].node, _name(), assignment.attempt + 1, kept, lowered=assignment.quality
+            )
             return next(iter(self._credited([following])), None)
 
     # --- inside ----------------------------------------------------------------------------------------

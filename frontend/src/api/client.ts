@@ -136,6 +136,7 @@ export const api = {
   accuracy: (minutes: number, signal?: AbortSignal) =>
     get<Accuracy>("/api/v1/dispatches/accuracy", signal, { minutes }),
   lateness: (signal?: AbortSignal) => get<Lateness>("/api/v1/lateness", signal),
+  savings: (minutes: number, signal?: AbortSignal) => get<Savings>("/api/v1/savings", signal, { minutes }),
   linePolicies: (signal?: AbortSignal) => get<LinePolicy[]>("/api/v1/line-policies", signal),
   setPolicy: (line: number, policy: string) => put<LinePolicy>(`/api/v1/lines/${line}/policy`, { policy }),
   replays: (signal?: AbortSignal) => get<Replays>("/api/v1/replays", signal),

@@ -18,6 +18,7 @@ from scheduling.client.answers import DescribeAnswer
 from scheduling.client.inference import DescribeInference
 from scheduling.dispatch.values import Answer
 from scheduling.policy.items import Load, regions_load
+from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving import prompts
 from scheduling.serving.contracts import DESCRIBER, DescribeRequest, RegionRequest
 
@@ -35,6 +36,7 @@ class DescribeStage(Stage[DescribeAnswer]):
     kind = "describe"
     title = "Describe"
     contract = DESCRIBER
+    has_ladder = True
 
     def load(self, waiting: WaitingStep) -> Load:
         return regions_load(waiting.regions, sure=False)
@@ -49,13 +51,19 @@ class DescribeStage(Stage[DescribeAnswer]):
         return step
 
     def among(self, believed: Sequence[Detection], station: Station) -> list[Detection]:
-        """The regions that it is about: of those that count, best first, as many as the station wants described."""
+        """The regions that it is about; those that the edge is sure of have a stage of their own."""
+        return [detection for detection in self.counting(believed, station) if not detection.sure]
+
+    def counting(self, believed: Sequence[Detection], station: Station) -> list[Detection]:
+        """Of the regions that count, best first, as many as the station wants described."""
         return [detection for detection in believed if detection.counts][: station.max_regions]
 
-    def build(self, frame: Frame) -> DescribeInference:
+    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> DescribeInference:
         detections = self.among(regions_of(frame), frame.station)
         return DescribeInference(
-            crops=renditions.context_crops(frame, [detection.box_xyxy for detection in detections]),
+            crops=renditions.context_crops(
+                frame, [detection.box_xyxy for detection in detections], quality=quality.jpeg_quality
+            ),
             request=_request(frame, detections),
             timeout_s=self.budget_s,
             idle_s=self.idle_s,

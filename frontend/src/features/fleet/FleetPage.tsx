@@ -16,6 +16,7 @@ import { FleetStore } from "./fleetStore";
 import { LinePolicies } from "./LinePolicies";
 import { NodeCard } from "./NodeCard";
 import { ReplaySection } from "./ReplaySection";
+import { SavingsSection } from "./Savings";
 
 const HEALTH_EVERY_MS = 5000;
 const LATENESS_EVERY_MS = 15_000;
@@ -69,6 +70,7 @@ export function FleetPage({ boot }: { boot: Boot }) {
         <AccuracySection />
         <LinePolicies version={status.policiesVersion} now={now} />
       </div>
+      <SavingsSection />
       <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
       {boot.may_replay && <ReplaySection />}
     </div>
