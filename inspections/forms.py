@@ -115,7 +115,7 @@ class StationForm(ProductForm):
     sure_regions = forms.ChoiceField(
         label="Defects that the edge is sure of are",
         choices=Station.SureRegions.choices,
-        help_text="Sure is what your reviews prove: at most 1 in 100 wrong. Some are described all the same, as a check.",
+        help_text="Sure is what your reviews prove: at most 1 in 100 wrong. A few are described all the same.",
     )
     ladder = forms.BooleanField(
         label="Send pictures in lower quality where a link is too slow for the deadline",
@@ -146,7 +146,9 @@ class StationForm(ProductForm):
     def changes(self) -> dict[str, Any]:
         """The settings in the units of the service."""
         said = self.cleaned_data
-        plain = {name: said[name] for name in ("product", "bit_depth", "describe", "max_regions", "sure_regions", "ladder")}
+        plain = {
+            name: said[name] for name in ("product", "bit_depth", "describe", "max_regions", "sure_regions", "ladder")
+        }
         times = {"deadline_ms": said["deadline_s"], "describe_within_ms": said["describe_within_s"]}
         in_ms = {name: int(seconds * 1000) for name, seconds in times.items()}
         return plain | in_ms | {"min_score": float(said["min_score"]) / 100}

@@ -13,7 +13,7 @@ from benchmarks.schedule.scenarios import Workload
 from benchmarks.schedule.world import World
 from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
 from scheduling.policy.items import looked_at
-from scheduling.policy.node import RECALLED
+from scheduling.policy.node import REISSUED
 from scheduling.policy.types import FULL_QUALITY, Action
 
 TICK_S = 0.010
@@ -59,7 +59,7 @@ class Flight:
     node: str
     predicted_ms: float | None
     sent_at: float
-    recallable: bool
+    reissuable: bool
 
 
 def new_state(world: World) -> FleetState:
@@ -136,7 +136,7 @@ class Simulation:
         size = item.bytes * placed.quality.bytes_factor
         request = f"{item.id}.{self.attempts.get(item.id, 0)}"
         node = self.world.nodes[placed.node]
-        timeout_s = self.work.timeout_s if placed.recall_s is None else min(placed.recall_s, self.work.timeout_s)
+        timeout_s = self.work.timeout_s if placed.reissue_s is None else min(placed.reissue_s, self.work.timeout_s)
         outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], timeout_s)
         self.state.nodes[placed.node].sent(request, now, size, item.model, item.units)
         self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now, timeout_s < self.work.timeout_s)
@@ -153,12 +153,12 @@ class Simulation:
             node.answered(request, now, outcome.service_ms, outcome.queue_ms, 1)
             self.score(flight, now)
             return
-        recalled = flight.recallable and outcome.code == "timeout"
-        node.failed(request, now, RECALLED if recalled else outcome.code)
+        reissued = flight.reissuable and outcome.code == "timeout"
+        node.failed(request, now, REISSUED if reissued else outcome.code)
         item = flight.item
         self.attempts[item.id] = self.attempts.get(item.id, 0) + 1
         if item.attempt < MOST_ATTEMPTS:
-            excluded = item.excluded if recalled else item.excluded | {flight.node}
+            excluded = item.excluded if reissued else item.excluded | {flight.node}
             self.waiting[item.id] = replace(item, excluded=excluded, attempt=item.attempt + 1)
         else:  # as a Step that is given back: after a pause, and any Node may try it
             self.result.given_back += 1

@@ -8,7 +8,7 @@ import redis
 
 from benchmarks.schedule.scenarios import frame_item
 from scheduling.dispatch.dispatcher import Dispatcher
-from scheduling.dispatch.ledger import Ended, Ledger, LocalLedger, SharedLedger
+from scheduling.dispatch.ledger import Completion, Ledger, LocalLedger, SharedLedger
 from scheduling.dispatch.values import Request
 from scheduling.policy import NodeState
 
@@ -33,7 +33,7 @@ def decision_ms(client: redis.Redis | None, *, rounds: int) -> list[float]:
         took.append(1000 * (time.perf_counter() - started))
         for assignment in assignments:
             fleet.state.nodes[assignment.node].answered(assignment.request_id, time.monotonic() + 0.02, 15.0, 0.0)
-            fleet.ledger.ended(Ended(assignment.request_id, assignment.node, "", 15.0, 0.0))
+            fleet.ledger.ended(Completion(assignment.request_id, assignment.node, "", 15.0, 0.0))
     return sorted(took[WARM_UP:])
 
 

@@ -23,7 +23,7 @@ from scheduling.dispatch.values import Answer, Assignment, Request, RequestFaile
 from scheduling.policy import NodeState
 from scheduling.policy.items import DETECTOR as MODEL
 from scheduling.policy.items import looked_at
-from scheduling.policy.node import RECALLED
+from scheduling.policy.node import REISSUED
 
 THREADS = 48
 TICK_S = 0.01
@@ -163,7 +163,7 @@ class Worker:
     def _give_back(self, task: Task, failed: RequestFailed) -> None:
         """As production: back into the queue after a pause that grows. Nothing is ever set aside here."""
         task.given_back += 1
-        wait_s = 0.0 if failed.code == RECALLED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
+        wait_s = 0.0 if failed.code == REISSUED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
         task.not_before = time.monotonic() + wait_s * (0.5 + self._rng.random())
         with self._lock:
             self._waiting.append(task)

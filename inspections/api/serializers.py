@@ -24,6 +24,7 @@ from inspections.models import (
 )
 from inspections.pipeline.stages import STAGES
 from inspections.pipeline.stages.describe import DescribeStage
+from inspections.pipeline.stages.describe_sure import DescribeSureStage
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.client.addresses import without_addresses

@@ -30,7 +30,7 @@ from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.policy import POLICIES
 from scheduling.policy.items import LATE_SHARE, Leeway, make_item
 from scheduling.policy.types import Item, Placed
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services.dispatching import FleetDispatcher
 
 from . import liveness, steps, wake
 from .stage import Stage, Stages, WaitingStep
@@ -50,7 +50,7 @@ class Worker:
     def __init__(
         self,
         *,
-        fleet: FleetRuntime,
+        fleet: FleetDispatcher,
         lease_s: float,
         threads: int = 16,
         stages: Stages = STAGES,

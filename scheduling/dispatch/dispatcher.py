@@ -17,22 +17,22 @@ from scheduling.client.answers import CANCELLED, DEADLINE, OVERLOADED, UNAVAILAB
 from scheduling.client.inference import Inference
 from scheduling.client.triton import NodeClient
 from scheduling.dispatch.journal import DispatchJournal, NoJournal
-from scheduling.dispatch.ledger import Ended, Ledger, Wanted
+from scheduling.dispatch.ledger import Completion, CreditRequest, Ledger
 from scheduling.dispatch.suspicion import Suspicions
 from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
 from scheduling.policy.fleet import FleetState
-from scheduling.policy.node import RECALLED, SUSPECT, NodeState
+from scheduling.policy.node import REISSUED, SUSPECT, NodeState
 from scheduling.policy.types import Item, Placed
-from scheduling.replay.records import RecordedPolicy, Snapshot
+from scheduling.replay.records import DecisionSnapshot, RecordedPolicy
 from scheduling.serving.contracts import HELD_UP, TOO_COSTLY
 
 MAX_ATTEMPTS = 3
 NODES_RECORDED_A_SECOND = 30  # states of Nodes that are recorded: 5 decisions over 6 Nodes, 1 over many
 TICK_S = 0.01
-RECALL_PATIENCE_S = 0.25
-HEARD_WITHIN_S = 0.005  # how old the others' news may be when it is only asked whether there is room
+REISSUE_PATIENCE_S = 0.25
+HEARD_WITHIN_S = 0.005  # how old the last update may be when it is only asked whether there is room
 PROBE_S = 1.0
-OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, RECALLED})
+OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, REISSUED})
 """Codes that tell of the Node's health, not of the request's."""
 A = TypeVar("A", bound=NodeAnswer)
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Dispatcher:
         self._lock = threading.RLock()
         self._own: set[str] = set()
         self._policies: dict[str, RecordedPolicy] = {}
-        self._recorded = Rate(NODES_RECORDED_A_SECOND)
+        self._recorded = RateLimiter(NODES_RECORDED_A_SECOND)
         self._heard_at = -1.0
 
     # --- the nodes -------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Dispatcher:
             return state is not None and (bool(state.ledger) or self.clock() - state.last_answer_at < within_s)
 
     def canary(self, name: str, *, ok: bool) -> None:
-        """An inference made for its own sake ended well or badly."""
+        """A test inference ended well or badly."""
         with self._lock:
             state = self.state.nodes.get(name)
             if state is None:
@@ -163,15 +163,15 @@ class Dispatcher:
     def _asked(self, assignment: Assignment, inference: Inference[A]) -> A:
         """One attempt. The policy may take it back before its time is over; raises NodeError."""
         budget_s = inference.timeout_s
-        client, recall_s = self.client(assignment.node), assignment.placed.recall_s or budget_s
+        client, reissue_s = self.client(assignment.node), assignment.placed.reissue_s or budget_s
         if self.suspicions.of(assignment.request.item.id).alone:
-            client, recall_s = client.alone(), budget_s
+            client, reissue_s = client.alone(), budget_s
         try:
-            return inference.ask(client, timeout_s=min(budget_s, recall_s))
+            return inference.ask(client, timeout_s=min(budget_s, reissue_s))
         except NodeError as error:
-            if error.code == DEADLINE and recall_s < budget_s:
-                detail = f"Taken back after {1000 * recall_s:.0f} ms."
-                raise NodeError(RECALLED, detail, node=assignment.node) from error
+            if error.code == DEADLINE and reissue_s < budget_s:
+                detail = f"Taken back after {1000 * reissue_s:.0f} ms."
+                raise NodeError(REISSUED, detail, node=assignment.node) from error
             raise
 
     def _answered(self, assignment: Assignment, content: A, measured_ms: float) -> Answer[A]:
@@ -183,13 +183,13 @@ class Dispatcher:
             if state is not None:
                 state.answered(assignment.request_id, self.clock(), *took)
             self._own.discard(assignment.request_id)
-        self.ledger.ended(Ended(assignment.request_id, assignment.node, "", *took))
+        self.ledger.ended(Completion(assignment.request_id, assignment.node, "", *took))
         return Answer(content, self.journal.answered(assignment, report, measured_ms))
 
     def _after_failure(self, assignment: Assignment, error: NodeError, measured_ms: float) -> Assignment:
         """Book the failed attempt and return the next one, or raise RequestFailed."""
         self._ended(assignment, code=self._to_whose_account(assignment, error.code, measured_ms))
-        if error.code in (UNAVAILABLE, DEADLINE, RECALLED):
+        if error.code in (UNAVAILABLE, DEADLINE, REISSUED):
             self.suspects.add(assignment.node)
         self.journal.failed(assignment, error, measured_ms)
         self._refuse_what_is_proven(assignment, error)
@@ -199,7 +199,7 @@ class Dispatcher:
             raise RequestFailed(error.code, error.detail, blames_request=True)
         if assignment.attempt >= MAX_ATTEMPTS:
             raise RequestFailed(error.code, error.detail, blames_request=error.code not in OUTAGES)
-        following = self._elsewhere(assignment, patience_s=RECALL_PATIENCE_S if error.code == RECALLED else 0.0)
+        following = self._elsewhere(assignment, patience_s=REISSUE_PATIENCE_S if error.code == REISSUED else 0.0)
         if following is None:
             raise RequestFailed(error.code, error.detail, blames_request=False)
         try:
@@ -219,7 +219,7 @@ class Dispatcher:
     def _refuse_what_is_proven(self, assignment: Assignment, error: NodeError) -> None:
         """Raise RequestFailed for good where the request, and not a Node, is to blame for that nobody answers it."""
         item = assignment.request.item
-        long_stay = error.code in (DEADLINE, RECALLED)
+        long_stay = error.code in (DEADLINE, REISSUED)
         if not long_stay and error.code not in (TOO_COSTLY, HELD_UP):
             return
         # The first deadline is not looked into: the next Node is to be asked without a delay.
@@ -269,20 +269,20 @@ class Dispatcher:
     def _hear(self, within_s: float = 0.0) -> None:
         """Bring the others' requests into the state, unless that was done within the last `within_s`."""
         if self.clock() - self._heard_at >= within_s:
-            news = self.ledger.hear()
+            update = self.ledger.hear()
             with self._lock:
-                self.ledger.apply(self.state, news)
+                self.ledger.apply(self.state, update)
                 self._heard_at = self.clock()
 
-    def _decide(self, policy: str, items: Sequence[Item], now: float) -> tuple[list[Placed], Snapshot | None]:
+    def _decide(self, policy: str, items: Sequence[Item], now: float) -> tuple[list[Placed], DecisionSnapshot | None]:
         """Ask the policy; where something is to be sent and the sample has room, also note what it saw."""
         if policy not in self._policies:
             self._policies[policy] = RecordedPolicy(policy)
-        placed, taken = self._policies[policy].place(items, self.state, now)
+        placed, before = self._policies[policy].place(items, self.state, now)
         if not any(one.sends for one in placed) or not self._recorded.allows(now, len(self.state.nodes)):
             return placed, None
         state = self.state.to_json()
-        return placed, Snapshot(policy, tuple(items), state, tuple(placed), time.time(), taken)
+        return placed, DecisionSnapshot(policy, tuple(items), state, tuple(placed), time.time(), before)
 
     def _credited(self, chosen: Sequence[Assignment]) -> list[Assignment]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""
@@ -299,14 +299,16 @@ class Dispatcher:
                 self._own.add(assignment.request_id)
         return [assignment for assignment, yes in zip(chosen, granted, strict=True) if yes]
 
-    def _wanted(self, chosen: Sequence[Assignment]) -> list[Wanted]:
+    def _wanted(self, chosen: Sequence[Assignment]) -> list[CreditRequest]:
         """What to reserve. A policy that looks at no credit may still overfill a Node, one request after the other."""
-        wanted, taken = list[Wanted](), dict[str, int]()
+        wanted, taken = list[CreditRequest](), dict[str, int]()
         for assignment in chosen:
             item, state = assignment.request.item, self.state.nodes[assignment.node]
             taken[state.name] = taken.get(state.name, 0) + 1
             limit = len(state.ledger) + max(taken[state.name], state.credit(item.model))
-            wanted.append(Wanted(assignment.request_id, state.name, limit, item.model, assignment.bytes, item.units))
+            wanted.append(
+                CreditRequest(assignment.request_id, state.name, limit, item.model, assignment.bytes, item.units)
+            )
         return wanted
 
     def _ended(self, assignment: Assignment, *, code: str) -> None:
@@ -315,10 +317,10 @@ class Dispatcher:
             if state is not None:
                 state.failed(assignment.request_id, self.clock(), code)
             self._own.discard(assignment.request_id)
-        self.ledger.ended(Ended(assignment.request_id, assignment.node, code))
+        self.ledger.ended(Completion(assignment.request_id, assignment.node, code))
 
 
-class Rate:
+class RateLimiter:
     """Says yes at a cost of at most `a_second` a second on average, and never for more than a second's worth at once;
     what costs more than that is allowed when so much has been saved up.
     """

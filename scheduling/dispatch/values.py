@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from scheduling.client.answers import NodeAnswer
 from scheduling.policy.types import Item, Placed, Quality
-from scheduling.replay.records import Snapshot
+from scheduling.replay.records import DecisionSnapshot
 
 A = TypeVar("A", bound=NodeAnswer)
 
@@ -32,7 +32,7 @@ class Assignment:
     node: str
     request_id: str
     attempt: int = 1
-    seen: Snapshot | None = None
+    seen: DecisionSnapshot | None = None
     dispatch_id: int = 0
     lowered: Quality | None = None
     """The quality that an earlier attempt has made its pictures in: encoded once, every Node gets the same."""

@@ -14,8 +14,8 @@ from aivd_web.kernel.publish import publish
 from aivd_web.kernel.text import storable
 from scheduling.client.answers import NodeError, WorkReport
 from scheduling.client.triton import NodeClient
-from scheduling.dispatch.dispatcher import Dispatcher, Rate
-from scheduling.dispatch.ledger import Ledger, Running
+from scheduling.dispatch.dispatcher import Dispatcher, RateLimiter
+from scheduling.dispatch.ledger import Ledger, RunningRequest
 from scheduling.dispatch.values import Assignment, Provenance
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
@@ -30,7 +30,7 @@ KINDS = {EDGE_DETECTOR.model: ServedModel.Kind.DETECTOR, DESCRIBER.model: Served
 log = logging.getLogger(__name__)
 
 
-class FleetRuntime(Dispatcher):
+class FleetDispatcher(Dispatcher):
     """The Dispatcher over the Nodes that have rows. One a process; safe to call from its threads."""
 
     def __init__(
@@ -79,7 +79,7 @@ class RowJournal:
         self.node_ids: dict[str, int] = {}
         self._clock = clock
         self._models: dict[tuple[str, ...], int] = {}
-        self._hints = Rate(DISPATCH_HINTS_A_SECOND)
+        self._hints = RateLimiter(DISPATCH_HINTS_A_SECOND)
 
     def begin(self, assignments: Sequence[Assignment]) -> list[int]:
         """Write the rows, in the caller's transaction."""
@@ -181,7 +181,7 @@ def _served_model(model: str, report: WorkReport) -> ServedModel:
     return row
 
 
-def running() -> list[Running]:
+def running() -> list[RunningRequest]:
     """What the rows say is on the Nodes now, for a ledger that lost its own count; nothing without a database."""
     rows = Dispatch.objects.filter(outcome=Dispatch.Outcome.RUNNING, sent_at__gt=Now() - LONGEST_DISPATCH)
     try:
@@ -190,7 +190,8 @@ def running() -> list[Running]:
         log.warning("The running dispatches could not be read: %s", error)
         return []
     return [
-        Running(row.request_id, row.node.name, row.model, row.payload_bytes, row.sent_at.timestamp()) for row in found
+        RunningRequest(row.request_id, row.node.name, row.model, row.payload_bytes, row.sent_at.timestamp())
+        for row in found
     ]
 
 

@@ -9,6 +9,7 @@ import type {
   Health,
   IngestAnswer,
   Lateness,
+  Savings,
   LinePolicy,
   Me,
   Replay,

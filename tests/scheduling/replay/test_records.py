@@ -9,14 +9,14 @@ import pytest
 from django.utils import timezone
 
 from scheduling.dispatch.dispatcher import NODES_RECORDED_A_SECOND
-from scheduling.dispatch.ledger import Ended
+from scheduling.dispatch.ledger import Completion
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.models import Dispatch, RecordedDecision
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item, Quality
 from scheduling.replay.records import DecisionRecord, differences, replay
 from scheduling.services import decisions
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services.dispatching import FleetDispatcher
 from tests.inspections.fake_nodes import FakeNode, runtime_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -32,14 +32,14 @@ class Clock:
         return self.now
 
 
-def busy_runtime() -> FleetRuntime:
+def busy_runtime() -> FleetDispatcher:
     runtime = runtime_of(*(FakeNode(f"edge-{n}") for n in range(4)), cloud=[FakeNode("cloud-1")])
     runtime.clock = Clock()
     runtime._recorded.a_second = 10_000
     return runtime
 
 
-def requests(runtime: FleetRuntime, rng: random.Random, policy: str, first: int) -> list[Request]:
+def requests(runtime: FleetDispatcher, rng: random.Random, policy: str, first: int) -> list[Request]:
     now = runtime.clock()
     return [
         Request(
@@ -60,7 +60,7 @@ def requests(runtime: FleetRuntime, rng: random.Random, policy: str, first: int)
     ]
 
 
-def work(runtime: FleetRuntime, policy: str, *, rounds: int = 60, seed: int = 1) -> Iterator[DecisionRecord]:
+def work(runtime: FleetDispatcher, policy: str, *, rounds: int = 60, seed: int = 1) -> Iterator[DecisionRecord]:
     """Place, answer and fail at random as a worker does; the records that production stored meanwhile."""
     rng, under_way = random.Random(seed), list[Assignment]()
     for number in range(rounds):
@@ -74,9 +74,9 @@ def work(runtime: FleetRuntime, policy: str, *, rounds: int = 60, seed: int = 1)
     return decisions.stretch(since=timezone.now() - timedelta(hours=1), until=timezone.now() + timedelta(hours=1))
 
 
-def end(runtime: FleetRuntime, assignment: Assignment, rng: random.Random) -> None:
+def end(runtime: FleetDispatcher, assignment: Assignment, rng: random.Random) -> None:
     state, now = runtime.state.nodes[assignment.node], runtime.clock()
-    runtime.ledger.ended(Ended(assignment.request_id, assignment.node))
+    runtime.ledger.ended(Completion(assignment.request_id, assignment.node))
     if rng.random() < 0.05:
         state.failed(assignment.request_id, now, "unavailable")
     else:

@@ -17,7 +17,7 @@ from scheduling.dispatch.values import Assignment, Request
 from scheduling.models import Dispatch, Node
 from scheduling.policy.types import Item
 from scheduling.services import fleet, redis_client
-from scheduling.services.dispatching import FleetRuntime, book
+from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.serving.contracts import DescribeRequest
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
@@ -45,15 +45,17 @@ def wrong_address() -> Iterator[str]:
     server.stop(None).wait()
 
 
-def runtime_of(addresses: dict[str, str], **options: Any) -> FleetRuntime:
+def runtime_of(addresses: dict[str, str], **options: Any) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",), capacity=2)
-    runtime = FleetRuntime(ledger=SharedLedger(redis_client.get(), **options), client_for=triton.client_for, **options)
+    runtime = FleetDispatcher(
+        ledger=SharedLedger(redis_client.get(), **options), client_for=triton.client_for, **options
+    )
     Heartbeat(runtime).beat()
     return runtime
 
 
-def placed(runtime: FleetRuntime, name: str = "1") -> Assignment:
+def placed(runtime: FleetDispatcher, name: str = "1") -> Assignment:
     now = runtime.clock()
     item = Item(name, "edge_detector", 5_000, now + 5, now)
     (assignment,), _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
@@ -125,7 +127,7 @@ def test_an_answer_that_comes_after_the_failover_changes_nothing(make_node: Make
     assert redis_client.get().zcard("aivd:ledger:held:slow") == 0
 
 
-def joined(runtime: FleetRuntime, name: str, address: str) -> FleetRuntime:
+def joined(runtime: FleetDispatcher, name: str, address: str) -> FleetDispatcher:
     """Another node comes to a fleet that is at work."""
     fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
     Heartbeat(runtime).beat()

@@ -16,7 +16,7 @@ from scheduling.dispatch.values import Request
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
 from scheduling.services import fleet, redis_client
-from scheduling.services.dispatching import FleetRuntime, book
+from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
 from tools.linkfault.proxy import FaultProxy, LinkSettings
@@ -43,7 +43,7 @@ def far_away(node: RunningNode, *, delay_ms: float) -> Iterator[str]:
         loop.close()
 
 
-def inspect_one(runtime: FleetRuntime) -> str:
+def inspect_one(runtime: FleetDispatcher) -> str:
     """Place and carry out one request; return the node that did it."""
     frame, now = picture(320, 320), runtime.clock()
     item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now)
@@ -54,10 +54,10 @@ def inspect_one(runtime: FleetRuntime) -> str:
     return answered.provenance.node
 
 
-def runtime_of(**addresses: str) -> FleetRuntime:
+def runtime_of(**addresses: str) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
-    runtime = FleetRuntime(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
+    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
     Heartbeat(runtime).beat()
     return runtime
 

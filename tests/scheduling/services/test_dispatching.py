@@ -1,4 +1,4 @@
-"""FleetRuntime: a request gets a node and its credit, moves on when the node fails, and leaves nothing behind."""
+"""FleetDispatcher: a request gets a node and its credit, moves on when the node fails, and leaves nothing behind."""
 
 import threading
 from collections.abc import Callable
@@ -14,19 +14,19 @@ from scheduling.dispatch.dispatcher import MAX_ATTEMPTS
 from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.types import Item
-from scheduling.services.dispatching import FleetRuntime, book
+from scheduling.services.dispatching import FleetDispatcher, book
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
 
-def request(runtime: FleetRuntime, name: str = "1", **more: Any) -> Request:
+def request(runtime: FleetDispatcher, name: str = "1", **more: Any) -> Request:
     now = runtime.clock()
     values = {"id": name, "model": "edge_detector", "bytes": 50_000, "deadline_at": now + 10, "arrived_at": now}
     return Request(item=Item(**values | more), subject=f"frame {name}", policy="pct-lb")
 
 
-def placed(runtime: FleetRuntime, **more: Any) -> Assignment:
+def placed(runtime: FleetDispatcher, **more: Any) -> Assignment:
     (assignment,), _ = runtime.place([request(runtime, **more)], limit=1)
     return runtime.begin([assignment])[0]
 
@@ -34,7 +34,7 @@ def placed(runtime: FleetRuntime, **more: Any) -> Assignment:
 DETECT = DetectInference(b"picture", min_score=0.25, timeout_s=5)
 
 
-def nothing_under_way(runtime: FleetRuntime) -> bool:
+def nothing_under_way(runtime: FleetDispatcher) -> bool:
     ledger: Any = runtime.ledger
     return not any(state.ledger for state in runtime.state.nodes.values()) and not any(ledger.own.values())
 
@@ -70,7 +70,7 @@ def test_a_failed_node_is_followed_by_the_other_with_a_row_for_each() -> None:
     assert nothing_under_way(runtime)
 
 
-def _joined(runtime: FleetRuntime, node: FakeNode) -> FleetRuntime:
+def _joined(runtime: FleetDispatcher, node: FakeNode) -> FleetDispatcher:
     """`node` comes to a fleet that is at work."""
     before = runtime.client
     runtime_of(node)
@@ -102,7 +102,7 @@ def too_costly(node: str) -> NodeError:
     return NodeError("too_costly", "The picture took longer than the 3 s that it may take.", node=node)
 
 
-def failure(runtime: FleetRuntime, **more: Any) -> RequestFailed:
+def failure(runtime: FleetDispatcher, **more: Any) -> RequestFailed:
     with pytest.raises(RequestFailed) as failed:
         runtime.carry_out(placed(runtime, **more), DETECT)
     assert nothing_under_way(runtime)
