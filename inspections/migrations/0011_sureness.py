@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('inspections', '0010_leeway'),
-        ('scheduling', '0009_leeway2'),
+        ('scheduling', '0009_dispatch_quality'),
     ]
 
     operations = [
