@@ -29,6 +29,22 @@ REISSUE_ROOM = 1.25  # times what the next best Node would take now, and REISSUE
 REISSUE_SPARE_S = 0.01
 
 
+AGED_S = 10.0  # so long after its deadline an item no longer waits for spare capacity alone
+SLICE_S = 0.125
+AGED_SLICES = 8  # in one slice of so many, what has aged goes first
+AGED, LIVE, LATE = 0, 1, 2
+
+
+def _turn(item: Item, now: float) -> int:
+    """What is late anyway comes last: it must not take the place of what can still make it. But not for ever: in an
+    eighth of the time, what has long been late goes before all, so that under a load that never ends it ends too.
+    """
+    if item.deadline_at >= now:
+        return LIVE
+    aged = now - item.deadline_at > AGED_S and int(now / SLICE_S) % AGED_SLICES == 0
+    return AGED if aged else LATE
+
+
 @dataclass(frozen=True, slots=True)
 class PctLb:
     """`late_binding`, `admission` and `ladder` exist to be switched off in the ablation."""
@@ -52,8 +68,7 @@ class PctLb:
         """There is nothing to take up."""
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
-        # What is late anyway comes last: it must not take the place of what can still make it.
-        order = sorted(waiting, key=lambda item: (item.deadline_at < now, item.deadline_at, item.arrived_at, item.id))
+        order = sorted(waiting, key=lambda item: (_turn(item, now), item.deadline_at, item.arrived_at, item.id))
         fleet = FleetForecast(state, now, self.weights, order)
         placed = [self._place(item, fleet) for item in order[: self.horizon]]
         placed += [self._hold(item, fleet, "waits behind earlier deadlines") for item in order[self.horizon :]]
@@ -62,6 +77,8 @@ class PctLb:
     def _place(self, item: Item, fleet: FleetForecast) -> Placed:
         slack = item.deadline_at - fleet.now
         forecast, took = fleet.best(item, item.bytes)
+        if forecast is not None and forecast.credit > 0 and _turn(item, fleet.now) == AGED:
+            return self._bind(item, forecast, took, FULL_QUALITY, fleet)
         if took > slack:
             forecast, took = self._or_doubted(item, item.bytes, forecast, took, fleet)
         if forecast is not None and (took <= slack or not self.admission):

@@ -17,12 +17,13 @@ from inspections.pipeline.stage import Stage, Stages, WaitingStep
 from scheduling.client.answers import DescribeAnswer
 from scheduling.client.inference import DescribeInference
 from scheduling.dispatch.values import Answer
-from scheduling.policy.items import Load, regions_load
+from scheduling.policy.items import LOOK_AHEAD, Load, regions_load
 from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving import prompts
 from scheduling.serving.contracts import DESCRIBER, DescribeRequest, RegionRequest
 
 TOKEN_MESSAGES_A_SECOND = 10
+SURE_LOOK_AHEAD = 6  # of the places that a look has for the describer
 Later = Callable[[float, Callable[[], None]], None]
 
 
@@ -36,6 +37,7 @@ class DescribeStage(Stage[DescribeAnswer]):
     kind = "describe"
     title = "Describe"
     contract = DESCRIBER
+    look_ahead = LOOK_AHEAD[DESCRIBER.model] - SURE_LOOK_AHEAD
     has_ladder = True
 
     def load(self, waiting: WaitingStep) -> Load:

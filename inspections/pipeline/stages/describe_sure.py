@@ -12,14 +12,14 @@ from inspections.models import Detection, Frame, Station, Step
 from inspections.pipeline.stage import WaitingStep
 from scheduling.policy.items import Load, regions_load
 
-from .describe import DescribeStage
+from .describe import SURE_LOOK_AHEAD, DescribeStage
 
 
 @dataclass
 class DescribeSureStage(DescribeStage):
     kind = "describe_sure"
     title = "Describe what the edge is sure of"
-    look_ahead = 8
+    look_ahead = SURE_LOOK_AHEAD
     may_be_skipped = True
 
     def load(self, waiting: WaitingStep) -> Load:

@@ -133,7 +133,7 @@ def test_an_item_that_could_still_make_it_waits_instead_of_being_refused():
 
 def test_late_work_leaves_half_of_a_node_for_live_items():
     cloud = node("cloud", slots=4, service_ms=50, rate=1e8)
-    late = [item(str(n), deadline_at=90.0) for n in range(4)]
+    late = [item(str(n), deadline_at=95.0) for n in range(4)]
 
     placed = place(*late, nodes=[cloud])
     assert [p.action for p in placed.values()] == ["send", "wait", "wait", "wait"]
@@ -147,7 +147,7 @@ def test_late_work_leaves_half_of_a_node_for_live_items():
 def test_late_work_keeps_a_node_of_one_slot_busy_while_nothing_live_waits():
     cloud = node("cloud", slots=1, service_ms=50, rate=1e8)
     cloud.sent("0", 100.0, 10_000, MODEL)
-    late = item("1", deadline_at=90.0)
+    late = item("1", deadline_at=95.0)
     live = item("2", deadline_at=100.03)
 
     assert place(late, nodes=[cloud], now=100.01)["1"].action == "send"
@@ -158,8 +158,28 @@ def test_late_work_keeps_a_node_of_one_slot_busy_while_nothing_live_waits():
 
 def test_what_is_late_anyway_does_not_take_the_place_of_what_can_still_make_it():
     cloud = node("cloud", slots=1, service_ms=50, rate=1e8)
-    late, live = item("1", deadline_at=90.0), item("2", deadline_at=100.3)
+    late, live = item("1", deadline_at=95.0), item("2", deadline_at=100.3)
     assert {name: one.action for name, one in place(late, live, nodes=[cloud]).items()} == {"1": "wait", "2": "send"}
+
+
+def fully_loaded_with_live_work(now):
+    """A Node of which more than half is always busy, and live items that wait for the rest."""
+    busy = node("edge", slots=2, service_ms=40, rate=1e8)
+    for number in range(2):
+        busy.sent(f"live-{number}", now - 0.01, 10_000, MODEL)
+    return busy, [item(f"next-{n}", deadline_at=now + 0.3) for n in range(4)]
+
+
+@pytest.mark.parametrize(("late_s", "goes"), [(9.0, False), (11.0, True)])
+def test_what_has_long_been_late_goes_ahead_once_in_a_while_under_a_load_that_never_ends(late_s, goes):
+    turns = []
+    for number in range(8):
+        now = 100.0 + number * 0.125 + 0.06
+        busy, live = fully_loaded_with_live_work(now)
+        placed = place(item("late", deadline_at=now - late_s), *live, nodes=[busy], now=now)
+        turns.append(placed["late"].action == "send")
+
+    assert turns.count(True) == (1 if goes else 0)
 
 
 def test_without_any_node_an_item_waits():
