@@ -122,6 +122,11 @@ class StationForm(ProductForm):
         required=False,
         help_text="As JPEG 75 or 50. The frame says so.",
     )
+    admission = forms.BooleanField(
+        label="Refuse frames that would be decided after their deadline",
+        required=False,
+        help_text="The sender hears 429 and when to come again; nothing is lost that was accepted.",
+    )
 
     def __init__(self, *args: Any, station: Station, classes: Iterable[DefectClass], **kwargs: Any) -> None:
         products: list[Product] = list(kwargs.pop("products"))
@@ -147,7 +152,8 @@ class StationForm(ProductForm):
         """The settings in the units of the service."""
         said = self.cleaned_data
         plain = {
-            name: said[name] for name in ("product", "bit_depth", "describe", "max_regions", "sure_regions", "ladder")
+            name: said[name]
+            for name in ("product", "bit_depth", "describe", "max_regions", "sure_regions", "ladder", "admission")
         }
         times = {"deadline_ms": said["deadline_s"], "describe_within_ms": said["describe_within_s"]}
         in_ms = {name: int(seconds * 1000) for name, seconds in times.items()}
@@ -177,6 +183,7 @@ def _settings_of(station: Station) -> dict[str, Any]:
         "describe_within_s": station.describe_within_ms / 1000,
         "sure_regions": station.sure_regions,
         "ladder": station.ladder,
+        "admission": station.admission,
     }
 
 

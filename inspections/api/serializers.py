@@ -98,7 +98,7 @@ class StationSerializer(serializers.ModelSerializer):
         model = Station
         fields = [
             "id", "name", "line", "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe",
-            "max_regions", "describe_within_ms", "ladder", "sure_regions", "thresholds", "has_template",
+            "max_regions", "describe_within_ms", "ladder", "sure_regions", "admission", "thresholds", "has_template",
         ]  # fmt: skip
 
     def get_has_template(self, station: Station) -> bool:
@@ -187,6 +187,9 @@ class StationChangeSerializer(serializers.Serializer):
     describe_within_ms = serializers.IntegerField(required=False, min_value=100, max_value=86_400_000)
     ladder = serializers.BooleanField(required=False, help_text="Lower picture quality where a link is too slow")
     sure_regions = serializers.ChoiceField(Station.SureRegions.choices, required=False)
+    admission = serializers.BooleanField(
+        required=False, help_text="Answer 429 to a frame that is foreseen to be decided after its deadline"
+    )
     thresholds = ThresholdSerializer(many=True, required=False, max_length=MAX_THRESHOLDS)  # type: ignore[call-arg]
 
 

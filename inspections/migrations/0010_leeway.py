@@ -17,6 +17,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='station',
+            name='admission',
+            field=models.BooleanField(default=False, help_text='Refuse a frame (429) that is foreseen to be decided after its deadline'),
+        ),
+        migrations.AddField(
+            model_name='station',
             name='describe_within_ms',
             field=models.PositiveIntegerField(default=600000, help_text='Descriptions are wanted so long after the decision; later ones wait for spare room'),
         ),

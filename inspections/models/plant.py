@@ -99,6 +99,9 @@ class Station(models.Model):
     ladder = models.BooleanField(
         default=False, help_text="Send pictures as JPEG 75 or 50 where a node would else answer too late"
     )
+    admission = models.BooleanField(
+        default=False, help_text="Refuse a frame (429) that is foreseen to be decided after its deadline"
+    )
     sure_regions = models.CharField(
         max_length=9,
         choices=SureRegions,

@@ -13,7 +13,7 @@ from . import baselines
 
 PLAIN = (
     "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions",
-    "describe_within_ms", "ladder", "sure_regions",
+    "describe_within_ms", "ladder", "sure_regions", "admission",
 )  # fmt: skip
 
 
