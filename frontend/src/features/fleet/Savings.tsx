@@ -23,8 +23,8 @@ export function SavingsSection() {
         {skipped.regions > 0 && (
           <li>
             {plural(skipped.regions, "region")} not described, because the edge is sure: about{" "}
-            {formatBytes(skipped.bytes)}, {plural(skipped.tokens, "token")} and {skipped.seconds.toFixed(1)} s of the
-            describer
+            {formatBytes(skipped.bytes)}, {plural(skipped.tokens, "token")} and {skipped.seconds.toFixed(1)} s
+            of the describer
           </li>
         )}
       </ul>
