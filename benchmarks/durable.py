@@ -170,7 +170,7 @@ def asked(question: Callable[[], int]) -> int:
     """The database's answer; connections that PostgreSQL's crash left in the pool are used up on the way."""
     from django.db import DatabaseError
 
-    from inspections.pipeline.work import own_connection
+    from inspections.pipeline.worker import own_connection
 
     for attempt in range(ASK_TIMES):
         try:

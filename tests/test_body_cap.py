@@ -63,7 +63,7 @@ async def request_raw() -> AsyncIterator[Callable]:
                 if answer.done():
                     break
                 writer.write(piece)
-                await writer.drain()
+                await writer.run_until_idle()
                 sent += 1
         try:
             return (*await asyncio.wait_for(answer, 10), sent)

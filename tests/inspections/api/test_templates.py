@@ -9,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from inspections.models import Event, Frame, Review
-from inspections.pipeline import jobs
+from inspections.pipeline.stages import STAGES
 from tests.cast import add_frame, decide, frame_row, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -199,7 +199,7 @@ def test_the_node_gets_the_template_with_the_next_frame(cast, as_person, taken_a
             raise Overheard(template)
 
     with pytest.raises(Overheard) as overheard:
-        jobs.detect(claim=None, frame=frame, carry_out=lambda send, s: send(Node(), s), budgets=jobs.Budgets())
+        STAGES.first.build(frame).ask(Node(), timeout_s=5)
     assert overheard.value.args == (b"" if taken_away else content,)
 
 

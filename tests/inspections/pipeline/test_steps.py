@@ -159,7 +159,7 @@ def test_the_fifth_failure_sets_the_step_aside_and_holds_the_frame(cast: Cast) -
     step = add_step(cast.station)
     for _ in range(Step.MAX_ATTEMPTS):
         give_back(claim(step)[0], counts=True)
-    assert list(Step.objects.dead_letters()) == [step]
+    assert list(Step.objects.filter(state=Step.State.FAILED)) == [step]
     frame = Frame.objects.get()
     assert (frame.decision.outcome, frame.decision.code) == ("hold", "failed")
     assert frame.completed_at
@@ -242,7 +242,7 @@ def test_deciding_and_holding_the_same_frames_at_once_never_blocks_for_good(cast
             return
         for frame in rows[index - 2 :: 4]:
             with transaction.atomic():
-                steps.decide.write(frame=frame, said=steps.decide.by_findings([]), now=timezone.now())
+                steps.decide.write(frame=frame, decision=steps.decide.by_detections([]), now=timezone.now())
                 steps.numbering.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
 
     assert together(6, work) == [None] * 6

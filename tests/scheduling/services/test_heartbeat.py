@@ -12,7 +12,7 @@ from scheduling.client.triton import CONTROL_VARIABLE
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.models import Node
 from scheduling.services import fleet, redis_client
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services.dispatching import FleetDispatcher
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import RunningNode, node_spec
 
@@ -30,7 +30,7 @@ def _own_clients() -> Iterator[None]:
 def heartbeat_of(*nodes: RunningNode) -> Heartbeat:
     for node in nodes:
         fleet.ensure_node(name=node.name, kind="edge", grpc_url=node.grpc_url, models=("edge_detector",))
-    return Heartbeat(FleetRuntime(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for))
+    return Heartbeat(FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for))
 
 
 def beat_until(heart: Heartbeat, found: Callable[[], bool]) -> int:
