@@ -205,7 +205,7 @@ class _Import:
         self.held.write(**self._counts())
         return True
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> dict[str, Any]:
         return {"done": self.done, "taken": len(self.taken), "troubles_count": self.troubles}
 
     def _take(self, source: Source, found: Found) -> None:
@@ -301,7 +301,7 @@ class _Import:
                 self.troubles += 1
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Archive:
     sha256: str
 

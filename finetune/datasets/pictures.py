@@ -22,7 +22,7 @@ LOOK_SIDE = 32
 LOOK_KEPT = 8
 
 
-@dataclass(frozen=True)
+@dataclass
 class KeptPicture:
     """What a DatasetItem keeps of a picture in the store; the names are those of its columns."""
 

@@ -22,12 +22,13 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 class DatasetItemQuerySet(models.QuerySet["DatasetItem"]):
     def counts_by_class(self) -> Sequence[dict[str, Any]]:
         """Regions and the items that they lie on, by class, in the order of the vocabulary."""
-        return list(
+        rows = (
             self.filter(regions__isnull=False)
             .values("regions__defect_class__name", "regions__defect_class__title")
             .annotate(regions_count=Count("regions"), items_count=Count("pk", distinct=True))
             .order_by("regions__defect_class__position")
         )
+        return [dict(row) for row in rows]
 
     def without_defects(self) -> "DatasetItemQuerySet":
         return self.filter(regions__isnull=True)

@@ -165,8 +165,8 @@ def _by_class(items: Sequence[DatasetItem], division: Division) -> dict[str, Cou
 def _classes(dataset: Dataset, items: Sequence[DatasetItem]) -> list[str]:
     """Those that occur, in the order of the line's vocabulary."""
     present = {region.defect_class.name for item in items for region in item.regions.all()}
-    names = DefectClass.objects.filter(line_id=dataset.line_id).order_by("position", "name").values_list("name", flat=1)
-    return [name for name in names if name in present]
+    names = DefectClass.objects.filter(line_id=dataset.line_id).order_by("position", "name")
+    return [name for name in names.values_list("name", flat=True) if name in present]
 
 
 def _counts(items: Sequence[DatasetItem], division: Division) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _template_file(item: DatasetItem) -> Path:
     return pictures.shown_file(kept)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Template:
     """A golden template as the store knows it."""
 

@@ -51,7 +51,7 @@ class Tail:
     def _write(self, events: list[dict[str, Any]], size: int) -> None:
         run = self.held.row
         values: dict[str, Any] = {"events_read": run.events_read + size}
-        rows = []
+        rows: list[RunEvent] = []
         for event in events:
             _note(values, event)
             if _is_kept(event, values.get("steps", run.steps)):

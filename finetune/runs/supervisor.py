@@ -44,6 +44,7 @@ COMMAND = (sys.executable, "-m", "finetune.training")
 STOPPED = 3
 OOM_SCORE = "900"
 MIB = 1024**2
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Watch:
         with (self.folder / "trainer.log").open("ab") as output:
             child = subprocess.Popen(
                 [*self.command, str(order), str(self.out)],
-                cwd=settings.BASE_DIR,
+                cwd=ROOT,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -222,7 +223,7 @@ def _limit(pid: int) -> None:
 def _memory_mib(pid: int) -> int:
     try:
         leader = psutil.Process(pid)
-        return sum(each.memory_info().rss for each in [leader, *leader.children(recursive=True)]) // MIB
+        return int(sum(each.memory_info().rss for each in [leader, *leader.children(recursive=True)]) // MIB)
     except psutil.Error:
         return 0
 

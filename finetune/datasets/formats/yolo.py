@@ -114,7 +114,7 @@ def write(out: Path, frames: Sequence[StoredFrame], classes: Sequence[str]) -> N
     """Boxes only: a trainer that meets one polygon among boxes drops one of both kinds."""
     numbers = {name: number for number, name in enumerate(classes)}
     names = dict(enumerate(classes))
-    splits = {split: f"images/{split}" for split, _ in writing.by_split(frames)}
+    splits = {str(split): f"images/{split}" for split, _ in writing.by_split(frames)}
     about: dict[str, Any] = {"path": ".", **splits, "names": names}
     writing.text(out / "data.yaml", yaml.safe_dump(about, sort_keys=False))
     for frame in frames:
