@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from django.conf import settings
 from PIL import Image
-from scipy.fft import dctn
 
 from aivd_web.kernel.errors import AivdError
 from inspections.media import pictures, renditions, storage
@@ -65,7 +65,7 @@ def look_of(kept: KeptPicture) -> str:
             grey = np.asarray(thumbnail.convert("L").resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX), float)
     except (AivdError, OSError):
         return ""
-    low = dctn(grey, norm="ortho")[:LOOK_KEPT, :LOOK_KEPT].ravel()
+    low = np.asarray(cv2.dct(grey))[:LOOK_KEPT, :LOOK_KEPT].ravel()
     bits = low > np.median(low[1:])
     bits[0] = False  # the mean brightness says nothing of what is seen
     return f"{int(''.join('1' if bit else '0' for bit in bits), 2):016x}"

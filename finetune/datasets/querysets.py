@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count
 
 if TYPE_CHECKING:
     from finetune.models import Dataset, DatasetItem  # noqa: F401 - named in strings below
@@ -36,6 +36,3 @@ class DatasetItemQuerySet(models.QuerySet["DatasetItem"]):
     def counts_by_stated_split(self) -> dict[str, int]:
         rows = self.values("stated_split").annotate(number=Count("pk")).order_by("stated_split")
         return {row["stated_split"] or "unstated": row["number"] for row in rows}
-
-    def reviewed(self) -> "DatasetItemQuerySet":
-        return self.filter(Q(review__isnull=False))

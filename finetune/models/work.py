@@ -47,7 +47,3 @@ class LeasedWork(models.Model):
             ),
             models.CheckConstraint(condition=~Q(state="failed") | ~Q(error_code=""), name="%(class)s_failed_says_why"),
         ]
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state in ENDED
