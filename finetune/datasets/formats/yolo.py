@@ -115,8 +115,8 @@ def write(out: Path, frames: Sequence[StoredFrame], classes: Sequence[str]) -> N
     numbers = {name: number for number, name in enumerate(classes)}
     names = dict(enumerate(classes))
     splits = {str(split): f"images/{split}" for split, _ in writing.by_split(frames)}
-    about: dict[str, Any] = {"path": ".", **splits, "names": names}
-    writing.text(out / "data.yaml", yaml.safe_dump(about, sort_keys=False))
+    listing: dict[str, object] = {"path": ".", **splits, "names": names}
+    writing.text(out / "data.yaml", yaml.safe_dump(listing, sort_keys=False))
     for frame in frames:
         writing.put(frame.source, out / "images" / frame.split / frame.picture)
         lines = [_line(region, numbers, frame) for region in frame.regions]
