@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from scheduling.serving.contracts import Describer
+from scheduling.serving.describers.adapters import Adapter, is_adapter
 
 SMALL: Final = "aivd-small"
 SMALL_FOLDER: Final = Path(__file__).parents[1] / "weights" / "describer"
@@ -15,9 +16,10 @@ SMALL_FOLDER: Final = Path(__file__).parents[1] / "weights" / "describer"
 def load_describer(spec: str, *, threads: int) -> Describer:
     """Open the describer that `spec` names, ready to describe.
 
-    `spec` is "aivd-small", the URL of an OpenAI-compatible endpoint (`https://host/v1#model-name`), a folder with
-    safetensors weights, or a hub id (`Qwen/Qwen2.5-VL-3B-Instruct`). `threads` is set for the whole process. Raises
-    ValueError with a sentence that says what is wrong with the spec, the files or the endpoint.
+    `spec` is "aivd-small", a folder with an adapter over a base, the URL of an OpenAI-compatible endpoint
+    (`https://host/v1#model-name`), a folder with safetensors weights, or a hub id (`Qwen/Qwen2.5-VL-3B-Instruct`).
+    `threads` is set for the whole process. Raises ValueError with a sentence that says what is wrong with the spec,
+    the files or the endpoint.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}: a describer needs at least 1")
@@ -26,7 +28,9 @@ def load_describer(spec: str, *, threads: int) -> Describer:
 
         return EndpointDescriber.from_spec(spec)
     folder = SMALL_FOLDER if spec == SMALL else Path(spec)
-    if spec == SMALL or _is_small(folder):
+    if spec != SMALL and is_adapter(folder):
+        return _adapted(folder, threads=threads)
+    if spec == SMALL or is_small_folder(folder):
         from scheduling.serving.describers.small import SmallDescriber
 
         return SmallDescriber(folder, threads=threads, name=SMALL if spec == SMALL else folder.name)
@@ -35,7 +39,23 @@ def load_describer(spec: str, *, threads: int) -> Describer:
     return HubDescriber.open(spec, threads=threads)
 
 
-def _is_small(folder: Path) -> bool:
+def _adapted(folder: Path, *, threads: int) -> Describer:
+    """A base with an adapter over it; the base is the one whose digest the adapter's lineage names."""
+    adapter = Adapter.read(folder)
+    base = SMALL_FOLDER if adapter.base in ("", SMALL) else Path(adapter.base)
+    if is_small_folder(base):
+        from scheduling.serving.describers.small import SmallDescriber
+
+        adapter.check_base(base)
+        return SmallDescriber(base, threads=threads, name=folder.name, adapter=adapter)
+    from scheduling.serving.describers.hub import HubDescriber
+
+    if base.exists():
+        adapter.check_base(base)
+    return HubDescriber.open(adapter.base, threads=threads, adapter=adapter)
+
+
+def is_small_folder(folder: Path) -> bool:
     """Whether a folder's tokenizer is a small describer's, so that its own fast loop serves it."""
     from scheduling.serving.describers.small_tokens import FRAME
 
