@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from aivd_web.kernel.database import is_away
-from scheduling.services import runtimes
+from scheduling.services import process
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.services.sweep import sweep
 
@@ -34,7 +34,7 @@ _stop = threading.Event()
 def current() -> Worker:
     """This process' Worker."""
     return Worker(
-        fleet=runtimes.current(),
+        fleet=process.current().dispatcher,
         lease_s=settings.LEASE_S,
         threads=int(os.environ.get("AIVD_WORKER_THREADS", "16")),
     )

@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
@@ -61,10 +62,9 @@ __all__ = [
     "DescribeAnswer",
     "DetectAnswer",
     "NodeClient",
+    "NodeClients",
     "NodeError",
     "ProbeAnswer",
-    "client_for",
-    "close_all",
 ]
 
 CONTROL_VARIABLE = "AIVD_NODE_CONTROL"
@@ -103,7 +103,7 @@ _STATUS_CODES = {
 
 
 class NodeEndpoint(Protocol):
-    """What `client_for` needs to know of a node."""
+    """What `NodeClients` need to know of a node."""
 
     @property
     def name(self) -> str: ...
@@ -312,49 +312,52 @@ class NodeClient:
         return error_from_text(error.details() or "", otherwise=otherwise, node=self.name)
 
 
-_clients: dict[str, NodeClient] = {}
-_clients_lock = threading.Lock()
+class NodeClients:
+    """A process' clients, one a node. `tls` is for nodes whose address begins with `grpcs://`.
 
-
-def client_for(node: NodeEndpoint, *, tls: NodeTls | None = None) -> NodeClient:
-    """This process' client of a node, made at its first use, and made anew when the node's address changes.
-
-    `tls` is for nodes whose address begins with `grpcs://`.
+    A channel does not survive a fork: the child begins with none, and must not close its parent's.
     """
-    with _clients_lock:
-        client = _clients.get(node.name)
-        if client is not None and client.grpc_url == node.grpc_url:
-            return client
-        fresh = NodeClient(node.grpc_url, name=node.name, tls=tls, control=_control_of(node.grpc_url))
-        _clients[node.name] = fresh
-    if client is not None:
-        client.close()
-    return fresh
+
+    def __init__(self, *, tls: NodeTls | None = None) -> None:
+        self._tls = tls
+        self._begin()
+        begin = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (begin() or _nothing)())
+
+    def of(self, node: NodeEndpoint) -> NodeClient:
+        """The client of a node, made at its first use, and made anew when the node's address changes."""
+        with self._lock:
+            client = self._clients.get(node.name)
+            if client is not None and client.grpc_url == node.grpc_url:
+                return client
+            control = _control_of(node.grpc_url)
+            fresh = NodeClient(node.grpc_url, name=node.name, tls=self._tls, control=control)
+            self._clients[node.name] = fresh
+        if client is not None:
+            client.close()
+        return fresh
+
+    def close(self) -> None:
+        """Close every client; calls that still run end as unavailable."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[str, NodeClient] = {}
+
+
+def _nothing() -> None:
+    """What is done after a fork for clients that nobody has any more."""
 
 
 def _control_of(grpc_url: str) -> str:
     """What opens the control API of the nodes that were started with this process; no other machine is told."""
     host = target_of(grpc_url)[0].rpartition(":")[0].strip("[]")
     return os.environ.get(CONTROL_VARIABLE, "") if host in ("127.0.0.1", "::1", "localhost") else ""
-
-
-def close_all() -> None:
-    """Close every client of this process."""
-    with _clients_lock:
-        clients = list(_clients.values())
-        _clients.clear()
-    for client in clients:
-        client.close()
-
-
-def _forget_clients() -> None:
-    """A channel does not survive a fork: the child begins with none, and must not close its parent's."""
-    global _clients_lock
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-os.register_at_fork(after_in_child=_forget_clients)
 
 
 def _require_timeout(timeout_s: float) -> None:
