@@ -30,9 +30,10 @@ from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.services.dispatching import FleetDispatcher
 
-from . import liveness, steps, wake
+from . import liveness, steps
 from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
+from .wake import WakeUps
 
 # A backlog that is late anyway must not hide those that can still make it.
 LATE_SHARE = 4  # one in so many places is for late Steps; all of them where nothing else waits
@@ -61,6 +62,7 @@ class Worker:
         self.threads = threads
         self.stages = stages
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
+        self._wake_ups = WakeUps()
         self._busy = threading.Lock()
         self._again = threading.Event()
         self._held: set[steps.Claim] = set()
@@ -86,9 +88,9 @@ class Worker:
             self._again.clear()
             liveness.beat("dispatch")
             if backlog:
-                wake.hold()  # we look at every tick as it is; more messages would only cost time
+                self._wake_ups.suppress()  # we look at every tick as it is; more messages would only cost time
             else:
-                wake.taken()
+                self._wake_ups.taken()
             waiting, begun = self._round()
             started += begun
             if not self._held and not begun:
@@ -99,7 +101,7 @@ class Worker:
             # Re-decided when something ends or arrives; while items wait for a place, at least every tick.
             self._again.wait(TICK_S if backlog and self._room() else 0.25)
         if backlog:
-            wake.taken()
+            self._wake_ups.taken()
         return started
 
     def _round(self) -> tuple[int, int]:

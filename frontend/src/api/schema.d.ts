@@ -854,11 +854,6 @@ export interface components {
             /** Format: double */
             measured_ms: number | null;
         };
-        /** @description The last Dispatch of each Step; left out where there was none (and in lists). */
-        DispatchFacts: {
-            detect?: components["schemas"]["DispatchFact"];
-            describe?: components["schemas"]["DispatchFact"];
-        };
         /**
          * @description * `running` - Running
          *     * `ok` - Ok
@@ -924,7 +919,10 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
-            readonly dispatches: components["schemas"]["DispatchFacts"];
+            /** @description The last Dispatch of each Step, by its kind; left out where there was none (and in lists) */
+            readonly dispatches: {
+                [key: string]: components["schemas"]["DispatchFact"];
+            };
             /**
              * Format: double
              * @description From receipt to completion
@@ -964,6 +962,12 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        /**
+         * @description * `edge` - Edge
+         *     * `cloud` - Cloud
+         * @enum {string}
+         */
+        KindEnum: "edge" | "cloud";
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1072,7 +1076,7 @@ export interface components {
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
             name: string;
-            kind: components["schemas"]["NodeKindEnum"];
+            kind: components["schemas"]["KindEnum"];
             health: components["schemas"]["HealthEnum"];
             health_detail: string;
             draining: boolean;
@@ -1113,12 +1117,6 @@ export interface components {
             node: string;
             model: string;
         };
-        /**
-         * @description * `edge` - Edge
-         *     * `cloud` - Cloud
-         * @enum {string}
-         */
-        NodeKindEnum: "edge" | "cloud";
         /** @enum {unknown} */
         NullEnum: null;
         /**
@@ -1252,7 +1250,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.replay.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.PolicyComparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
@@ -1398,18 +1396,19 @@ export interface components {
             readonly has_template: boolean;
         };
         Step: {
-            kind: components["schemas"]["StepKindEnum"];
+            /** @description The stage, as `inspections/pipeline/stages` names it */
+            kind: string;
+            /** @description The stage's name as people read it */
+            readonly title: string;
             state?: components["schemas"]["StepStateEnum"];
             attempts?: number;
             readonly node: string | null;
             readonly error: string | null;
+            /** @description What its model answered, where no region shows it: names and plain, untrusted text */
+            readonly result: {
+                [key: string]: string;
+            };
         };
-        /**
-         * @description * `detect` - Detect
-         *     * `describe` - Describe
-         * @enum {string}
-         */
-        StepKindEnum: "detect" | "describe";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running

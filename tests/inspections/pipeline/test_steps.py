@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from aivd_web.kernel.errors import Conflict
 from inspections.models import Decision, Event, Frame, Station, Step
 from inspections.pipeline import steps
-from tests.cast import Cast, add_frame, frame_row
+from tests.cast import Cast, add_frame, decide, frame_row
 from tests.threads import together
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
@@ -196,9 +196,16 @@ def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, m
 
 def test_a_description_that_failed_leaves_the_decision_alone(cast: Cast) -> None:
     step = add_step(cast.station, "describe")
+    decide(step.frame, "fail")
     steps.fail(claim=claim(step)[0], code="broken", detail="no")
-    assert not Decision.objects.exists()
+    assert Decision.objects.get().outcome == "fail"
     assert Frame.objects.get().completed_at
+
+
+def test_a_frame_that_nothing_decided_is_held_whichever_stage_failed(cast: Cast) -> None:
+    step = add_step(cast.station, "describe")
+    steps.fail(claim=claim(step)[0], code="broken", detail="no")
+    assert (Decision.objects.get().outcome, Decision.objects.get().code) == ("hold", "failed")
 
 
 # -- deadlines and dead letters ---------------------------------------------------------------------

@@ -153,7 +153,7 @@ def test_a_late_answer_is_dropped_where_another_worker_was_faster(cast: Cast) ->
     slow, quick = FakeNode("edge-1", score=0.9, before=lambda: let_go.wait(WAIT_S)), FakeNode("edge-1", score=0.1)
     add_frame(cast.station)
     with working(slow, name="late", threads=1) as late, working(quick, name="second") as second:
-        thread = threading.Thread(target=late.drain)
+        thread = threading.Thread(target=late.run_until_idle)
         thread.start()
         eventually(lambda: slow.calls)
         Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
@@ -335,7 +335,7 @@ def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytes
 
 
 def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
-    """Whoever adds a frame and calls `drain` knows that it is taken up, by that call or by one that runs."""
+    """Whoever adds a frame and calls `run_until_idle` knows that it is taken up, by that call or by one that runs."""
 
     def camera(index: int) -> None:
         for n in range(12):

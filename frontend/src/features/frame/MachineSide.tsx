@@ -7,7 +7,6 @@ import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
 
-const STEP_WORDS: Readonly<Record<FrameStep["kind"], string>> = { detect: "Detect", describe: "Describe" };
 const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   waiting: "waiting for a node",
   running: "under way",
@@ -63,8 +62,9 @@ export function MachineSide({
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
+    <>
     <tr>
-      <th scope="row">{STEP_WORDS[step.kind]}</th>
+      <th scope="row">{step.title}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
@@ -81,6 +81,14 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
         </td>
       )}
     </tr>
+    {Object.entries(step.result).map(([name, text]) => (
+      <tr key={name}>
+        <td colSpan={4}>
+          {name}: {text}
+        </td>
+      </tr>
+    ))}
+    </>
   );
 }
 
@@ -105,7 +113,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {STEP_WORDS[step.kind]} failed after {plural(step.attempts, "attempt")}:{" "}
+          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}
