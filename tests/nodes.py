@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from tests.suite import shared
@@ -40,7 +41,6 @@ class RunningNode:
     log_path: Path
     process: subprocess.Popen[bytes]
     client: NodeClient
-    started_in_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -139,25 +139,23 @@ def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
     return replace(spec, **options)  # type: ignore[arg-type]
 
 
-def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
+def start_node(spec: NodeSpec, *, layout_dir: Path, tls: NodeTls | None = None) -> RunningNode:
     """Start the node and wait until it is ready; the caller closes it."""
     prepare_node(spec, layout_dir=layout_dir)
     argv, environment = node_command(spec, layout_dir=layout_dir)
     log_path = layout_dir / f"{spec.name}.log"
-    started = time.monotonic()
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
     node = RunningNode(
-        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control)
+        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control, tls=tls)
     )
     try:
         node.wait_ready()
     except BaseException:
         node.close()
         raise
-    node.started_in_s = time.monotonic() - started
     return node
 
 

@@ -80,10 +80,6 @@ class Frame(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.id)
 
-    @property
-    def storage_key(self) -> str:
-        return f"{self.sha256[:2]}/{self.sha256[2:4]}/{self.sha256}"
-
 
 class Step(models.Model):
     """One stage of a Frame's way. Claimed by conditional UPDATE; `lease_epoch` fences out a late holder."""
@@ -132,7 +128,7 @@ class Step(models.Model):
             models.Index(  # Step.objects.expired()
                 fields=["lease_until"], condition=Q(state="running"), name="step_running"
             ),
-            models.Index(  # Step.objects.dead_letters()
+            models.Index(  # those that were set aside, the newest first
                 fields=["-id"], condition=Q(state="failed"), name="step_failed"
             ),
         ]

@@ -13,10 +13,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -43,6 +41,7 @@ from scheduling.client.answers import (
     read_regions,
 )
 from scheduling.client.stream import ENDS_WITHIN_S, EventStream
+from scheduling.client.tls import NodeTls, target_of
 from scheduling.serving.contracts import (
     ALONE,
     DESCRIBER,
@@ -105,20 +104,6 @@ _STATUS_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files for a node beyond loopback; with `key` and `chain` the client proves who it is (mTLS)."""
-
-    root: Path
-    key: Path | None = None
-    chain: Path | None = None
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        key = self.key.read_bytes() if self.key else None
-        chain = self.chain.read_bytes() if self.chain else None
-        return grpc.ssl_channel_credentials(self.root.read_bytes(), key, chain)
-
-
 class NodeEndpoint(Protocol):
     """What `client_for` needs to know of a node."""
 
@@ -131,7 +116,7 @@ class NodeEndpoint(Protocol):
 class NodeClient:
     """One node as this process sees it. Safe to use from many threads; make it after any fork."""
 
-    def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None, control: str = "") -> None:
+    def __init__(self, grpc_url: str, *, name: str, tls: NodeTls | None = None, control: str = "") -> None:
         self.grpc_url, self.name, self._tls = grpc_url, name, tls
         self._control = ((CONTROL_METADATA, control),) if control else ()
         self._closed = self._alone = False
@@ -274,9 +259,12 @@ class NodeClient:
         self._channel.close()
 
     def _opened(self) -> Any:
-        if self._tls is None:
-            return grpc.insecure_channel(self.grpc_url, options=CHANNEL_OPTIONS)
-        return grpc.secure_channel(self.grpc_url, self._tls.credentials(), options=CHANNEL_OPTIONS)
+        target, secure = target_of(self.grpc_url)
+        if not secure:
+            return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        known = self._tls or NodeTls()
+        credentials = grpc.ssl_channel_credentials(known.root, known.key, known.certificate)
+        return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
 
     def _stream(
         self, crops: Sequence[bytes], asked: DescribeRequest, timeout_s: float, idle_timeout_s: float
@@ -346,8 +334,11 @@ _clients: dict[str, NodeClient] = {}
 _clients_lock = threading.Lock()
 
 
-def client_for(node: NodeEndpoint, *, tls: TlsFiles | None = None) -> NodeClient:
-    """This process' client of a node, made at its first use, and made anew when the node's address changes."""
+def client_for(node: NodeEndpoint, *, tls: NodeTls | None = None) -> NodeClient:
+    """This process' client of a node, made at its first use, and made anew when the node's address changes.
+
+    `tls` is for nodes whose address begins with `grpcs://`.
+    """
     with _clients_lock:
         client = _clients.get(node.name)
         if client is not None and client.grpc_url == node.grpc_url:
@@ -361,7 +352,7 @@ def client_for(node: NodeEndpoint, *, tls: TlsFiles | None = None) -> NodeClient
 
 def _control_of(grpc_url: str) -> str:
     """What opens the control API of the nodes that were started with this process; no other machine is told."""
-    host = grpc_url.rpartition(":")[0].strip("[]")
+    host = target_of(grpc_url)[0].rpartition(":")[0].strip("[]")
     return os.environ.get(CONTROL_VARIABLE, "") if host in ("127.0.0.1", "::1", "localhost") else ""
 
 

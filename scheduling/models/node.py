@@ -2,8 +2,6 @@
 
 from django.db import models
 
-from scheduling.querysets import NodeQuerySet
-
 
 class Node(models.Model):
     """A machine with Triton, reached by its gRPC URL.
@@ -33,8 +31,6 @@ class Node(models.Model):
     last_ready_at = models.DateTimeField(null=True, blank=True)
     facts = models.JSONField(default=dict, blank=True, help_text="What the node said of itself")
     created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = NodeQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

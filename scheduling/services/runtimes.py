@@ -1,6 +1,8 @@
 """This process' one FleetDispatcher, made of the settings."""
 
-from functools import cache
+from functools import cache, partial
+
+from django.conf import settings
 
 from scheduling.client import triton
 from scheduling.dispatch.ledger import SharedLedger
@@ -11,6 +13,6 @@ from scheduling.services.dispatching import FleetDispatcher, running
 @cache
 def current() -> FleetDispatcher:
     ledger = SharedLedger(redis_client.get(), running=running)
-    runtime = FleetDispatcher(ledger=ledger, client_for=triton.client_for)
+    runtime = FleetDispatcher(ledger=ledger, client_for=partial(triton.client_for, tls=settings.NODE_TLS))
     runtime.refresh()
     return runtime

@@ -12,6 +12,8 @@ from tests.inspections.fake_nodes import FakeNode
 from tests.inspections.pipeline.test_worker import WAIT_S, all_complete, eventually, frames, polled, working
 from tests.services import Service
 
+# Whoever waits for a connection while the database is away gives up sooner than in use; no thread has one yet.
+connection.settings_dict["OPTIONS"]["pool"]["timeout"] = 2
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.django_db(transaction=True),

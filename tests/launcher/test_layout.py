@@ -9,7 +9,7 @@ import pytest
 from kombu.utils.url import url_to_parts
 from redis.connection import parse_url
 
-from aivd_web.launcher import layout
+from aivd_web.launcher import layout, source
 from aivd_web.launcher.layout import Layout, LayoutError, broker_url, layout_from, make_folder, open_to_others
 
 
@@ -162,7 +162,7 @@ def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> No
 
 def test_aivd_var_chooses_the_folder() -> None:
     assert layout_from({"AIVD_VAR": "/srv/aivd/../plant"}).var == Path("/srv/plant")
-    assert layout_from({}).var == layout.SOURCE_ROOT / "var"
+    assert layout_from({}).var == source.HOME / "var"
 
 
 def test_redis_and_celery_mean_the_same_socket_and_password(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.linkfault.trace import ConstantRate, LinkRate, load_trace
+from .trace import ConstantRate, LinkRate, load_trace
 
 CONNECT_TIMEOUT_S = 5.0
 _SLICE_S = 0.05  # a chunk is what the link carries in this time, so that a change of the rate is felt soon

@@ -68,7 +68,7 @@ def test_a_picture_that_is_slow_on_every_node_is_held_and_the_other_line_goes_on
     until = time.monotonic() + 40
     while time.monotonic() < until:
         worker.run_until_idle()
-        if not sender.is_alive() and not Frame.objects.filter(completed_at__isnull=True).exists():
+        if not sender.is_alive() and not Frame.objects.filter(decision__isnull=True).exists():
             break
     sender.join(10)
 

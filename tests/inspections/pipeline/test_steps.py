@@ -159,7 +159,7 @@ def test_the_fifth_failure_sets_the_step_aside_and_holds_the_frame(cast: Cast) -
     step = add_step(cast.station)
     for _ in range(Step.MAX_ATTEMPTS):
         give_back(claim(step)[0], counts=True)
-    assert list(Step.objects.dead_letters()) == [step]
+    assert list(Step.objects.filter(state=Step.State.FAILED)) == [step]
     frame = Frame.objects.get()
     assert (frame.decision.outcome, frame.decision.code) == ("hold", "failed")
     assert frame.completed_at

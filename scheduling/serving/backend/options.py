@@ -4,9 +4,10 @@ Test models, given as `python:package.module:Factory?key=value`, are loaded only
 AIVD_ALLOW_TEST_MODELS=1: elsewhere such a name would let whoever sets an option run any code.
 """
 
+import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,12 @@ from scheduling.serving.contracts import (
 
 DEFAULT_DETECTOR = "yolo-openvino-bf16"
 DEFAULT_DESCRIBER = "aivd-small"
+EXTRA_OF = {
+    **dict.fromkeys(("openvino", "onnxruntime", "onnx", "httpx"), "node"),
+    **dict.fromkeys(("torch", "tokenizers", "safetensors"), "describer"),
+    **dict.fromkeys(("transformers", "torchvision"), "train"),
+}
+"""Which extra of ours brings a package that a model asks for; see pyproject.toml."""
 
 
 class OptionError(ValueError):
@@ -34,8 +41,8 @@ class OptionError(ValueError):
 class NodeOptions:
     """`slowdown` multiplies the time of every answer. `step_budget_s`: see STEP_BUDGET_S of the contract.
 
-    `hold_file` stops a describer after `hold_after_tokens` tokens of a request for as long as that file exists, so that
-    a test can look at the middle of a stream.
+    `pause_file` stops a describer after `pause_after_tokens` tokens of a request for as long as that file exists, so
+    that a test can look at the middle of a stream.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -45,14 +52,14 @@ class NodeOptions:
     slowdown: float = 1.0
     max_waiting: int = 64
     allow_test_models: bool = False
-    hold_file: Path | None = None
-    hold_after_tokens: int = 5
+    pause_file: Path | None = None
+    pause_after_tokens: int = 5
     step_budget_s: float = STEP_BUDGET_S
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
         allow = environment.get("AIVD_ALLOW_TEST_MODELS") == "1"
-        hold = environment.get("AIVD_HOLD_FILE") if allow else None
+        pause = environment.get("AIVD_PAUSE_FILE") if allow else None
         return cls(
             detector=environment.get("AIVD_DETECTOR") or DEFAULT_DETECTOR,
             describer=environment.get("AIVD_DESCRIBER") or DEFAULT_DESCRIBER,
@@ -61,8 +68,8 @@ class NodeOptions:
             slowdown=_factor(environment, "AIVD_SLOWDOWN", 1.0),
             max_waiting=_whole(environment, "AIVD_MAX_WAITING", 64),
             allow_test_models=allow,
-            hold_file=Path(hold) if hold else None,
-            hold_after_tokens=_whole(environment, "AIVD_HOLD_AFTER", 5),
+            pause_file=Path(pause) if pause else None,
+            pause_after_tokens=_whole(environment, "AIVD_PAUSE_AFTER", 5),
             step_budget_s=_factor(environment, "AIVD_STEP_BUDGET_S", STEP_BUDGET_S),
         )
 
@@ -72,7 +79,8 @@ def open_detector(options: NodeOptions) -> Detector:
         detector = cast(Detector, _test_model(options.detector, options))
     else:
         registry = importlib.import_module("scheduling.serving.detectors")
-        detector = cast(Detector, registry.load_detector(options.detector, threads=options.threads))
+        with _what_is_missing("AIVD_DETECTOR", options.detector):
+            detector = cast(Detector, registry.load_detector(options.detector, threads=options.threads))
     _refuse_long_names("AIVD_DETECTOR", detector)
     if fault := class_names_fault(tuple(detector.class_names)):
         raise OptionError(f"AIVD_DETECTOR is {options.detector!r}, which cannot be served: {fault}")
@@ -94,9 +102,25 @@ def open_describer(options: NodeOptions) -> Describer:
         describer = cast(Describer, _test_model(options.describer, options))
     else:
         registry = importlib.import_module("scheduling.serving.describers")
-        describer = cast(Describer, registry.load_describer(options.describer, threads=options.threads))
+        with _what_is_missing("AIVD_DESCRIBER", options.describer):
+            describer = cast(Describer, registry.load_describer(options.describer, threads=options.threads))
     _refuse_long_names("AIVD_DESCRIBER", describer)
     return describer
+
+
+@contextlib.contextmanager
+def _what_is_missing(variable: str, asked: str) -> Iterator[None]:
+    """A node installed for detection has no torch, and none but a training one has transformers."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        raise OptionError(
+            f"{variable} is {asked!r}, which needs {package}; it is not installed: "
+            f"pip install 'aivd[{EXTRA_OF[package]}]'"
+        ) from error
 
 
 def _refuse_long_names(variable: str, model: Detector | Describer) -> None:
