@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from scheduling.policy import POLICIES
 from scheduling.policy.types import Item
 from scheduling.services.dispatching import FleetDispatcher
 
-from . import liveness, steps
+from . import steps
 from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
 from .wake import WakeUps
@@ -68,6 +69,7 @@ class Worker:
         self._held: set[steps.Claim] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self.looked_at: float | None = None  # when the queue was last looked at, on the monotonic clock
 
     # --- the loop --------------------------------------------------------------------------------------
 
@@ -86,7 +88,7 @@ class Worker:
         started, backlog = 0, False
         while not self._stopping:
             self._again.clear()
-            liveness.beat("dispatch")
+            self.looked_at = time.monotonic()
             if backlog:
                 self._wake_ups.suppress()  # we look at every tick as it is; more messages would only cost time
             else:

@@ -284,7 +284,7 @@ class Dispatcher:
             if yes:
                 item = assignment.request.item
                 self.state.nodes[assignment.node].sent(
-                    assignment.request_id, now, assignment.bytes, item.model, item.units
+                    assignment.request_id, now, _sent_bytes(assignment), item.model, item.units
                 )
                 self._own.add(assignment.request_id)
         return [assignment for assignment, yes in zip(chosen, granted, strict=True) if yes]
@@ -297,7 +297,7 @@ class Dispatcher:
             taken[state.name] = taken.get(state.name, 0) + 1
             limit = len(state.ledger) + max(taken[state.name], state.credit(item.model))
             wanted.append(
-                CreditRequest(assignment.request_id, state.name, limit, item.model, assignment.bytes, item.units)
+                CreditRequest(assignment.request_id, state.name, limit, item.model, _sent_bytes(assignment), item.units)
             )
         return wanted
 
@@ -330,6 +330,11 @@ class RateLimiter:
 
 def _name() -> str:
     return uuid.uuid4().hex
+
+
+def _sent_bytes(assignment: Assignment) -> float:
+    """In the quality that the policy chose."""
+    return assignment.request.item.bytes * assignment.placed.quality.bytes_factor
 
 
 def _view(state: NodeState, now: float, own: set[str]) -> dict[str, Any]:

@@ -35,11 +35,6 @@ class Assignment:
     seen: DecisionSnapshot | None = None
     dispatch_id: int = 0
 
-    @property
-    def bytes(self) -> float:
-        """What is sent, in the quality that the policy chose."""
-        return self.request.item.bytes * self.placed.quality.bytes_factor
-
 
 @dataclass(frozen=True)
 class Provenance:
