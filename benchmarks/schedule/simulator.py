@@ -13,6 +13,7 @@ from benchmarks.schedule.scenarios import MODEL, Workload
 from benchmarks.schedule.world import World
 from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
 from scheduling.policy.node import REISSUED
+from scheduling.policy.types import FULL_QUALITY, Action
 
 TICK_S = 0.010
 PROBE_S = 1.0
@@ -192,8 +193,8 @@ class Clairvoyant:
             size = item.bytes * factor
             done_at, name = min((self.world.nodes[n].answer_at(now, size, MODEL, work), n) for n in names)
             if done_at <= item.deadline_at or not self.admission:
-                extra = {} if quality is None else {"quality": quality}
-                return Placed(item.id, "send" if quality is None else "degrade", node=name, **extra)
+                action: Action = "send" if quality is None else "degrade"
+                return Placed(item.id, action, node=name, quality=quality or FULL_QUALITY)
         return Placed(item.id, "reject")
 
 

@@ -203,7 +203,7 @@ def test_work_that_takes_too_long_is_told_once_and_other_work_never() -> None:
     ticked = threading.Semaphore(0)
     told = list[str]()
     overran = threading.Event()
-    watchdog = Watchdog(tick_s=1.0, sleep=lambda seconds: ticked.acquire() and None)
+    watchdog = Watchdog(tick_s=1.0, sleep=lambda seconds: ticked.acquire() and None)  # type: ignore[arg-type]
     with watchdog.watched(3.0, lambda: told.append("quick")):
         ticked.release(2)
     with watchdog.watched(3.0, lambda: (told.append("slow"), overran.set())[0]):

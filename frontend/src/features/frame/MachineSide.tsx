@@ -1,4 +1,6 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
+import { useMutation } from "@tanstack/react-query";
+
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
@@ -16,10 +18,12 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
 
 export function MachineSide({
   frame,
+  mayConfigure,
   mayRetry,
   onRetried,
 }: {
   frame: Frame;
+  mayConfigure: boolean;
   mayRetry: boolean;
   onRetried: () => void;
 }) {
@@ -33,6 +37,7 @@ export function MachineSide({
       </div>
       {decision !== null && <p>{decision.reason}</p>}
       {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
+      {decision?.code === "unlike" && <AboutBaseline station={frame.station} mayConfigure={mayConfigure} />}
       <table className="steps">
         <thead>
           <tr>
@@ -56,6 +61,24 @@ export function MachineSide({
         <Failed steps={failed} frame={frame.id} mayRetry={mayRetry} onRetried={onRetried} />
       )}
     </section>
+  );
+}
+
+/** A frame unlike anything known is often the first of a new product: a person can say that it is the right one. */
+function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; mayConfigure: boolean }) {
+  return (
+    <p>
+      <a href={`/stations/${station.id}/#baseline`}>
+        {mayConfigure
+          ? `Look at ${station.name}’s first frames`
+          : `What ${station.name}’s first frames look like`}
+      </a>
+      <span className="hint">
+        {mayConfigure
+          ? " and confirm them, if they show the right product."
+          : ". An engineer can confirm them."}
+      </span>
+    </p>
   );
 }
 
@@ -100,15 +123,14 @@ interface FailedProps {
 }
 
 function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
-  const retry = () => {
-    api.retry(frame).then(
-      () => {
-        say("It goes back into the queue.");
-        onRetried();
-      },
-      (error: unknown) => complain(error),
-    );
-  };
+  const retry = useMutation({
+    mutationFn: () => api.retry(frame),
+    onSuccess: () => {
+      say("It goes back into the queue.");
+      onRetried();
+    },
+    onError: complain,
+  });
   return (
     <Notice level="stopped">
       {steps.map((step) => (
@@ -118,7 +140,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
         </p>
       ))}
       {mayRetry && (
-        <button type="button" className="button" onClick={retry}>
+        <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate()}>
           <Icon name="retry" />
           Try again
         </button>

@@ -26,8 +26,8 @@ def build(family: str, names: tuple[str, ...] = NAMES) -> tuple[Any, Any]:
     import transformers
 
     torch.manual_seed(4)
-    stages = {"out_features": ["stage2", "stage3", "stage4"]}
-    backbone = transformers.RTDetrResNetConfig(
+    stages: dict[str, Any] = {"out_features": ["stage2", "stage3", "stage4"]}
+    backbone: Any = transformers.RTDetrResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", **stages
     )
     if family == "d_fine":
