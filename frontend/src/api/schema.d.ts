@@ -430,6 +430,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/savings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What lower quality and skipped descriptions saved the links and the cloud */
+        get: operations["get_savings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites": {
         parameters: {
             query?: never;
@@ -798,9 +815,10 @@ export interface components {
          *     * `streaming` - streaming
          *     * `done` - done
          *     * `invalid` - invalid
+         *     * `skipped` - skipped
          * @enum {string}
          */
-        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid";
+        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid" | "skipped";
         /** @description Machine text: untrusted and plain. The first five fields are the model's, the last three the node's. */
         DescriptionText: {
             defect_class?: string;
@@ -840,7 +858,12 @@ export interface components {
             queue_ms?: number | null;
             /** Format: double */
             service_ms?: number | null;
+            /** @description Sent; foreseen until it was answered */
             payload_bytes?: number;
+            /** @description What it would have been at full quality */
+            full_bytes?: number;
+            /** @description The rung of the ladder; empty: full quality */
+            quality?: string;
             /** Format: date-time */
             sent_at: string;
             outcome?: components["schemas"]["DispatchOutcomeEnum"];
@@ -853,6 +876,8 @@ export interface components {
             predicted_ms: number | null;
             /** Format: double */
             measured_ms: number | null;
+            /** @description What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are */
+            quality: string;
         };
         /**
          * @description * `running` - Running
@@ -968,6 +993,16 @@ export interface components {
          * @enum {string}
          */
         KindEnum: "edge" | "cloud";
+        LadderSavings: {
+            /** @description Sent as JPEG of a lower quality, and answered */
+            requests: number;
+            /** @description Less than at full quality */
+            bytes: number;
+            /** @description Requests of each rung */
+            by_quality: {
+                [key: string]: number;
+            };
+        };
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1137,6 +1172,12 @@ export interface components {
             context_ratio?: number;
             describe?: boolean;
             max_regions?: number;
+            describe_within_ms?: number;
+            /** @description Lower picture quality where a link is too slow */
+            ladder?: boolean;
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Answer 429 to a frame that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds?: components["schemas"]["ThresholdRequest"][];
         };
         PlacedModel: {
@@ -1193,6 +1234,8 @@ export interface components {
             score: number;
             /** @description Its score reached the station's threshold when it was made */
             counts: boolean;
+            /** @description Its score was above the bound that the line's reviews prove, and it was not audited */
+            sure?: boolean;
             defect_class: components["schemas"]["DefectClassName"];
             model: components["schemas"]["ModelName"];
             node: string;
@@ -1354,10 +1397,28 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "viewer" | "inspector" | "engineer" | "admin";
+        Savings: {
+            /** Format: double */
+            minutes: number;
+            ladder: components["schemas"]["LadderSavings"];
+            skipped: components["schemas"]["SkippedSavings"];
+        };
         Site: {
             readonly id: number;
             name: string;
             timezone?: string;
+        };
+        /** @description Estimated by what described regions of the same stations took. */
+        SkippedSavings: {
+            /** @description Left undescribed, because the edge is sure of them */
+            regions: number;
+            bytes: number;
+            tokens: number;
+            /**
+             * Format: double
+             * @description Of a describer's time
+             */
+            seconds: number;
         };
         Station: {
             readonly id: number;
@@ -1392,6 +1453,20 @@ export interface components {
             describe?: boolean;
             /** @description Regions described in one frame */
             max_regions?: number;
+            /** @description Descriptions are wanted so long after the decision; later ones wait for spare room */
+            describe_within_ms?: number;
+            /** @description Send pictures as JPEG 75 or 50 where a node would else answer too late */
+            ladder?: boolean;
+            /**
+             * @description What becomes of regions that the edge names rightly by a bound proven on the line's reviews
+             *
+             *     * `described` - described like the others
+             *     * `later` - described when the cloud has room
+             *     * `skipped` - not described when the cloud cannot make it in time
+             */
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Refuse a frame (429) that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };
@@ -1414,9 +1489,10 @@ export interface components {
          *     * `running` - Running
          *     * `done` - Done
          *     * `failed` - Failed
+         *     * `skipped` - no node was asked: the edge is sure of it
          * @enum {string}
          */
-        StepStateEnum: "waiting" | "running" | "done" | "failed";
+        StepStateEnum: "waiting" | "running" | "done" | "failed" | "skipped";
         StoredFrame: {
             /** Format: uuid */
             readonly id: string;
@@ -1434,6 +1510,13 @@ export interface components {
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
         };
+        /**
+         * @description * `described` - described like the others
+         *     * `later` - described when the cloud has room
+         *     * `skipped` - not described when the cloud cannot make it in time
+         * @enum {string}
+         */
+        SureRegionsEnum: "described" | "later" | "skipped";
         TemplateFrameRequest: {
             /**
              * Format: uuid
@@ -3460,6 +3543,54 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_savings: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Savings"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
