@@ -57,7 +57,7 @@ def start() -> list[threading.Thread]:
         "hold": (REAP_S, steps.hold_overdue),
         "sweep": (10.0, lambda: alone(sweep)),
         "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
-        "liveness": (1.0, liveness.tell),
+        "liveness": (1.0, lambda: tell_liveness(worker)),
     }
     threads = [
         threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)
@@ -66,6 +66,13 @@ def start() -> list[threading.Thread]:
     for thread in threads:
         thread.start()
     return threads
+
+
+def tell_liveness(worker: Worker) -> None:
+    """Tell for /health when each loop last did its work; the Worker itself knows when it last looked at the queue."""
+    if worker.looked_at is not None:
+        liveness.beat("dispatch", worker.looked_at)
+    liveness.tell()
 
 
 def _forever(name: str, every_s: float, act: Callable[[], Any]) -> None:
