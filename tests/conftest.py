@@ -15,6 +15,7 @@ from tests.services import (  # noqa: F401
     suite_layout,
 )
 from tests.suite import pytest_runtest_teardown  # noqa: F401
+from tests.workers import pytest_xdist_make_scheduler  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

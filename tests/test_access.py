@@ -193,7 +193,7 @@ ADDRESSES = (
     "unix:/run/aivd/edge-3.plant.local.sock: no such file",
     "http://edge-3.plant.local/v2 said 503",
 )
-HIDDEN = ("10.0.0.7", "edge-3", "8001", "fd00", "::1")
+HIDDEN = ("10.0.0.7", "edge-3", ":8001", "fd00::", "::1")
 
 
 @pytest.mark.parametrize("text", ADDRESSES)

@@ -55,7 +55,6 @@ class Addresses:
 
     host: str
     port: int
-    node_port_base: int
     embedded: tuple[EmbeddedNode, ...]
     nodes: tuple[NodeAddress, ...]
 
@@ -86,7 +85,6 @@ def addresses_from(environ: Mapping[str, str]) -> Addresses:
     return Addresses(
         host=_host(environ),
         port=port,
-        node_port_base=base,
         embedded=embedded,
         nodes=parse_nodes(given) if given else tuple(node.address for node in embedded),
     )

@@ -203,19 +203,6 @@ def current() -> Layout:
     return layout_from(os.environ)
 
 
-def database_settings() -> dict[str, str]:
-    return current().database_settings()
-
-
-def redis_url() -> str:
-    """`REDIS_URL` from the environment, else the embedded Redis."""
-    return os.environ.get("REDIS_URL") or current().redis_url()
-
-
-def celery_broker_url() -> str:
-    return broker_url(redis_url())
-
-
 def is_plain(path: Path) -> bool:
     """Whether a shell and a URL take the path as it is: no blanks, quotes, umlauts or the like."""
     return PLAIN_PATH.fullmatch(str(path)) is not None

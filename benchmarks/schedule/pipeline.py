@@ -89,7 +89,7 @@ def _frames_a_second(world: World, seconds: int) -> float:
     crops = (1 - spec["no_crops_share"]) * spec["crops_mean"]
     frames = world.capacity(MODEL, 1000 * spec["frame_kb"], 0, seconds)
     described = world.capacity(DESCRIBER, 1000 * spec["crop_kb"], 0, seconds) / crops
-    return min(frames, described)
+    return float(min(frames, described))
 
 
 def _crop_count(rng: random.Random) -> int:

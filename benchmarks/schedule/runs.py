@@ -37,7 +37,7 @@ ABLATION: dict[str, Callable[[], PctLb]] = {
     "serial uplink": lambda: PctLb(weights=Weights(serial_uplink=False)),
     "stall and silence": lambda: PctLb(weights=Weights(slowness=False)),
     "wait": lambda: PctLb(weights=Weights(wait=False)),
-    "recall": lambda: PctLb(recalls=False),
+    "recall": lambda: PctLb(reissues=False),
     "last resort for Nodes in doubt": lambda: PctLb(weights=Weights(doubt=False)),
     "deviation (kappa 0)": lambda: PctLb(weights=Weights(kappa=0.0)),
 }

@@ -12,7 +12,8 @@ from typing import Any
 from benchmarks.schedule.scenarios import MODEL, Workload
 from benchmarks.schedule.world import World
 from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
-from scheduling.policy.node import RECALLED
+from scheduling.policy.node import REISSUED
+from scheduling.policy.types import FULL_QUALITY, Action
 
 TICK_S = 0.010
 PROBE_S = 1.0
@@ -51,7 +52,7 @@ class Flight:
     node: str
     predicted_ms: float | None
     sent_at: float
-    recallable: bool
+    reissuable: bool
 
 
 def new_state(world: World) -> FleetState:
@@ -120,7 +121,7 @@ class Simulation:
         size = item.bytes * placed.quality.bytes_factor
         request = f"{item.id}.{self.attempts.get(item.id, 0)}"
         node = self.world.nodes[placed.node]
-        timeout_s = self.work.timeout_s if placed.recall_s is None else min(placed.recall_s, self.work.timeout_s)
+        timeout_s = self.work.timeout_s if placed.reissue_s is None else min(placed.reissue_s, self.work.timeout_s)
         outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], timeout_s)
         self.state.nodes[placed.node].sent(request, now, size, item.model, item.units)
         self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now, timeout_s < self.work.timeout_s)
@@ -137,14 +138,14 @@ class Simulation:
             node.answered(request, now, outcome.service_ms, outcome.queue_ms, 1)
             self.score(flight, now)
             return
-        recalled = flight.recallable and outcome.code == "timeout"
-        node.failed(request, now, RECALLED if recalled else outcome.code)
+        reissued = flight.reissuable and outcome.code == "timeout"
+        node.failed(request, now, REISSUED if reissued else outcome.code)
         item = flight.item
         self.attempts[item.id] = self.attempts.get(item.id, 0) + 1
         if now < item.deadline_at and self.attempts[item.id] < MOST_ATTEMPTS:
             self.waiting[item.id] = replace(
                 item,
-                excluded=item.excluded if recalled else item.excluded | {flight.node},
+                excluded=item.excluded if reissued else item.excluded | {flight.node},
                 attempt=self.attempts[item.id] + 1,
             )
         else:
@@ -192,8 +193,8 @@ class Clairvoyant:
             size = item.bytes * factor
             done_at, name = min((self.world.nodes[n].answer_at(now, size, MODEL, work), n) for n in names)
             if done_at <= item.deadline_at or not self.admission:
-                extra = {} if quality is None else {"quality": quality}
-                return Placed(item.id, "send" if quality is None else "degrade", node=name, **extra)
+                action: Action = "send" if quality is None else "degrade"
+                return Placed(item.id, action, node=name, quality=quality or FULL_QUALITY)
         return Placed(item.id, "reject")
 
 

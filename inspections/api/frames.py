@@ -20,6 +20,7 @@ from inspections.intake import uploads
 from inspections.media import renditions, storage
 from inspections.models import Decision, Frame, Review
 from inspections.pipeline import steps
+from inspections.pipeline.stages import STAGES
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
 from inspections.services import reviews
@@ -30,7 +31,6 @@ from .media import RANGE_HEADER, media_type_of, picture_answers, send_picture
 from .serializers import FrameListSerializer, FrameSerializer, ReviewChangeSerializer, ReviewSerializer
 
 PICTURE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp"]
-STAGE_OF_MODEL = {"edge_detector": "detect", "describer": "describe"}
 
 
 class FrameQuery(serializers.Serializer):
@@ -99,7 +99,7 @@ def frame_json(frame: Frame) -> dict[str, Any]:
     """The whole Frame JSON; `frame` comes from `with_findings()`."""
     rows = Dispatch.objects.about(str(frame.pk))
     # Later attempts come later, so the last of each stage stays.
-    facts = {STAGE_OF_MODEL[row.model]: dispatch_fact(row) for row in rows if row.model in STAGE_OF_MODEL}
+    facts = {kind: dispatch_fact(row) for row in rows if (kind := STAGES.kind_of_model(row.model))}
     return dict(FrameSerializer(frame, context={"dispatches": facts}).data)
 
 

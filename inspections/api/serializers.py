@@ -22,6 +22,8 @@ from inspections.models import (
     StationBaseline,
     Step,
 )
+from inspections.pipeline.stages import STAGES
+from inspections.pipeline.stages.describe import DescribeStage
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.client.addresses import without_addresses
@@ -208,12 +210,25 @@ class AppearanceSerializer(serializers.ModelSerializer):
 
 
 class StepSerializer(serializers.ModelSerializer):
+    title = serializers.SerializerMethodField(help_text="The stage's name as people read it")
     node = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField(
+        help_text="What its model answered, where no region shows it: names and plain, untrusted text"
+    )
 
     class Meta:
         model = Step
-        fields = ["kind", "state", "attempts", "node", "error"]
+        fields = ["kind", "title", "state", "attempts", "node", "error", "result"]
+
+    def get_title(self, step: Step) -> str:
+        stage = STAGES.get(step.kind)
+        return stage.title if stage else step.kind
+
+    @extend_schema_field(serializers.DictField(child=serializers.CharField()))
+    def get_result(self, step: Step) -> dict[str, str]:
+        stage = STAGES.get(step.kind)
+        return stage.shown(step.result) if stage else {}
 
     def get_node(self, step: Step) -> str | None:
         return step.node or None
@@ -279,7 +294,7 @@ class RegionSerializer(serializers.ModelSerializer):
 def _coming(detection: Detection) -> dict[str, Any] | None:
     """The state of a description that is not there yet, or None where none will be."""
     steps = {step.kind: step for step in detection.frame.steps.all()}
-    step = steps.get(Step.Kind.DESCRIBE)
+    step = steps.get(DescribeStage.kind)
     if step is None or step.state not in Step.OPEN or not detection.counts:
         return None
     # The describer takes the best `max_regions` that count, and detections are in falling order of score.
@@ -357,13 +372,6 @@ class DispatchFactSerializer(serializers.Serializer):
     measured_ms = serializers.FloatField(allow_null=True)
 
 
-class DispatchFactsSerializer(serializers.Serializer):
-    """The last Dispatch of each Step; left out where there was none (and in lists)."""
-
-    detect = DispatchFactSerializer(required=False)
-    describe = DispatchFactSerializer(required=False)
-
-
 class FrameUrlsSerializer(serializers.Serializer):
     picture = serializers.CharField(help_text="As it was sent")
     rendition = serializers.CharField(help_text="As people and models see it; boxes are in its pixels")
@@ -384,7 +392,9 @@ class FrameSerializer(serializers.ModelSerializer):
     steps = StepSerializer(many=True)
     regions = RegionSerializer(many=True, source="detections")
     reviews = ReviewSerializer(many=True)
-    dispatches = serializers.SerializerMethodField()
+    dispatches = serializers.SerializerMethodField(
+        help_text="The last Dispatch of each Step, by its kind; left out where there was none (and in lists)"
+    )
     latency_ms = serializers.SerializerMethodField(help_text="From receipt to completion")
     bit_depth = serializers.IntegerField(
         read_only=True, help_text="Bits of its values that are used; 0 where that was not certain"
@@ -421,7 +431,7 @@ class FrameSerializer(serializers.ModelSerializer):
         appearance = getattr(frame, "appearance", None)
         return None if appearance is None else dict(AppearanceSerializer(appearance).data)
 
-    @extend_schema_field(DispatchFactsSerializer())
+    @extend_schema_field(serializers.DictField(child=DispatchFactSerializer()))
     def get_dispatches(self, frame: Frame) -> dict[str, Any]:
         found: dict[str, Any] = self.context.get("dispatches", {})
         return found

@@ -14,6 +14,7 @@ from inspections.media.errors import IdempotencyConflict, Overloaded
 from inspections.media.pictures import Picture
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 from inspections.pipeline import decide, steps, wake
+from inspections.pipeline.stages import STAGES
 
 from . import captured
 
@@ -71,20 +72,20 @@ def _begin(frame: Frame, picture: Picture) -> None:
     data = {"station": frame.station_id, "width": frame.width, "height": frame.height}
     changes = [numbering.Change("frame.added", frame.pk, data)]
     if picture.trouble:
-        said, now = decide.cannot_scale(picture.trouble), database_now()
-        decide.write(frame=frame, said=said, now=now)
-        changes.append(numbering.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
+        decision, now = decide.cannot_scale(picture.trouble), database_now()
+        decide.write(frame=frame, decision=decision, now=now)
+        changes.append(decide.change(frame.pk, decision))
         if steps.complete_if_no_step_open(frame=frame, now=now):
             changes.append(numbering.Change("frame.complete", frame.pk))
     else:
-        Step.objects.create(frame=frame, kind=Step.Kind.DETECT, deadline_at=frame.deadline_at)
+        Step.objects.create(frame=frame, kind=STAGES.first.kind, deadline_at=frame.deadline_at)
         transaction.on_commit(wake.workers, robust=True)
     numbering.record_all(line_id=frame.line_id, changes=changes)
 
 
 def refuse_when_full() -> None:
     """Raise Overloaded while more Steps wait than the workers can be expected to catch up with."""
-    waiting = Step.objects.filter(state=Step.State.WAITING, kind=Step.Kind.DETECT)
+    waiting = Step.objects.filter(state=Step.State.WAITING, kind=STAGES.first.kind)
     if waiting.values("pk")[settings.MAX_WAITING_STEPS : settings.MAX_WAITING_STEPS + 1]:
         raise Overloaded(f"More than {settings.MAX_WAITING_STEPS:,} frames are waiting.", retry_after_s=5)
 

@@ -6,7 +6,7 @@ model wrote as text stays untrusted all the same.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,28 @@ def error_from_text(text: str, *, otherwise: str, node: str) -> NodeError:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkReport:
+    """Which model did it and how long it took, as the node says, in the same words for every kind of answer."""
+
+    model: str
+    version: str
+    digest: str
+    runtime: str
+    service_ms: float
+    queue_ms: float
+    batch: int = 1
+    class_names: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
+class NodeAnswer(Protocol):
+    """Any answer of a node: it says who made it."""
+
+    @property
+    def report(self) -> WorkReport: ...
+
+
+@dataclass(frozen=True, slots=True)
 class DetectAnswer:
     """Regions best first, in pixels of the sent frame. `latency_ms` is the whole call as the asker saw it."""
 
@@ -72,6 +94,13 @@ class DetectAnswer:
     meta: DetectMeta
     latency_ms: float
     sent_bytes: int
+
+    @property
+    def report(self) -> WorkReport:
+        meta, timings = self.meta, self.meta.timings
+        who = (meta.model, meta.version, meta.digest, meta.runtime)
+        took = (timings.service_ms, timings.queue_ms, timings.batch)
+        return WorkReport(*who, *took, meta.class_names, meta.products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +113,12 @@ class DescribeAnswer:
     latency_ms: float
     first_event_ms: float
     sent_bytes: int
+
+    @property
+    def report(self) -> WorkReport:
+        done = self.done
+        who = (done.model, done.version, done.digest, done.runtime)
+        return WorkReport(*who, done.timings.service_ms, done.timings.queue_ms)
 
 
 @dataclass(frozen=True, slots=True)

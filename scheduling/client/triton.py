@@ -102,7 +102,7 @@ _STATUS_CODES = {
 }
 
 
-class NodeAddress(Protocol):
+class NodeEndpoint(Protocol):
     """What `client_for` needs to know of a node."""
 
     @property
@@ -316,7 +316,7 @@ _clients: dict[str, NodeClient] = {}
 _clients_lock = threading.Lock()
 
 
-def client_for(node: NodeAddress, *, tls: NodeTls | None = None) -> NodeClient:
+def client_for(node: NodeEndpoint, *, tls: NodeTls | None = None) -> NodeClient:
     """This process' client of a node, made at its first use, and made anew when the node's address changes.
 
     `tls` is for nodes whose address begins with `grpcs://`.

@@ -17,7 +17,7 @@ from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseT
 SUSPECT = "suspect"  # a deadline that speaks against the request: the Node answered others meanwhile
 ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost", "too_costly", "held_up", SUSPECT})
 """These say nothing against the Node's health."""
-RECALLED = "recalled"  # the sender took the request back to try it elsewhere in time
+REISSUED = "reissued"  # the sender took the request back to try it elsewhere in time
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
 STALL_LEAST_S = 0.02
 
@@ -134,15 +134,15 @@ class NodeState:
     def failed(self, request_id: str, at: float, code: str) -> None:
         """A request ended without an answer. A code of ITEM_FAULTS says nothing against the Node.
 
-        RECALLED casts doubt on the Node and on its link's rate, but is no failure: the Node may be well and only busy.
+        REISSUED casts doubt on the Node and on its link's rate, but is no failure: the Node may be well and only busy.
         """
         entry = self.ledger.pop(request_id, None)
         if entry is None:
             self._count("unexpected_failures")
             return
         self._changed(at)
-        if code == RECALLED:
-            self._count("recalls")
+        if code == REISSUED:
+            self._count("reissues")
             self.doubted = True
             self.link.observe_at_most(at, entry.bytes, at - entry.at)
             self.uplink_known_at = max(self.uplink_known_at, at)

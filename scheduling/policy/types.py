@@ -4,12 +4,9 @@ Knows no database, no network and no clock: every time is a float in seconds on 
 duration ends in `_ms` or `_s`. State about Nodes lives in `node.py` and `fleet.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-if TYPE_CHECKING:
-    from scheduling.policy.fleet import FleetState
+from typing import Any, Literal
 
 Action = Literal["send", "degrade", "wait", "skip", "defer", "reject"]
 
@@ -106,14 +103,15 @@ class Placed:
     """A policy's answer for one item.
 
     node is None for every action but `send` and `degrade`. `predicted_ms` is None when no Node could be
-    predicted. `recall_s`: how long this attempt may take before the sender should cancel it and ask again, while
+    predicted. `reissue_s`: how long this attempt may take before the sender should cancel it and ask again, while
     another Node can still make the deadline; None to let it run. The explanation (breakdown, alternatives, reason)
     is worked out on first use from a snapshot taken at the decision, because most decisions of a busy queue are
     *wait* and nobody reads them.
     """
 
     __slots__ = (
-        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "recall_s", "retry_after_s",
+        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "reissue_s",
+        "retry_after_s",
     )  # fmt: skip
 
     def __init__(
@@ -125,7 +123,7 @@ class Placed:
         predicted_ms: float | None = None,
         quality: Quality = FULL_QUALITY,
         retry_after_s: float | None = None,
-        recall_s: float | None = None,
+        reissue_s: float | None = None,
         explain: Callable[[], Explanation] | None = None,
     ) -> None:
         self.item_id = item_id
@@ -134,7 +132,7 @@ class Placed:
         self.predicted_ms = predicted_ms
         self.quality = quality
         self.retry_after_s = retry_after_s
-        self.recall_s = recall_s
+        self.reissue_s = reissue_s
         self._explain = explain
         self._explanation: Explanation | None = None
 
@@ -170,7 +168,7 @@ class Placed:
             "predicted_ms": self.predicted_ms,
             "quality": self.quality.name,
             "retry_after_s": self.retry_after_s,
-            "recall_s": self.recall_s,
+            "reissue_s": self.reissue_s,
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},
             "alternatives": [
@@ -180,16 +178,3 @@ class Placed:
 
     def __repr__(self) -> str:
         return f"Placed({self.item_id!r}, {self.action!r}, node={self.node!r}, predicted_ms={self.predicted_ms})"
-
-
-class Policy(Protocol):
-    """Chooses Nodes. Holds no clock: `now` is the caller's, and so is every time in `state` and in the
-    items.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def place(self, waiting: Sequence[Item], state: "FleetState", now: float) -> list[Placed]:
-        """One Placed for each waiting item, in the order decided. Does not change `state`."""
-        ...

@@ -1,4 +1,4 @@
-"""This process' one FleetRuntime, made of the settings."""
+"""This process' one FleetDispatcher, made of the settings."""
 
 from functools import cache, partial
 
@@ -7,12 +7,12 @@ from django.conf import settings
 from scheduling.client import triton
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.services import redis_client
-from scheduling.services.dispatching import FleetRuntime, running
+from scheduling.services.dispatching import FleetDispatcher, running
 
 
 @cache
-def current() -> FleetRuntime:
+def current() -> FleetDispatcher:
     ledger = SharedLedger(redis_client.get(), running=running)
-    runtime = FleetRuntime(ledger=ledger, client_for=partial(triton.client_for, tls=settings.NODE_TLS))
+    runtime = FleetDispatcher(ledger=ledger, client_for=partial(triton.client_for, tls=settings.NODE_TLS))
     runtime.refresh()
     return runtime

@@ -17,7 +17,6 @@ NO_DEFECT: Final = "no defect"
 
 TEXT_FIELDS: Final = ("appearance", "probable_cause", "recommended_action")
 MODEL_FIELDS: Final = ("defect_class", *TEXT_FIELDS, "confidence")
-NODE_FIELDS: Final = ("location", "size", "severity")
 
 MAX_RAW_CHARS: Final = 16_000
 """A longer answer is refused before it is parsed."""

@@ -95,7 +95,7 @@ def test_every_arrival_is_accounted_for():
     work = build_workload(spec, build_world(spec, 3, 4), 3, 4)
     for name in ("pct-lb", "peak-ewma", "peak-ewma+admission"):
         world = build_world(spec, 3, 4)
-        result = runs.simulate(runs.make(name, 3, world, work), work, world)
+        result = simulate(runs.make(name, 3, world, work), work, world)
 
         assert result.arrived == len(work.items)
         assert len(result.latencies_ms) + result.refused + result.failed == result.arrived
@@ -151,10 +151,10 @@ def test_what_a_stalled_link_holds_is_called_back_and_answered_in_time_elsewhere
     items = [Item(str(n), MODEL, 20_000, 0.9 + n / 10 + 0.3, 0.9 + n / 10) for n in range(6)]
     work = Workload(items, {i.id: 1.0 for i in items}, 3, 0.3, 2.0, 10.0)
 
-    without = simulate(PctLb(recalls=False), work, stalling_world())
-    recalling = simulate(PctLb(), work, stalling_world())
+    without = simulate(PctLb(reissues=False), work, stalling_world())
+    reissuing = simulate(PctLb(), work, stalling_world())
 
-    assert recalling.on_time == recalling.arrived
+    assert reissuing.on_time == reissuing.arrived
     assert without.on_time < without.arrived
 
 

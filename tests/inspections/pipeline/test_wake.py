@@ -7,6 +7,7 @@ import redis
 
 from inspections.pipeline import wake
 from scheduling.services import redis_client
+from tests.services import take_away
 
 
 class Sent:
@@ -57,10 +58,23 @@ def test_a_flag_that_nobody_took_expires(flag: redis.Redis, sent: Sent) -> None:
 
 @pytest.mark.parametrize("call", [wake.workers, wake.taken])
 def test_without_redis_nothing_raises(monkeypatch: pytest.MonkeyPatch, sent: Sent, call: Any) -> None:
-    away = redis.Redis(unix_socket_path="/nonexistent/redis.sock", socket_connect_timeout=0.1)
-    monkeypatch.setattr(redis_client, "get", lambda: away)
+    take_away(monkeypatch)
     call()
     assert not sent.tasks
+
+
+def test_a_redis_that_is_away_is_tried_once_more_at_once_and_then_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, connect = list[int](), redis.UnixDomainSocketConnection._connect
+
+    def count(connection: Any) -> Any:
+        tried.append(1)
+        return connect(connection)
+
+    monkeypatch.setattr(redis.UnixDomainSocketConnection, "_connect", count)
+    monkeypatch.setattr(redis.retry, "sleep", lambda _: pytest.fail("nobody waits for Redis"))
+    take_away(monkeypatch)
+    assert not redis_client.attempt(lambda client: bool(client.ping()), otherwise=False)
+    assert len(tried) == 2
 
 
 @pytest.mark.stack

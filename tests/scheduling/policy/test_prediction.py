@@ -3,7 +3,7 @@
 import pytest
 
 from scheduling.policy import FleetState, Item, NodeState
-from scheduling.policy.prediction import Outlook, Weights
+from scheduling.policy.prediction import FleetForecast, Weights
 
 MODEL = "edge_detector"
 
@@ -22,9 +22,9 @@ def item(name="1", *, size=10_000, deadline_at=100.3, **options):
 
 
 def predicted_ms(*nodes, wanted, now=100.0, weights=None):
-    outlook = Outlook(FleetState.of(nodes), now, weights or Weights(), [wanted])
-    lane, took = outlook.best(wanted, wanted.bytes)
-    return lane.name, 1000 * took
+    fleet = FleetForecast(FleetState.of(nodes), now, weights or Weights(), [wanted])
+    forecast, took = fleet.best(wanted, wanted.bytes)
+    return forecast.name, 1000 * took
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_an_answer_ends_the_suspicion():
 def test_the_scan_by_bounds_finds_the_same_minimum_as_a_full_scan():
     nodes = [node(f"n{i}", slots=1 + i % 3, service_ms=10 + 7 * i, rate=2e5 * (1 + i % 5)) for i in range(30)]
     items = [item(str(i), size=5_000 + 1_700 * (i % 11), units=1 + i % 3) for i in range(48)]
-    outlook = Outlook(FleetState.of(nodes), 100.0, Weights(), items)
+    fleet = FleetForecast(FleetState.of(nodes), 100.0, Weights(), items)
     for wanted in items:
-        lane, took = outlook.best(wanted, wanted.bytes)
+        forecast, took = fleet.best(wanted, wanted.bytes)
         every = [
-            one.answer_s(wanted.bytes, outlook.unit_s(MODEL, one) * wanted.units) for one in outlook.lanes.values()
+            one.answer_s(wanted.bytes, fleet.unit_s(MODEL, one) * wanted.units) for one in fleet.forecasts.values()
         ]
         assert took == min(every)
-        outlook.take(wanted, wanted.bytes, lane)
+        fleet.take(wanted, wanted.bytes, forecast)

@@ -5,7 +5,7 @@ import pytest
 from scheduling.policy import FleetState, Item, NodeState
 from scheduling.policy.admission import SameAdmission
 from scheduling.policy.baselines.shortest_expected_delay import ShortestExpectedDelay
-from scheduling.policy.node import RECALLED
+from scheduling.policy.node import REISSUED
 from scheduling.policy.pct_lb import PctLb
 
 MODEL = "edge_detector"
@@ -27,9 +27,9 @@ def place(wanted, *nodes, policy=None):
     return (policy or PctLb()).place([wanted], FleetState.of(nodes), 100.0)[0]
 
 
-def recalled(made, *, sent_at=99.8, at=99.95):
+def reissued(made, *, sent_at=99.8, at=99.95):
     made.sent("late", sent_at, 10_000, MODEL)
-    made.failed("late", at, RECALLED)
+    made.failed("late", at, REISSUED)
     return made
 
 
@@ -37,13 +37,13 @@ def test_an_answer_that_is_long_overdue_is_called_back_in_time_for_the_next_best
     placed = place(item(), node("fast"), node("other", service_ms=80))  # 60 and 100 ms
 
     assert placed.node == "fast"
-    assert placed.recall_s == pytest.approx(0.150)  # twice 60 ms and 30 more; the other would need 100 of the 300
+    assert placed.reissue_s == pytest.approx(0.150)  # twice 60 ms and 30 more; the other would need 100 of the 300
 
 
 def test_it_is_called_back_sooner_where_the_other_node_needs_the_time():
     placed = place(item(), node("fast"), node("other", service_ms=120))  # 60 and 140 ms
 
-    assert placed.recall_s == pytest.approx(0.300 - 1.25 * 0.140 - 0.010)
+    assert placed.reissue_s == pytest.approx(0.300 - 1.25 * 0.140 - 0.010)
 
 
 @pytest.mark.parametrize(
@@ -60,46 +60,46 @@ def test_it_is_left_to_run_where_calling_it_back_could_not_help(wanted, others):
     placed = place(wanted, node("fast"), *(node(name, service_ms=80) for name in others))
 
     assert placed.node == "fast"
-    assert placed.recall_s is None
+    assert placed.reissue_s is None
 
 
 def test_a_node_that_has_never_answered_is_let_to_answer():
     unknown = node("unknown")
     del unknown.service.prior_s[MODEL]
     placed = place(item(), unknown, node("other", service_ms=80))
-    assert (placed.node, placed.recall_s) == ("unknown", None)
+    assert (placed.node, placed.reissue_s) == ("unknown", None)
 
     unknown.sent("first", 99.0, 10_000, MODEL)
     unknown.answered("first", 99.1, 50.0, 0.0)
-    assert place(item(), unknown, node("other", service_ms=80)).recall_s is not None
+    assert place(item(), unknown, node("other", service_ms=80)).reissue_s is not None
 
 
 def test_late_work_is_never_called_back():
     placed = place(item(deadline_at=99.0, late_ok=True), node("fast"), node("other"))
 
     assert placed.sends
-    assert placed.recall_s is None
+    assert placed.reissue_s is None
 
 
 def test_a_recall_casts_doubt_without_tripping_the_breaker():
     slow = node("slow")
     for number in range(5):
         slow.sent(f"r{number}", 99.0 + number / 10, 10_000, MODEL)
-        slow.failed(f"r{number}", 99.05 + number / 10, RECALLED)
+        slow.failed(f"r{number}", 99.05 + number / 10, REISSUED)
 
     assert slow.doubted
     assert slow.breaker.state == "closed"
-    assert slow.counts["recalls"] == 5
+    assert slow.counts["reissues"] == 5
 
 
 def test_what_was_called_back_bounds_the_rate_of_the_link():
-    stalled = recalled(node("stalled"), sent_at=99.0, at=99.5)
+    stalled = reissued(node("stalled"), sent_at=99.0, at=99.5)
 
     assert stalled.link.rate(99.5) <= 10_000 / 0.5
 
 
 def test_a_node_in_doubt_serves_only_what_no_other_can():
-    doubted = recalled(node("doubted", service_ms=5))
+    doubted = reissued(node("doubted", service_ms=5))
     doubted.link.forget_rate(99.95)
 
     assert place(item(), doubted, node("other", service_ms=150)).node == "other"
@@ -109,7 +109,7 @@ def test_a_node_in_doubt_serves_only_what_no_other_can():
 
 @pytest.mark.parametrize("clears", ["answer", "probe"])
 def test_an_answer_or_a_quick_probe_ends_the_doubt(clears):
-    doubted = recalled(node("doubted", service_ms=5))
+    doubted = reissued(node("doubted", service_ms=5))
     if clears == "answer":
         doubted.sent("good", 99.96, 100, MODEL)
         doubted.answered("good", 99.98, 5.0, 0.0)
@@ -121,7 +121,7 @@ def test_an_answer_or_a_quick_probe_ends_the_doubt(clears):
 
 
 def test_the_same_admission_lets_a_rule_use_a_doubted_node_only_it_can_answer():
-    doubted = recalled(node("doubted", service_ms=5))
+    doubted = reissued(node("doubted", service_ms=5))
     doubted.link.forget_rate(99.95)
     policy = SameAdmission(ShortestExpectedDelay())
 

@@ -1,28 +1,30 @@
 """The Worker: whatever nodes, the database and Redis do, every frame ends once and no wake-up is lost."""
 
 import contextlib
+import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from inspections.media import storage
 from inspections.models import Decision, Description, Detection, Event, Frame, Station, Step
-from inspections.pipeline import steps, work
-from inspections.pipeline.work import Worker, own_connection
+from inspections.pipeline import findings, steps
+from inspections.pipeline import worker as worker_module
+from inspections.pipeline.stages import STAGES
+from inspections.pipeline.worker import Worker, own_connection
 from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
-from scheduling.services import redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
+from tests.services import take_away
 from tests.threads import together
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,
@@ -32,17 +34,10 @@ pytestmark = [
 WAIT_S = 20.0
 
 
-def eventually(condition: Callable[[], Any], *, within_s: float = WAIT_S) -> None:
-    """Wait until `condition()` holds; polls gently, bounded."""
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "it did not happen in time"
-        threading.Event().wait(0.02)
-
-
 @contextmanager
 def working(*nodes: FakeNode, cloud: tuple[FakeNode, ...] = (), **more: Any) -> Iterator[Worker]:
-    worker = Worker(fleet=runtime_of(*nodes, cloud=cloud), **{"lease_s": 30, "threads": 8, "name": "w"} | more)
+    defaults: dict[str, Any] = {"lease_s": 30, "threads": 8, "name": "w"}
+    worker = Worker(fleet=runtime_of(*nodes, cloud=cloud), **defaults | more)
     try:
         yield worker
     finally:
@@ -60,7 +55,7 @@ def polled(worker: Worker, every_s: float = 0.05) -> Iterator[None]:
             with contextlib.suppress(DatabaseError), own_connection():
                 act()
 
-    acts = (worker.drain, worker.renew, steps.reap, steps.hold_overdue)
+    acts = (worker.run_until_idle, worker.renew, steps.reap, steps.hold_overdue)
     threads = [threading.Thread(target=forever, args=(act,)) for act in acts]
     for thread in threads:
         thread.start()
@@ -86,7 +81,7 @@ def frames(station: Station, count: int) -> list[Frame]:
 def test_what_waits_is_decided_and_complete_when_drain_returns(cast: Cast) -> None:
     frames(cast.station, 20)
     with working(FakeNode("edge-1")) as worker:
-        assert worker.drain() == 20
+        assert worker.run_until_idle() == 20
     assert all_complete()
     assert set(Decision.objects.values_list("outcome", flat=True)) == {"pass"}
     assert set(Dispatch.objects.values_list("outcome", "attempt", "scope")) == {("ok", 1, cast.station.pk)}
@@ -95,7 +90,7 @@ def test_what_waits_is_decided_and_complete_when_drain_returns(cast: Cast) -> No
 def test_a_defect_is_described_in_the_same_drain(cast: Cast) -> None:
     frame = add_frame(cast.station)
     with working(FakeNode("edge-1", score=0.9), cloud=(FakeNode("cloud-1"),)) as worker:
-        assert worker.drain() == 2
+        assert worker.run_until_idle() == 2
     assert all_complete()
     assert Description.objects.get().answer == {"appearance": "A gap."}
     types = list(Event.objects.filter(frame_id=frame.pk).order_by("seq").values_list("type", flat=True))
@@ -104,14 +99,14 @@ def test_a_defect_is_described_in_the_same_drain(cast: Cast) -> None:
 
 def test_drain_with_nothing_to_do_returns_at_once(cast: Cast) -> None:
     with working(FakeNode("edge-1")) as worker:
-        assert worker.drain() == 0
+        assert worker.run_until_idle() == 0
 
 
 def test_two_workers_share_the_queue_and_do_nothing_twice(cast: Cast) -> None:
     frames(cast.station, 40)
     one, two = FakeNode("edge-1"), FakeNode("edge-1")
     with working(one) as first, working(two, name="w2") as second:
-        started = together(2, lambda n: (first, second)[n].drain())
+        started = together(2, lambda n: (first, second)[n].run_until_idle())
     assert sum(started) == one.calls + two.calls == 40
     assert Detection.objects.count() == 40
     assert all_complete()
@@ -151,12 +146,12 @@ def test_a_late_answer_is_dropped_where_another_worker_was_faster(cast: Cast) ->
     slow, quick = FakeNode("edge-1", score=0.9, before=lambda: let_go.wait(WAIT_S)), FakeNode("edge-1", score=0.1)
     add_frame(cast.station)
     with working(slow, name="late", threads=1) as late, working(quick, name="second") as second:
-        thread = threading.Thread(target=late.drain)
+        thread = threading.Thread(target=late.run_until_idle)
         thread.start()
         eventually(lambda: slow.calls)
-        Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         steps.reap()
-        second.drain()
+        second.run_until_idle()
         let_go.set()
         thread.join(WAIT_S)
     assert Decision.objects.get().outcome == "pass"
@@ -167,15 +162,15 @@ def test_a_late_job_does_not_stop_the_renewal_of_the_same_step(cast: Cast) -> No
     """The worker that lost a Step may be the one that claims it again; the first job's end is not the second's."""
     turns = [threading.Event(), threading.Event()]
     node = FakeNode("edge-1")
-    node.before = lambda: turns[node.calls - 1].wait(WAIT_S) and None
+    node.before = lambda: turns[node.calls - 1].wait(WAIT_S)
     add_frame(cast.station)
     with working(node) as worker:
-        thread = threading.Thread(target=worker.drain)
+        thread = threading.Thread(target=worker.run_until_idle)
         thread.start()
         eventually(lambda: node.calls == 1)
-        Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         steps.reap()
-        worker.drain()
+        worker.run_until_idle()
         eventually(lambda: node.calls == 2)
         turns[0].set()
         eventually(lambda: len(worker._held) == 1)
@@ -210,20 +205,20 @@ def test_a_backlog_that_is_late_anyway_does_not_hide_what_can_still_make_it(cast
     """At most a share of the places is for late steps while others wait; all of them where none do."""
     frames(cast.station, 40)
     Step.objects.update(deadline_at=timezone.now() - timedelta(minutes=1))
-    looked = work._waiting_steps([Step.Kind.DETECT])
-    assert len(looked) == work.LOOK_AHEAD[Step.Kind.DETECT]
+    looked = worker_module._waiting_steps(STAGES.first.kind, STAGES.first.look_ahead)
+    assert len(looked) == STAGES.first.look_ahead
 
     live = {add_frame(cast.station, 100 + n).pk for n in range(30)}
-    looked = work._waiting_steps([Step.Kind.DETECT])
+    looked = worker_module._waiting_steps(STAGES.first.kind, STAGES.first.look_ahead)
 
-    assert len(looked) == work.LOOK_AHEAD[Step.Kind.DETECT]
-    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // work.LATE_SHARE
+    assert len(looked) == STAGES.first.look_ahead
+    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // worker_module.LATE_SHARE
 
 
 def test_without_any_node_nothing_is_claimed(cast: Cast) -> None:
     add_frame(cast.station)
     with working() as worker:
-        assert worker.drain() == 0
+        assert worker.run_until_idle() == 0
     assert Step.objects.get().state == "waiting"
 
 
@@ -232,10 +227,10 @@ def test_a_cloud_that_is_away_does_not_hold_up_decisions(cast: Cast) -> None:
     away = FakeNode("cloud-1", before=raises(unavailable("cloud-1")))
     with working(FakeNode("edge-1", score=0.9), cloud=(away,)) as worker:
         old = frames(cast.station, 60)
-        worker.drain()
-        Step.objects.filter(kind="describe").update(deadline_at=timezone.now() - timezone.timedelta(hours=1))
+        worker.run_until_idle()
+        Step.objects.filter(kind="describe").update(deadline_at=timezone.now() - timedelta(hours=1))
         new = add_frame(cast.station, 1000)
-        worker.drain()
+        worker.run_until_idle()
     new.refresh_from_db()
     assert new.decided_at
     assert Frame.objects.filter(decided_at__isnull=False).count() == len(old) + 1
@@ -254,14 +249,14 @@ def test_a_picture_that_is_gone_from_the_store_is_held(cast: Cast) -> None:
     storage.picture_path(add_frame(cast.station)).unlink()
     node = FakeNode("edge-1")
     with working(node) as worker:
-        worker.drain()
+        worker.run_until_idle()
         assert not worker.fleet.ledger.own["edge-1"]  # type: ignore[attr-defined]
     assert node.calls == 0
     assert (Decision.objects.get().outcome, Step.objects.get().error_code) == ("hold", "bad_media")
 
 
 def test_a_bug_is_tried_again_a_few_times_and_then_held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work.random, "random", lambda: -0.49)
+    monkeypatch.setattr(random, "random", lambda: -0.49)
     node = FakeNode("edge-1", before=raises(ZeroDivisionError("oops")))
     add_frame(cast.station)
     with working(node) as worker, polled(worker):
@@ -298,8 +293,8 @@ def test_a_database_error_before_the_node_was_asked_gives_its_credit_back(
     node = FakeNode("edge-1")
     with working(node) as worker:
         with monkeypatch.context() as patch:
-            patch.setattr(work.jobs.findings, "thresholds_of", away)
-            worker.drain()
+            patch.setattr(findings, "thresholds_of", away)
+            worker.run_until_idle()
         assert node.calls == 0
         assert not worker.fleet.state.nodes["edge-1"].ledger
         assert not worker.fleet.ledger.own["edge-1"]  # type: ignore[attr-defined]
@@ -313,7 +308,7 @@ def test_a_claim_that_fails_gives_its_credits_back(cast: Cast, monkeypatch: pyte
     with working(FakeNode("edge-1")) as worker:
         monkeypatch.setattr(steps, "claim", away)
         with pytest.raises(DatabaseError):
-            worker.drain()
+            worker.run_until_idle()
         assert not worker.fleet.state.nodes["edge-1"].ledger
 
 
@@ -321,11 +316,10 @@ def test_a_claim_that_fails_gives_its_credits_back(cast: Cast, monkeypatch: pyte
 
 
 def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = redis.Redis(unix_socket_path="/nonexistent/redis.sock", socket_connect_timeout=0.1)
-    monkeypatch.setattr(redis_client, "get", lambda: away)
+    take_away(monkeypatch)
     frames(cast.station, 5)
     with working(FakeNode("edge-1")) as worker:
-        assert worker.drain() == 5
+        assert worker.run_until_idle() == 5
     assert all_complete()
 
 
@@ -338,11 +332,11 @@ def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
     def camera(index: int) -> None:
         for n in range(12):
             add_frame(cast.station, index * 100 + n)
-            worker.drain()
+            worker.run_until_idle()
 
     with working(FakeNode("edge-1"), threads=4) as worker:
         together(6, camera)
-        eventually(all_complete, within_s=5)
+        eventually(all_complete)
         assert Frame.objects.count() == 72
     assert Detection.objects.count() == 72
 
@@ -351,7 +345,7 @@ def test_a_worker_that_was_stopped_begins_nothing_and_does_not_spin(cast: Cast) 
     add_frame(cast.station)
     with working(FakeNode("edge-1")) as worker:
         worker.stop()
-        thread = threading.Thread(target=worker.drain)
+        thread = threading.Thread(target=worker.run_until_idle)
         thread.start()
         thread.join(5)
         assert not thread.is_alive()
@@ -371,6 +365,6 @@ def test_no_more_requests_are_under_way_than_there_are_threads(cast: Cast) -> No
 
     frames(cast.station, 24)
     with working(FakeNode("edge-1", before=count), FakeNode("edge-2", before=count), threads=3) as worker:
-        worker.drain()
+        worker.run_until_idle()
     assert all_complete()
     assert 1 <= most[0] <= 3
