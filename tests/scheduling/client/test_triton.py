@@ -242,10 +242,10 @@ def test_crops_and_regions_must_be_as_many() -> None:
 
 @pytest.fixture
 def held_node(make_node: MakeNode, tmp_path: Any) -> RunningNode:
-    """A describer that stops after its fifth token while the file `hold` exists."""
-    hold = tmp_path / "hold"
-    hold.touch()
-    environment = {**TEST_MODELS, "AIVD_HOLD_FILE": str(hold), "AIVD_HOLD_AFTER": "5"}
+    """A describer that stops after its fifth token while the file `pause` exists."""
+    pause = tmp_path / "pause"
+    pause.touch()
+    environment = {**TEST_MODELS, "AIVD_PAUSE_FILE": str(pause), "AIVD_PAUSE_AFTER": "5"}
     return make_node(node_spec("held", "describer", environment=environment))
 
 
@@ -273,14 +273,14 @@ def test_the_whole_stream_has_a_deadline_too(held_node: RunningNode) -> None:
 
 @pytest.mark.stack
 def test_the_fifth_token_can_be_held_and_let_go(held_node: RunningNode) -> None:
-    hold = held_node.spec.environment["AIVD_HOLD_FILE"]
+    pause = held_node.spec.environment["AIVD_PAUSE_FILE"]
     seen: list[int] = []
 
     def on_event(event: dict[str, Any]) -> None:
         if event["type"] == "token":
             seen.append(len(seen) + 1)
-        if len(seen) == 5 and os.path.exists(hold):
-            os.unlink(hold)
+        if len(seen) == 5 and os.path.exists(pause):
+            os.unlink(pause)
 
     answer = held_node.client.describe(
         [picture()], ask("open"), timeout_s=FAR_S, idle_timeout_s=FAR_S, on_event=on_event
@@ -325,7 +325,7 @@ def test_a_node_survives_streams_that_do_not_run_to_their_end(make_node: MakeNod
 
 @pytest.mark.stack
 def test_a_cancelled_stream_frees_the_node_for_the_next(held_node: RunningNode) -> None:
-    """The hold looks for its asker: once that is gone the next request gets its turn, and five tokens."""
+    """The pause looks for its asker: once that is gone the next request gets its turn, and five tokens."""
     for _ in range(2):
         tokens: list[dict[str, Any]] = []
         error, _ = failure(
@@ -395,7 +395,7 @@ def test_a_canary_is_not_fooled_by_readiness(held_node: RunningNode) -> None:
         assert began.wait(FAR_S)
         error, took_s = failure(lambda: held_node.client.canary("describer", timeout_s=0.4))
         assert held_node.client.probe(timeout_s=2).usable("describer")
-        os.unlink(held_node.spec.environment["AIVD_HOLD_FILE"])
+        os.unlink(held_node.spec.environment["AIVD_PAUSE_FILE"])
         assert held.result().answers[0].valid
     assert error.code == "deadline"
     assert took_s < SOON_S

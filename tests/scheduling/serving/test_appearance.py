@@ -24,8 +24,8 @@ from scheduling.serving.appearance import (
     read_trained_on,
     station_reference,
 )
+from scheduling.serving.backend.options import NodeOptions, OptionError, open_trained_on
 from scheduling.serving.contracts import Rgb
-from scheduling.serving.runtime.options import NodeOptions, OptionError, open_trained_on
 from tests.node_fakes import ConstantDetector
 
 SHIPPED = detectors.trained_on("yolo-openvino-bf16")

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from scheduling.serving.describers import load_describer
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 
 
 class Bomb:
