@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from benchmarks.ports import free_ports
 from scheduling.client import triton
 from scheduling.client.answers import DetectAnswer, NodeError, StreamCheck, read_regions
 from scheduling.client.triton import CHANNEL_OPTIONS, NodeClient, client_for, close_all
@@ -36,7 +37,7 @@ from scheduling.serving.contracts import (
 from scheduling.serving.nodes import NodeSpec
 from scheduling.serving.wire import encode_meta
 from tests.node_fakes import FAILS, REFUSED, WORDS, WRONG
-from tests.nodes import TEST_MODELS, RunningNode, free_port_range, node_spec, picture
+from tests.nodes import TEST_MODELS, RunningNode, node_spec, picture
 from tests.waiting import eventually
 from tools.linkfault.proxy import FaultProxy, LinkSettings
 
@@ -537,7 +538,7 @@ def test_a_stopped_node_is_found_and_is_back_soon_after_it_goes_on(make_node: Ma
 
 
 def test_a_node_that_was_never_there_is_unavailable_quickly() -> None:
-    client = NodeClient(f"127.0.0.1:{free_port_range(1)}", name="nobody")
+    client = NodeClient(f"127.0.0.1:{free_ports(1)}", name="nobody")
     error, took_s = failure(lambda: client.detect(picture(), min_score=0.1, timeout_s=FAR_S))
     assert error.code == "unavailable"
     assert took_s < SOON_S
