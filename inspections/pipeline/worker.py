@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 def pause_s(attempts: int) -> float:
     """How long a Step that was given back rests: longer each time, and never all of them until the same moment."""
-    return min(5.0, 0.25 * 2 ** min(attempts, 5)) * (0.5 + random.random())
+    return min(5.0, 0.25 * 2.0 ** min(attempts, 5)) * (0.5 + random.random())
 
 
 class Worker:
