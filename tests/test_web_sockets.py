@@ -21,7 +21,7 @@ from aivd_web.web_sockets import TEXT_BYTES, BoundedWebSockets, MessageFilter
 from tests.websocket import WebsocketCommunicator
 
 PICTURE_BYTES = 300_000
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 class Echo(LiveSocket):

@@ -25,7 +25,7 @@ from tests.websocket import WebsocketCommunicator
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
 OURS = (b"origin", b"http://testserver")
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 async def in_thread(function, *args, **kwargs):
@@ -104,7 +104,7 @@ async def sockets():
     yield open_socket
     for socket in opened:
         with contextlib.suppress(Exception):
-            await socket.inner.disconnect(timeout=5)
+            await socket.inner.disconnect(timeout=PATIENCE_S)
 
 
 @pytest.fixture

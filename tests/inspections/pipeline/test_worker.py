@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_server"),
 ]
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @contextmanager
