@@ -19,6 +19,7 @@ from inspections.pipeline.stages import STAGES
 from inspections.pipeline.worker import Worker, own_connection
 from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
+from scheduling.policy.items import LATE_SHARE
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 from tests.services import take_away
@@ -211,7 +212,7 @@ def test_a_backlog_that_is_late_anyway_does_not_hide_what_can_still_make_it(cast
     looked = worker_module._waiting_steps(STAGES.first.kind, STAGES.first.look_ahead)
 
     assert len(looked) == STAGES.first.look_ahead
-    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // worker_module.LATE_SHARE
+    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // LATE_SHARE
 
 
 def test_without_any_node_nothing_is_claimed(cast: Cast) -> None:
