@@ -1176,6 +1176,8 @@ export interface components {
             /** @description Lower picture quality where a link is too slow */
             ladder?: boolean;
             sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Answer 429 to a frame that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds?: components["schemas"]["ThresholdRequest"][];
         };
         PlacedModel: {
@@ -1463,6 +1465,8 @@ export interface components {
              *     * `skipped` - not described when the cloud cannot make it in time
              */
             sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Refuse a frame (429) that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };

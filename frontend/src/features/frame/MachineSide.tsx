@@ -7,12 +7,12 @@ import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
 
-const STEP_WORDS: Readonly<Record<FrameStep["kind"], string>> = { detect: "Detect", describe: "Describe" };
 const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   waiting: "waiting for a node",
   running: "under way",
   done: "done",
   failed: "failed",
+  skipped: "not needed",
 };
 
 export function MachineSide({
@@ -64,12 +64,13 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
   const node = fact?.node ?? step.node;
   return (
     <tr>
-      <th scope="row">{STEP_WORDS[step.kind]}</th>
+      <th scope="row">{step.title}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
             {node}
             {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+            {fact?.quality && <span className="hint"> in {fact.quality}</span>}
           </td>
           <td className="number">{formatMs(fact?.predicted_ms)}</td>
           <td className="number">{formatMs(fact?.measured_ms)}</td>
@@ -105,7 +106,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {STEP_WORDS[step.kind]} failed after {plural(step.attempts, "attempt")}:{" "}
+          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}
