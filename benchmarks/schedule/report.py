@@ -235,8 +235,8 @@ def _pipeline(two_stage: Table) -> str:
     if not parts:
         return ""
     head = (
-        "## Two stages\n\nA frame is on time when it is decided within 300 ms of its arrival and its crops are described "
-        "within 700 ms of that, each stage by its own deadline as in production; edge-only "
+        "## Two stages\n\nA frame is on time when it is decided within 300 ms of its arrival and its crops are "
+        "described within 700 ms of that, each stage by its own deadline as in production; edge-only "
         "describes nothing. A frame of which the last region was skipped, because the edge was sure, is on time too."
     )
     return "\n\n".join([head, *parts])
