@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Service:
 
     def __init__(
         self,
-        server: Postgres | EmbeddedRedis,
+        server: Any,
         *,
         log_file: Path,
         stop_signal: signal.Signals,

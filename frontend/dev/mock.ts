@@ -344,7 +344,12 @@ function answer(path: string): unknown {
 }
 
 window.fetch = (input) => {
-  const path = typeof input === "string" ? input : input instanceof URL ? input.pathname : input.url;
+  const path =
+    typeof input === "string"
+      ? input
+      : input instanceof URL
+        ? input.pathname
+        : input.url.replace(location.origin, "");
   if (state === "error")
     return Promise.resolve(
       Response.json(

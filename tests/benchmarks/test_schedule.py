@@ -95,7 +95,7 @@ def test_every_arrival_is_accounted_for():
     work = build_workload(spec, build_world(spec, 3, 4), 3, 4)
     for name in ("pct-lb", "peak-ewma", "peak-ewma+admission"):
         world = build_world(spec, 3, 4)
-        result = runs.simulate(runs.make(name, 3, world, work), work, world)
+        result = simulate(runs.make(name, 3, world, work), work, world)
 
         assert result.arrived == len(work.items)
         assert (len(result.latencies_ms), result.lost) == (result.arrived, 0)

@@ -129,7 +129,7 @@ def write(out: Path, frames: Sequence[StoredFrame], classes: Sequence[str]) -> N
     for frame in frames:
         folder = out / frame.split
         writing.put(frame.source, folder / frame.picture)
-        body = {
+        body: dict[str, object] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(region) for region in frame.regions],

@@ -7,7 +7,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 /** The schema calls a field optional when a request may leave it out; an answer always has it. */
-type Answer<T> = T extends readonly (infer Item)[]
+export type Answer<T> = T extends readonly (infer Item)[]
   ? Answer<Item>[]
   : T extends object
     ? { [Key in keyof T]-?: Answer<T[Key]> }

@@ -18,9 +18,9 @@ from PIL import Image
 
 from scheduling.serving import torchvision_ops
 from scheduling.serving.answers import complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import AnswerEvent, Describer, RegionRequest, Rgb, SizeWh, TokenEvent
 from scheduling.serving.describers.families import Family, family_of
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 from scheduling.serving.prompts import ask
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -28,6 +28,10 @@ MAX_TOKENS: Final = 320
 LOAD_TIMEOUT_S: Final = "30"
 LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8; what is no character after as many tokens will not become one."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    return HubDescriber.open(spec, threads=threads)
 
 
 class HubDescriber:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import httpx
 
 from scheduling.serving.answers import MAX_RAW_CHARS, clean_text, complete_answer, read_answer
-from scheduling.serving.contracts import IDENTITY_LIMITS, AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import IDENTITY_LIMITS, AnswerEvent, Describer, RegionRequest, Rgb, SizeWh, TokenEvent
 from scheduling.serving.crops import encode_crop
 from scheduling.serving.prompts import ask, response_format
 
@@ -51,6 +51,11 @@ class EndpointError(RuntimeError):
 
 class Cancelled(Exception):
     """Whoever asked has gone."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    """The endpoint does the work, whatever threads there are here."""
+    return EndpointDescriber.from_spec(spec)
 
 
 class EndpointDescriber:

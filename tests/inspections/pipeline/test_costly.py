@@ -18,9 +18,10 @@ from scheduling.models import Dispatch
 from scheduling.services import fleet
 from scheduling.services.dispatching import FleetDispatcher
 from scheduling.services.heartbeat import Heartbeat
+from scheduling.serving.nodes import NodeSpec
 from tests.cast import Cast
 from tests.node_fakes import SLOW
-from tests.nodes import TEST_MODELS, NodeSpec, RunningNode, node_spec
+from tests.nodes import TEST_MODELS, RunningNode, node_spec
 
 pytestmark = [
     pytest.mark.stack,

@@ -21,8 +21,9 @@ from hypothesis.stateful import (
 )
 
 from aivd_web.kernel.errors import Conflict
+from inspections.events import numbering
 from inspections.models import Decision, Event, Frame, Station, Step
-from inspections.pipeline import steps
+from inspections.pipeline import decide, steps
 from tests.cast import Cast, add_frame, frame_row
 from tests.threads import together
 
@@ -242,8 +243,8 @@ def test_deciding_and_holding_the_same_frames_at_once_never_blocks_for_good(cast
             return
         for frame in rows[index - 2 :: 4]:
             with transaction.atomic():
-                steps.decide.write(frame=frame, decision=steps.decide.by_detections([]), now=timezone.now())
-                steps.numbering.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
+                decide.write(frame=frame, decision=decide.by_detections([]), now=timezone.now())
+                numbering.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
 
     assert together(6, work) == [None] * 6
     assert Decision.objects.count() == len(held)

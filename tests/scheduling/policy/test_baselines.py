@@ -127,7 +127,7 @@ def test_every_policy_explains_what_it_sends(name):
 def test_the_same_admission_lets_a_rule_choose_among_those_in_time_only():
     slow = node("slow-but-idle", service_ms=900)
     busy = node("busy", service_ms=10, outstanding=3)
-    rule = SameAdmission(get_policy("least-outstanding"))
+    rule = SameAdmission(get_policy("least-outstanding"))  # type: ignore[arg-type]
 
     assert choices(get_policy("least-outstanding"), [slow, busy]) == ["slow-but-idle"]
     assert choices(rule, [slow, busy]) == ["busy"]

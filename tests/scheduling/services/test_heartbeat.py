@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,9 +14,9 @@ from scheduling.services import fleet, redis_client
 from scheduling.services.dispatching import FleetDispatcher
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import RunningNode, node_spec
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db, pytest.mark.usefixtures("redis_server")]
-FOUND_WITHIN_S = 15
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +34,17 @@ def heartbeat_of(*nodes: RunningNode) -> Heartbeat:
 
 def beat_until(heart: Heartbeat, found: Callable[[], bool]) -> int:
     """Beat until `found`; return how many beats it took."""
-    ends_at = time.monotonic() + FOUND_WITHIN_S
     beats = 0
-    while not found():
-        assert time.monotonic() < ends_at, list(Node.objects.values("name", "health", "health_detail"))
+
+    def found_or_beaten() -> bool:
+        nonlocal beats
+        if found():
+            return True
         heart.beat()
         beats += 1
+        return False
+
+    eventually(found_or_beaten, lambda: list(Node.objects.values("name", "health", "health_detail")))
     return beats
 
 

@@ -1,20 +1,15 @@
 /** What lower quality and skipped descriptions saved. Nothing is shown where no station allows either. */
-import { useCallback } from "react";
+import { useQuery } from "@tanstack/react-query";
 
-import { api } from "../../api/client";
+import { queries } from "../../api/queries";
 import { formatBytes, plural } from "../../domain/format";
-import { useResource } from "../../ui/hooks";
 
-const EVERY_MS = 10_000;
 const MINUTES = 60;
 
 export function SavingsSection() {
-  const answer = useResource(
-    useCallback((signal: AbortSignal) => api.savings(MINUTES, signal), []),
-    EVERY_MS,
-  );
-  if (answer.value === null) return null;
-  const { ladder, skipped } = answer.value;
+  const answer = useQuery(queries.savings(MINUTES));
+  if (answer.data === undefined) return null;
+  const { ladder, skipped } = answer.data;
   if (ladder.requests === 0 && skipped.regions === 0) return null;
   return (
     <section className="savings" aria-labelledby="savings-title">

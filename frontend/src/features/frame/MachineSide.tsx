@@ -1,8 +1,11 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
+import { useMutation } from "@tanstack/react-query";
+
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
+import { titleOfStage } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
@@ -17,10 +20,12 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
 
 export function MachineSide({
   frame,
+  mayConfigure,
   mayRetry,
   onRetried,
 }: {
   frame: Frame;
+  mayConfigure: boolean;
   mayRetry: boolean;
   onRetried: () => void;
 }) {
@@ -34,6 +39,7 @@ export function MachineSide({
       </div>
       {decision !== null && <p>{decision.reason}</p>}
       {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
+      {decision?.code === "unlike" && <AboutBaseline station={frame.station} mayConfigure={mayConfigure} />}
       <table className="steps">
         <thead>
           <tr>
@@ -60,11 +66,29 @@ export function MachineSide({
   );
 }
 
+/** A frame unlike anything known is often the first of a new product: a person can say that it is the right one. */
+function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; mayConfigure: boolean }) {
+  return (
+    <p>
+      <a href={`/stations/${station.id}/#baseline`}>
+        {mayConfigure
+          ? `Look at ${station.name}’s first frames`
+          : `What ${station.name}’s first frames look like`}
+      </a>
+      <span className="hint">
+        {mayConfigure
+          ? " and confirm them, if they show the right product."
+          : ". An engineer can confirm them."}
+      </span>
+    </p>
+  );
+}
+
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
     <tr>
-      <th scope="row">{step.title}</th>
+      <th scope="row">{titleOfStage(step.kind)}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
@@ -93,25 +117,24 @@ interface FailedProps {
 }
 
 function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
-  const retry = () => {
-    api.retry(frame).then(
-      () => {
-        say("It goes back into the queue.");
-        onRetried();
-      },
-      (error: unknown) => complain(error),
-    );
-  };
+  const retry = useMutation({
+    mutationFn: () => api.retry(frame),
+    onSuccess: () => {
+      say("It goes back into the queue.");
+      onRetried();
+    },
+    onError: complain,
+  });
   return (
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
+          {titleOfStage(step.kind)} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}
       {mayRetry && (
-        <button type="button" className="button" onClick={retry}>
+        <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate()}>
           <Icon name="retry" />
           Try again
         </button>

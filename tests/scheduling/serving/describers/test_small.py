@@ -147,7 +147,7 @@ def write(describer: SmallDescriber, drafts: Drafts) -> Writing:
 
 def guessing(guess: Callable[[Sequence[int]], int | None]) -> Drafts:
     drafts = Drafts()
-    drafts.next = guess  # type: ignore[method-assign]
+    drafts.next = guess  # type: ignore[method-assign, assignment]
     return drafts
 
 

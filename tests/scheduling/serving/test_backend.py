@@ -17,6 +17,20 @@ import pytest
 from PIL import Image
 
 from scheduling.serving import pictures
+from scheduling.serving.backend import detecting
+from scheduling.serving.backend.describing import Abandoned, DescribeWork, StreamPause, describe_events, read_work
+from scheduling.serving.backend.detecting import (
+    Detected,
+    DetectWork,
+    clip_region,
+    detect_batch,
+    detect_large,
+    is_large,
+)
+from scheduling.serving.backend.options import NodeOptions, OptionError, open_describer, open_detector, refuse_numpy_2
+from scheduling.serving.backend.turns import Turns
+from scheduling.serving.backend.watchdog import Watchdog
+from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
 from scheduling.serving.contracts import (
     AnswerEvent,
     BadFrame,
@@ -31,20 +45,6 @@ from scheduling.serving.contracts import (
 )
 from scheduling.serving.nodes import PROJECT_ROOT
 from scheduling.serving.pictures import PictureCost, decode_picture, picture_cost, picture_size
-from scheduling.serving.runtime import detecting
-from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
-from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.detecting import (
-    Detected,
-    DetectWork,
-    clip_region,
-    detect_batch,
-    detect_large,
-    is_large,
-)
-from scheduling.serving.runtime.options import NodeOptions, OptionError, open_describer, open_detector, refuse_numpy_2
-from scheduling.serving.runtime.turns import Turns
-from scheduling.serving.runtime.watchdog import Watchdog
 from scheduling.serving.tiling import TILES_AT_ONCE, Scale
 from scheduling.serving.wire import decode_meta, encode_meta, encode_request
 from tests.node_fakes import WORDS, ConstantDescriber, ConstantDetector
@@ -203,7 +203,7 @@ def test_work_that_takes_too_long_is_told_once_and_other_work_never() -> None:
     ticked = threading.Semaphore(0)
     told = list[str]()
     overran = threading.Event()
-    watchdog = Watchdog(tick_s=1.0, sleep=lambda seconds: ticked.acquire() and None)
+    watchdog = Watchdog(tick_s=1.0, sleep=lambda seconds: ticked.acquire() and None)  # type: ignore[arg-type]
     with watchdog.watched(3.0, lambda: told.append("quick")):
         ticked.release(2)
     with watchdog.watched(3.0, lambda: (told.append("slow"), overran.set())[0]):
@@ -218,7 +218,7 @@ def test_work_that_takes_too_long_is_told_once_and_other_work_never() -> None:
 
 
 class Worked:
-    """Collects what a desk works off; the first batch waits until it is let go."""
+    """Collects what a queue works off; the first batch waits until it is let go."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -227,7 +227,7 @@ class Worked:
         self.begun, self.let_go = threading.Event(), threading.Event()
         self.done = threading.Semaphore(0)
 
-    def __call__(self, batch: list[Arrived[int]]) -> None:
+    def __call__(self, batch: list[QueuedItem[int]]) -> None:
         self.begun.set()
         assert self.let_go.wait(WAIT_S)
         self.batches.append([arrived.item for arrived in batch])
@@ -246,11 +246,11 @@ def worked() -> Worked:
 
 
 @pytest.fixture
-def desk(worked: Worked) -> Iterator[Callable[..., Desk[int]]]:
-    desks: list[Desk[int]] = []
+def queue(worked: Worked) -> Iterator[Callable[..., WorkQueue[int]]]:
+    desks: list[WorkQueue[int]] = []
 
-    def make(**options: object) -> Desk[int]:
-        desks.append(Desk(worked, **{"max_waiting": 10, "broken": worked.broken.append, **options}))  # type: ignore[arg-type]
+    def make(**options: object) -> WorkQueue[int]:
+        desks.append(WorkQueue(worked, **{"max_waiting": 10, "broken": worked.broken.append, **options}))  # type: ignore[arg-type]
         assert desks[0].put(0)
         assert worked.begun.wait(WAIT_S)
         return desks[0]
@@ -261,43 +261,45 @@ def desk(worked: Worked) -> Iterator[Callable[..., Desk[int]]]:
         one.close(timeout_s=WAIT_S)
 
 
-def test_what_waits_is_worked_off_together(desk: Callable[..., Desk[int]], worked: Worked) -> None:
-    one = desk(max_batch=3)
+def test_what_waits_is_worked_off_together(queue: Callable[..., WorkQueue[int]], worked: Worked) -> None:
+    one = queue(max_batch=3)
     assert all(one.put(i) for i in (1, 2, 3, 4))
     worked.wait(batches=3)
     assert worked.batches == [[0], [1, 2, 3], [4]]
 
 
-def test_a_batch_ends_before_it_costs_too_much(desk: Callable[..., Desk[int]], worked: Worked) -> None:
-    one = desk(max_batch=8, cost=float, max_cost=10.0)
+def test_a_batch_ends_before_it_costs_too_much(queue: Callable[..., WorkQueue[int]], worked: Worked) -> None:
+    one = queue(max_batch=8, cost=float, max_cost=10.0)
     assert all(one.put(i) for i in (4, 5, 6, 99, 1))
     worked.wait(batches=5)
     assert worked.batches == [[0], [4, 5], [6], [99], [1]]
 
 
-def test_a_full_queue_takes_no_more(desk: Callable[..., Desk[int]]) -> None:
-    one = desk(max_waiting=2)
+def test_a_full_queue_takes_no_more(queue: Callable[..., WorkQueue[int]]) -> None:
+    one = queue(max_waiting=2)
     assert [one.put(1), one.put(2), one.put(3)] == [True, True, False]
 
 
-def test_a_full_queue_first_lets_go_of_what_nobody_waits_for(desk: Callable[..., Desk[int]], worked: Worked) -> None:
-    one = desk(max_waiting=2, max_batch=8, abandoned=lambda item: item == 1)
+def test_a_full_queue_first_lets_go_of_what_nobody_waits_for(
+    queue: Callable[..., WorkQueue[int]], worked: Worked
+) -> None:
+    one = queue(max_waiting=2, max_batch=8, abandoned=lambda item: item == 1)
     assert [one.put(1), one.put(2), one.put(3), one.put(4)] == [True, True, True, False]
     worked.wait(batches=2)
     assert worked.batches == [[0], [2, 3]]
 
 
-def test_the_time_in_the_queue_is_stamped(desk: Callable[..., Desk[int]], worked: Worked) -> None:
+def test_the_time_in_the_queue_is_stamped(queue: Callable[..., WorkQueue[int]], worked: Worked) -> None:
     clock = Clock()
-    one = desk(clock=clock)
+    one = queue(clock=clock)
     one.put(1)
     clock.now += 0.25
     worked.wait(batches=2)
     assert worked.queue_ms == [0.0, pytest.approx(250)]
 
 
-def test_closing_returns_what_nobody_will_work_on(desk: Callable[..., Desk[int]], worked: Worked) -> None:
-    one = desk()
+def test_closing_returns_what_nobody_will_work_on(queue: Callable[..., WorkQueue[int]], worked: Worked) -> None:
+    one = queue()
     one.put(1)
     worked.let_go.set()
     left = one.close(timeout_s=WAIT_S)
@@ -313,7 +315,7 @@ def test_an_error_that_the_work_lets_out_is_told() -> None:
         errors.append(error)
         told.set()
 
-    one: Desk[int] = Desk(lambda batch: 1 / 0, max_waiting=1, broken=broken)  # type: ignore[arg-type]
+    one: WorkQueue[int] = WorkQueue(lambda batch: 1 / 0, max_waiting=1, broken=broken)  # type: ignore[arg-type]
     one.put(1)
     assert told.wait(WAIT_S)
     assert isinstance(errors[0], ZeroDivisionError)
@@ -534,13 +536,13 @@ def test_a_hold_stops_after_the_fifth_token_until_its_file_goes(tmp_path: Path) 
             file.unlink()
 
     crops = (picture(),)
-    hold = Hold(file, after_tokens=5)
+    pause = StreamPause(file, after_tokens=5)
     for event in describe_events(
         ConstantDescriber("0"),
         DescribeWork(crops, request("open")),
         queue_ms=0.0,
         is_cancelled=lambda: False,
-        hold=hold,
+        pause=pause,
         sleep=sleep,
     ):
         seen.append(event)
@@ -574,10 +576,10 @@ def test_two_regions_with_one_id_are_refused() -> None:
 
 def test_options_come_from_the_environment() -> None:
     options = NodeOptions.from_environment(
-        {"AIVD_DETECTOR": "yolo-onnxruntime", "AIVD_THREADS": "2", "AIVD_SLOWDOWN": "2.5", "AIVD_HOLD_FILE": "/x"}
+        {"AIVD_DETECTOR": "yolo-onnxruntime", "AIVD_THREADS": "2", "AIVD_SLOWDOWN": "2.5", "AIVD_PAUSE_FILE": "/x"}
     )
     assert (options.detector, options.threads, options.slowdown) == ("yolo-onnxruntime", 2, 2.5)
-    assert options.hold_file is None  # a hold is for tests, and this is none
+    assert options.pause_file is None  # a pause is for tests, and this is none
 
 
 @pytest.mark.parametrize(

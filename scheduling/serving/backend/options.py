@@ -41,8 +41,8 @@ class OptionError(ValueError):
 class NodeOptions:
     """`slowdown` multiplies the time of every answer. `step_budget_s`: see STEP_BUDGET_S of the contract.
 
-    `hold_file` stops a describer after `hold_after_tokens` tokens of a request for as long as that file exists, so that
-    a test can look at the middle of a stream.
+    `pause_file` stops a describer after `pause_after_tokens` tokens of a request for as long as that file exists, so
+    that a test can look at the middle of a stream.
     """
 
     detector: str = DEFAULT_DETECTOR
@@ -52,14 +52,14 @@ class NodeOptions:
     slowdown: float = 1.0
     max_waiting: int = 64
     allow_test_models: bool = False
-    hold_file: Path | None = None
-    hold_after_tokens: int = 5
+    pause_file: Path | None = None
+    pause_after_tokens: int = 5
     step_budget_s: float = STEP_BUDGET_S
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
         allow = environment.get("AIVD_ALLOW_TEST_MODELS") == "1"
-        hold = environment.get("AIVD_HOLD_FILE") if allow else None
+        pause = environment.get("AIVD_PAUSE_FILE") if allow else None
         return cls(
             detector=environment.get("AIVD_DETECTOR") or DEFAULT_DETECTOR,
             describer=environment.get("AIVD_DESCRIBER") or DEFAULT_DESCRIBER,
@@ -68,8 +68,8 @@ class NodeOptions:
             slowdown=_factor(environment, "AIVD_SLOWDOWN", 1.0),
             max_waiting=_whole(environment, "AIVD_MAX_WAITING", 64),
             allow_test_models=allow,
-            hold_file=Path(hold) if hold else None,
-            hold_after_tokens=_whole(environment, "AIVD_HOLD_AFTER", 5),
+            pause_file=Path(pause) if pause else None,
+            pause_after_tokens=_whole(environment, "AIVD_PAUSE_AFTER", 5),
             step_budget_s=_factor(environment, "AIVD_STEP_BUDGET_S", STEP_BUDGET_S),
         )
 

@@ -15,14 +15,14 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived(Generic[Item]):
+class QueuedItem(Generic[Item]):
     """An item and how long it waited before its batch started."""
 
     item: Item
     queue_ms: float
 
 
-class Desk(Generic[Item]):
+class WorkQueue(Generic[Item]):
     """Calls `work(batch)` on its own thread with up to `max_batch` items, whenever some wait.
 
     `cost(item)` bounds a batch besides its length: a batch ends before its costs exceed `max_cost`, but
@@ -33,7 +33,7 @@ class Desk(Generic[Item]):
 
     def __init__(
         self,
-        work: Callable[[list[Arrived[Item]]], None],
+        work: Callable[[list[QueuedItem[Item]]], None],
         *,
         max_waiting: int,
         max_batch: int = 1,
@@ -49,7 +49,7 @@ class Desk(Generic[Item]):
         self._waiting: deque[tuple[float, Item]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="queue", daemon=True)
         self._thread.start()
 
     def put(self, item: Item) -> bool:
@@ -89,16 +89,16 @@ class Desk(Generic[Item]):
             except BaseException as error:
                 self._broken(error)
 
-    def _next_batch(self) -> list[Arrived[Item]]:
+    def _next_batch(self) -> list[QueuedItem[Item]]:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             now, spent = self._clock(), 0.0
-            batch: list[Arrived[Item]] = []
+            batch: list[QueuedItem[Item]] = []
             while self._waiting and len(batch) < self._max_batch:
                 arrived_at, item = self._waiting[0]
                 spent += self._cost(item)
                 if batch and spent > self._max_cost:
                     break
                 self._waiting.popleft()
-                batch.append(Arrived(item, (now - arrived_at) * 1000))
+                batch.append(QueuedItem(item, (now - arrived_at) * 1000))
             return batch

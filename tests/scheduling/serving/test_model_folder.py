@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from scheduling.serving.describers import load_describer
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 
 
 class Bomb:
@@ -48,8 +48,8 @@ def lengthen(folder: Path, bomb: bytes) -> None:
     path.write_bytes(path.read_bytes() + bomb)
 
 
-def writes(name: str, made: Callable[[bytes], bytes]) -> Callable[[Path, bytes], None]:
-    return lambda folder, bomb: folder.joinpath(name).write_bytes(made(bomb)) and None
+def writes(name: str, made: Callable[[bytes], bytes]) -> Callable[[Path, bytes], object]:
+    return lambda folder, bomb: folder.joinpath(name).write_bytes(made(bomb))
 
 
 HOSTILE: list[tuple[Callable[[Path, bytes], object], str]] = [

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduling.serving import wire
+from scheduling.serving.backend import triton_api
+from scheduling.serving.backend.describing import Abandoned, DescribeWork, StreamPause, describe_events, read_work
+from scheduling.serving.backend.options import NodeOptions, open_describer, refuse_numpy_2
+from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
 from scheduling.serving.contracts import BAD_FRAME, CANCELLED, OVERLOADED, STOP_PARAMETER, BadFrame
-from scheduling.serving.runtime import backend
-from scheduling.serving.runtime.describing import Abandoned, DescribeWork, Hold, describe_events, read_work
-from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.options import NodeOptions, open_describer, refuse_numpy_2
 
 STOPS_KEPT = 10_000
 
@@ -58,51 +58,53 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         refuse_numpy_2(os.environ)
         self._options = NodeOptions.from_environment(os.environ)
-        self._hold = None
-        if self._options.hold_file is not None:
-            self._hold = Hold(self._options.hold_file, self._options.hold_after_tokens)
+        self._pause = None
+        if self._options.pause_file is not None:
+            self._pause = StreamPause(self._options.pause_file, self._options.pause_after_tokens)
         self._describer = open_describer(self._options)
         self._stopped = LatestNames(STOPS_KEPT)
-        self._desk: Desk[_Waiting] = Desk(self._answer, max_waiting=self._options.max_waiting, broken=backend.give_up)
-        backend.log_info(f"{self._describer.name} {self._describer.version} on {self._describer.runtime}")
+        self._queue: WorkQueue[_Waiting] = WorkQueue(
+            self._answer, max_waiting=self._options.max_waiting, broken=triton_api.give_up
+        )
+        triton_api.log_info(f"{self._describer.name} {self._describer.version} on {self._describer.runtime}")
 
     def execute(self, requests: list[Any]) -> None:
         """Queue the requests; a stream's responses follow from the queue's thread."""
         for request in requests:
             sender = request.get_response_sender()
-            if given_up := backend.text_parameter(request, STOP_PARAMETER):
+            if given_up := triton_api.text_parameter(request, STOP_PARAMETER):
                 self._stopped.add(given_up)
-                backend.end(sender)
+                triton_api.end(sender)
                 continue
             try:
                 waiting = _Waiting(request, sender, _read(request), self._stopped)
             except BadFrame as error:
-                backend.refuse(sender, BAD_FRAME, str(error))
+                triton_api.refuse(sender, BAD_FRAME, str(error))
                 continue
-            if not self._desk.put(waiting):
-                backend.refuse(sender, OVERLOADED, f"{self._options.max_waiting} requests wait here already.")
+            if not self._queue.put(waiting):
+                triton_api.refuse(sender, OVERLOADED, f"{self._options.max_waiting} requests wait here already.")
 
     def finalize(self) -> None:
-        for waiting in self._desk.close(timeout_s=4.0):
-            backend.refuse(waiting.sender, CANCELLED, "The node is stopping.")
+        for waiting in self._queue.close(timeout_s=4.0):
+            triton_api.refuse(waiting.sender, CANCELLED, "The node is stopping.")
 
-    def _answer(self, batch: list[Arrived[_Waiting]]) -> None:
+    def _answer(self, batch: list[QueuedItem[_Waiting]]) -> None:
         for arrived in batch:
             sender = arrived.item.sender
             if arrived.item.is_given_up():
-                backend.refuse(sender, CANCELLED, "The request was given up while it waited.")
+                triton_api.refuse(sender, CANCELLED, "The request was given up while it waited.")
                 continue
             try:
                 self._stream(arrived.item, arrived.queue_ms)
             except Abandoned:
-                backend.refuse(sender, CANCELLED, "The request was given up.")
+                triton_api.refuse(sender, CANCELLED, "The request was given up.")
             except BadFrame as error:
-                backend.refuse(sender, BAD_FRAME, str(error))
+                triton_api.refuse(sender, BAD_FRAME, str(error))
             except Exception as error:
-                backend.log_error(f"describing failed: {error!r}")
-                backend.fail(sender, f"The describer failed: {type(error).__name__}: {error}")
+                triton_api.log_error(f"describing failed: {error!r}")
+                triton_api.fail(sender, f"The describer failed: {type(error).__name__}: {error}")
             else:
-                backend.end(sender)
+                triton_api.end(sender)
 
     def _stream(self, waiting: _Waiting, queue_ms: float) -> None:
         events = describe_events(
@@ -111,15 +113,15 @@ class TritonPythonModel:
             queue_ms=queue_ms,
             is_cancelled=waiting.is_given_up,
             slowdown=self._options.slowdown,
-            hold=self._hold,
+            pause=self._pause,
         )
         for event in events:
-            text = backend.text_tensor(wire.encode_event(event), (1,))
-            backend.respond(waiting.sender, {"event": text}, last=False)
+            text = triton_api.text_tensor(wire.encode_event(event), (1,))
+            triton_api.respond(waiting.sender, {"event": text}, last=False)
 
 
 def _read(request: Any) -> DescribeWork:
-    texts = backend.read_tensor(request, "request")
+    texts = triton_api.read_tensor(request, "request")
     if len(texts) != 1:
         raise BadFrame(f"The tensor request has {len(texts)} entries, expected one.")
-    return read_work([bytes(crop) for crop in backend.read_tensor(request, "crops")], bytes(texts[0]))
+    return read_work([bytes(crop) for crop in triton_api.read_tensor(request, "crops")], bytes(texts[0]))

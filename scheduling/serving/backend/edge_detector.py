@@ -16,6 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduling.serving import wire
+from scheduling.serving.backend import triton_api
+from scheduling.serving.backend.detecting import (
+    Abandoned,
+    Detected,
+    DetectWork,
+    detect_batch,
+    detect_large,
+    is_large,
+    warm_up,
+)
+from scheduling.serving.backend.options import NodeOptions, open_detector, open_trained_on, refuse_numpy_2
+from scheduling.serving.backend.turns import Turns
+from scheduling.serving.backend.watchdog import Watchdog
+from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
 from scheduling.serving.contracts import (
     ALONE,
     BAD_FRAME,
@@ -29,20 +43,6 @@ from scheduling.serving.contracts import (
     tile_count,
 )
 from scheduling.serving.pictures import picture_cost
-from scheduling.serving.runtime import backend
-from scheduling.serving.runtime.desk import Arrived, Desk
-from scheduling.serving.runtime.detecting import (
-    Abandoned,
-    Detected,
-    DetectWork,
-    detect_batch,
-    detect_large,
-    is_large,
-    warm_up,
-)
-from scheduling.serving.runtime.options import NodeOptions, open_detector, open_trained_on, refuse_numpy_2
-from scheduling.serving.runtime.turns import Turns
-from scheduling.serving.runtime.watchdog import Watchdog
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class _Waiting:
             send(self.sender)
 
     def refuse(self, code: str, sentence: str) -> None:
-        self.answer(lambda sender: backend.refuse(sender, code, sentence))
+        self.answer(lambda sender: triton_api.refuse(sender, code, sentence))
 
 
 class TritonPythonModel:
@@ -77,22 +77,22 @@ class TritonPythonModel:
         self._trained_on = open_trained_on(self._options, self._detector)
         warm_up(self._detector)
         self._turns, self._watchdog, self._held_up = Turns(), Watchdog(), False
-        self._usual: Desk[_Waiting] = Desk(
+        self._usual: WorkQueue[_Waiting] = WorkQueue(
             self._answer_usual,
             max_waiting=self._options.max_waiting,
             max_batch=MAX_BATCH,
             cost=lambda waiting: LARGE_FRAME_TILES if waiting.alone else waiting.tiles,
             max_cost=LARGE_FRAME_TILES,
             abandoned=_abandoned,
-            broken=backend.give_up,
+            broken=triton_api.give_up,
         )
-        self._large: Desk[_Waiting] = Desk(
+        self._large: WorkQueue[_Waiting] = WorkQueue(
             self._answer_large,
             max_waiting=self._options.max_waiting,
             abandoned=_abandoned,
-            broken=backend.give_up,
+            broken=triton_api.give_up,
         )
-        backend.log_info(f"{self._detector.name} {self._detector.version} on {self._detector.runtime}")
+        triton_api.log_info(f"{self._detector.name} {self._detector.version} on {self._detector.runtime}")
 
     def execute(self, requests: list[Any]) -> None:
         """Queue the requests; returning at once lets Triton hand over the next ones meanwhile."""
@@ -101,7 +101,7 @@ class TritonPythonModel:
             try:
                 waiting = _read(request, sender)
             except BadFrame as error:
-                backend.refuse(sender, BAD_FRAME, str(error))
+                triton_api.refuse(sender, BAD_FRAME, str(error))
                 continue
             if self._held_up:
                 waiting.refuse(OVERLOADED, "One picture holds this node up.")
@@ -109,12 +109,12 @@ class TritonPythonModel:
                 waiting.refuse(OVERLOADED, f"{self._options.max_waiting} frames wait here already.")
 
     def finalize(self) -> None:
-        for desk in (self._usual, self._large):
-            for waiting in desk.close(timeout_s=2.0):
+        for queue in (self._usual, self._large):
+            for waiting in queue.close(timeout_s=2.0):
                 waiting.refuse(CANCELLED, "The node is stopping.")
         self._watchdog.close()
 
-    def _answer_usual(self, batch: list[Arrived[_Waiting]]) -> None:
+    def _answer_usual(self, batch: list[QueuedItem[_Waiting]]) -> None:
         wanted = [arrived for arrived in batch if not _abandoned(arrived.item)]
         if wanted:
             with self._answering(wanted), self._turn(wanted):
@@ -127,7 +127,7 @@ class TritonPythonModel:
                 for arrived, outcome in zip(wanted, outcomes, strict=True):
                     _tell(arrived.item, outcome)
 
-    def _answer_large(self, batch: list[Arrived[_Waiting]]) -> None:
+    def _answer_large(self, batch: list[QueuedItem[_Waiting]]) -> None:
         for arrived in batch:
             if _abandoned(arrived.item):
                 continue
@@ -143,7 +143,7 @@ class TritonPythonModel:
                 _tell(arrived.item, outcome)
 
     @contextmanager
-    def _answering(self, wanted: Sequence[Arrived[_Waiting]]) -> Iterator[None]:
+    def _answering(self, wanted: Sequence[QueuedItem[_Waiting]]) -> Iterator[None]:
         """Whatever goes wrong, everybody who waits is told."""
         try:
             yield
@@ -151,13 +151,13 @@ class TritonPythonModel:
             for arrived in wanted:
                 arrived.item.refuse(CANCELLED, "The request was given up.")
         except Exception as error:
-            backend.log_error(f"detecting failed: {error!r}")
+            triton_api.log_error(f"detecting failed: {error!r}")
             text = f"The detector failed: {type(error).__name__}: {error}"
             for arrived in wanted:
-                arrived.item.answer(lambda sender: backend.fail(sender, text))
+                arrived.item.answer(lambda sender: triton_api.fail(sender, text))
 
     @contextmanager
-    def _turn(self, wanted: Sequence[Arrived[_Waiting]]) -> Iterator[None]:
+    def _turn(self, wanted: Sequence[QueuedItem[_Waiting]]) -> Iterator[None]:
         """The detector, for one batch or a few tiles; somebody watches how long that takes."""
         budget_s = self._options.step_budget_s * self._options.slowdown
         with self._turns.turn():
@@ -167,7 +167,7 @@ class TritonPythonModel:
             finally:
                 self._held_up = False
 
-    def _overran(self, wanted: Sequence[Arrived[_Waiting]], budget_s: float) -> None:
+    def _overran(self, wanted: Sequence[QueuedItem[_Waiting]], budget_s: float) -> None:
         """What runs cannot be ended. Those whose work it is, and those who wait behind it, need not wait for it."""
         self._held_up = True
         code = TOO_COSTLY if len(wanted) == 1 else HELD_UP
@@ -175,10 +175,10 @@ class TritonPythonModel:
             arrived.item.refuse(code, f"The picture took longer than the {budget_s:g} s that it may take.")
         for waiting in (*self._usual.cleared(), *self._large.cleared()):
             waiting.refuse(OVERLOADED, "One picture holds this node up.")
-        backend.log_error(f"{len(wanted)} pictures took longer than {budget_s:g} s")
+        triton_api.log_error(f"{len(wanted)} pictures took longer than {budget_s:g} s")
 
 
-def _work(arrived: Arrived[_Waiting]) -> DetectWork:
+def _work(arrived: QueuedItem[_Waiting]) -> DetectWork:
     waiting = arrived.item
     return DetectWork(waiting.frame, waiting.template, waiting.min_score, arrived.queue_ms)
 
@@ -186,7 +186,7 @@ def _work(arrived: Arrived[_Waiting]) -> DetectWork:
 def _tell(waiting: _Waiting, outcome: Detected | BadFrame) -> None:
     if isinstance(outcome, Detected):
         tensors = _tensors(outcome)
-        waiting.answer(lambda sender: backend.respond(sender, tensors, last=True))
+        waiting.answer(lambda sender: triton_api.respond(sender, tensors, last=True))
     else:
         waiting.refuse(BAD_FRAME, str(outcome))
 
@@ -198,12 +198,12 @@ def _read(request: Any, sender: Any) -> _Waiting:
     min_score = float(_one(request, "min_score"))
     if not 0.0 <= min_score <= 1.0:
         raise BadFrame(f"min_score is {min_score}, expected 0..1.")
-    large, alone = any(map(is_large, costs)), backend.flag(request, ALONE)
+    large, alone = any(map(is_large, costs)), triton_api.flag(request, ALONE)
     return _Waiting(request, sender, frame, template, min_score, tile_count(costs[0].size_wh), large, alone)
 
 
 def _one(request: Any, name: str) -> Any:
-    values = backend.read_tensor(request, name)
+    values = triton_api.read_tensor(request, name)
     if len(values) != 1:
         raise BadFrame(f"{name} has {len(values)} entries; a request holds one frame.")
     return values[0]
@@ -223,5 +223,5 @@ def _tensors(detected: Detected) -> dict[str, npt.NDArray[Any]]:
         "boxes": np.array([r.box_xyxy for r in regions], np.float32).reshape(1, len(regions), 4),
         "scores": np.array([[r.score for r in regions]], np.float32),
         "classes": np.array([[r.class_index for r in regions]], np.int32),
-        "meta": backend.text_tensor(wire.encode_meta(detected.meta), (1, 1)),
+        "meta": triton_api.text_tensor(wire.encode_meta(detected.meta), (1, 1)),
     }

@@ -24,7 +24,7 @@ from scheduling.serving.pictures import decode_picture, picture_size
 from scheduling.serving.wire import decode_request
 
 MAX_CROP_PIXELS = 16_000_000
-_HOLD_POLL_S = 0.02
+_PAUSE_POLL_S = 0.02
 
 
 class Abandoned(Exception):
@@ -32,7 +32,7 @@ class Abandoned(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class StreamPause:
     """Stops a stream after `after_tokens` tokens while `file` exists, for a test to look at it."""
 
     file: Path
@@ -71,7 +71,7 @@ def describe_events(
     queue_ms: float,
     is_cancelled: Callable[[], bool],
     slowdown: float = 1.0,
-    hold: Hold | None = None,
+    pause: StreamPause | None = None,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[DescribeEvent]:
@@ -100,8 +100,8 @@ def describe_events(
         else:
             open_regions.remove(event.region_id)
         yield event
-        if hold and isinstance(event, TokenEvent) and stop.tokens == hold.after_tokens:
-            _wait(hold.file, stop, sleep)
+        if pause and isinstance(event, TokenEvent) and stop.tokens == pause.after_tokens:
+            _wait(pause.file, stop, sleep)
     stop.raise_if_abandoned()
     yield from (_unanswered(region_id, stop) for region_id in sorted(open_regions))
     service_ms = (clock() - started) * 1000
@@ -154,4 +154,4 @@ def _slowed(
 def _wait(file: Path, stop: _Stop, sleep: Callable[[float], None]) -> None:
     while file.exists():
         stop.raise_if_abandoned()
-        sleep(_HOLD_POLL_S)
+        sleep(_PAUSE_POLL_S)
