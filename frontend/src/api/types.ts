@@ -55,7 +55,7 @@ export type Region = Omit<Answer<Schemas["Region"]>, "box_xyxy" | "description">
 export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "reviews" | "dispatches"> & {
   regions: Region[];
   reviews: Review[];
-  dispatches: Readonly<Record<string, Schemas["DispatchFact"]>>;
+  dispatches: Readonly<Partial<Record<string, Schemas["DispatchFact"]>>>;
 };
 
 export type MarkChange = Answer<Omit<Schemas["MarkChangeRequest"], "box_xyxy">> & { box_xyxy: BoxXyxy };

@@ -7,9 +7,9 @@ import { formatBytes, plural } from "../../domain/format";
 const MINUTES = 60;
 
 export function SavingsSection() {
-  const answer = useQuery(queries.savings(MINUTES));
-  if (answer.data === undefined) return null;
-  const { ladder, skipped } = answer.data;
+  const { data } = useQuery(queries.savings(MINUTES));
+  if (data === undefined) return null;
+  const { ladder, skipped } = data;
   if (ladder.requests === 0 && skipped.regions === 0) return null;
   return (
     <section className="savings" aria-labelledby="savings-title">
@@ -23,8 +23,8 @@ export function SavingsSection() {
         {skipped.regions > 0 && (
           <li>
             {plural(skipped.regions, "region")} not described, because the edge is sure: about{" "}
-            {formatBytes(skipped.bytes)}, {plural(skipped.tokens, "token")} and {skipped.seconds.toFixed(1)} s of the
-            describer
+            {formatBytes(skipped.bytes)}, {plural(skipped.tokens, "token")} and {skipped.seconds.toFixed(1)} s
+            of the describer
           </li>
         )}
       </ul>
