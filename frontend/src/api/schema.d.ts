@@ -197,6 +197,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/frames/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many frames each choice of a filter would show, the others as they are
+         * @description The newest 10000 of each kind are counted; `capped` says there are more.
+         */
+        get: operations["count_frames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lateness": {
         parameters: {
             query?: never;
@@ -672,6 +692,15 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
         };
+        ClassCount: {
+            readonly id: number;
+            /** @description As the detector names it */
+            name: string;
+            /** @description As people read it */
+            title?: string;
+            colour_index?: number;
+            count: number;
+        };
         ClassName: {
             /** @description As the detector names it */
             name: string;
@@ -854,11 +883,6 @@ export interface components {
             /** Format: double */
             measured_ms: number | null;
         };
-        /** @description The last Dispatch of each Step; left out where there was none (and in lists). */
-        DispatchFacts: {
-            detect?: components["schemas"]["DispatchFact"];
-            describe?: components["schemas"]["DispatchFact"];
-        };
         /**
          * @description * `running` - Running
          *     * `ok` - Ok
@@ -924,13 +948,35 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
-            readonly dispatches: components["schemas"]["DispatchFacts"];
+            /** @description The last Dispatch of each Step, by its kind; left out where there was none (and in lists) */
+            readonly dispatches: {
+                [key: string]: components["schemas"]["DispatchFact"];
+            };
             /**
              * Format: double
              * @description From receipt to completion
              */
             readonly latency_ms: number | null;
             readonly urls: components["schemas"]["FrameUrls"];
+        };
+        /** @description Frames of each kind. A kind without any is left out. */
+        FrameCounts: {
+            total: number;
+            /** @description There are more: only the newest were counted */
+            capped: boolean;
+            disagreements: number;
+            /** @description By outcome; `none` is undecided */
+            decisions: {
+                [key: string]: number;
+            };
+            /** @description Of the newest review, or `none` */
+            verdicts: {
+                [key: string]: number;
+            };
+            stations: components["schemas"]["StationCount"][];
+            /** @description Frames with a region of this class that counts */
+            classes: components["schemas"]["ClassCount"][];
+            models: components["schemas"]["ModelCount"][];
         };
         FrameList: {
             frames: components["schemas"]["Frame"][];
@@ -964,6 +1010,12 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        /**
+         * @description * `edge` - Edge
+         *     * `cloud` - Cloud
+         * @enum {string}
+         */
+        KindEnum: "edge" | "cloud";
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1044,6 +1096,13 @@ export interface components {
             roles: components["schemas"]["Role"][];
             can: components["schemas"]["Abilities"];
         };
+        ModelCount: {
+            id: number;
+            name: string;
+            kind: string;
+            version: string;
+            count: number;
+        };
         ModelName: {
             name: string;
             version: string;
@@ -1072,7 +1131,7 @@ export interface components {
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
             name: string;
-            kind: components["schemas"]["NodeKindEnum"];
+            kind: components["schemas"]["KindEnum"];
             health: components["schemas"]["HealthEnum"];
             health_detail: string;
             draining: boolean;
@@ -1113,12 +1172,6 @@ export interface components {
             node: string;
             model: string;
         };
-        /**
-         * @description * `edge` - Edge
-         *     * `cloud` - Cloud
-         * @enum {string}
-         */
-        NodeKindEnum: "edge" | "cloud";
         /** @enum {unknown} */
         NullEnum: null;
         /**
@@ -1252,7 +1305,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.replay.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.PolicyComparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
@@ -1397,19 +1450,25 @@ export interface components {
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };
+        StationCount: {
+            id: number;
+            name: string;
+            count: number;
+        };
         Step: {
-            kind: components["schemas"]["StepKindEnum"];
+            /** @description The stage, as `inspections/pipeline/stages` names it */
+            kind: string;
+            /** @description The stage's name as people read it */
+            readonly title: string;
             state?: components["schemas"]["StepStateEnum"];
             attempts?: number;
             readonly node: string | null;
             readonly error: string | null;
+            /** @description What its model answered, where no region shows it: names and plain, untrusted text */
+            readonly result: {
+                [key: string]: string;
+            };
         };
-        /**
-         * @description * `detect` - Detect
-         *     * `describe` - Describe
-         * @enum {string}
-         */
-        StepKindEnum: "detect" | "describe";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running
@@ -1656,9 +1715,23 @@ export interface operations {
                  *     * `none` - none
                  */
                 decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
                 limit?: number;
                 line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
                 station?: number;
+                /** @description Received before this moment */
+                until?: string;
                 /**
                  * @description Of the newest review
                  *
@@ -2290,6 +2363,86 @@ export interface operations {
             };
             /** @description No part of the picture lies in this range. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    count_frames: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `pass` - pass
+                 *     * `fail` - fail
+                 *     * `hold` - hold
+                 *     * `none` - none
+                 */
+                decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
+                line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
+                station?: number;
+                /** @description Received before this moment */
+                until?: string;
+                /**
+                 * @description Of the newest review
+                 *
+                 *     * `accept` - accept
+                 *     * `reject` - reject
+                 *     * `unsure` - unsure
+                 *     * `settle` - settle
+                 *     * `none` - none
+                 */
+                verdict?: "accept" | "reject" | "unsure" | "settle" | "none";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameCounts"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,7 +5,6 @@ import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
-import { titleOfStage } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
@@ -87,7 +86,7 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
   const node = fact?.node ?? step.node;
   return (
     <tr>
-      <th scope="row">{titleOfStage(step.kind)}</th>
+      <th scope="row">{step.title}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
@@ -127,7 +126,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {titleOfStage(step.kind)} failed after {plural(step.attempts, "attempt")}:{" "}
+          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}
