@@ -89,8 +89,10 @@ function disagreementIn(frame: Frame) {
   return (
     <span className="disputed">
       <Icon name="warning" />
-      {titleOf(region.defect_class)}, or{" "}
-      <span className="machine-text">{region.description?.text?.defect_class}</span>?
+      <span>
+        {titleOf(region.defect_class)}, or{" "}
+        <span className="machine-text">{region.description?.text?.defect_class}</span>?
+      </span>
     </span>
   );
 }
