@@ -7,6 +7,7 @@ from django.test import Client
 
 from inspections.models import Frame, FrameAppearance, Station, StationBaseline
 from inspections.services import baselines
+from scheduling.serving.appearance import STATISTICS
 from tests.cast import Cast, frame_row
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -22,8 +23,12 @@ def collected(station: Station, count: int, **more: Any) -> list[Frame]:
     frames = [frame_row(station) for _ in range(count)]
     for n, frame in enumerate(frames):
         values = {"model_distance": 9.0, "model_limit": 2.0} | more
-        FrameAppearance.objects.create(frame=frame, statistics={"mean": 100 + n % 7, "edges": 5 + n % 3}, **values)
+        FrameAppearance.objects.create(frame=frame, statistics=_looks(n), **values)
     return frames
+
+
+def _looks(n: int) -> dict[str, float]:
+    return dict.fromkeys(STATISTICS, 0.5 + n % 7 / 100)
 
 
 def shown(client: Client, station: Station) -> str:
