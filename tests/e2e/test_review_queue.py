@@ -1,10 +1,12 @@
 """Review, as an inspector spends the day there; a station's first frames; and the pages while there is nothing yet."""
 
+import json
+import re
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from finetune.boards import encode_jpeg, generate_board
 from tests.e2e.conftest import ROOT, RunningStack
@@ -132,20 +134,26 @@ def test_a_stations_first_frames_are_begun_again_after_a_sentence(
     expect(section).to_contain_text("0 of 100 collected")
 
 
-def answered_with(page: Page, **boot: Any) -> None:
-    """The page as it is for somebody else: with these values in what the server tells it at the start."""
-    page.add_init_script(
-        """(boot) => document.addEventListener("DOMContentLoaded", () => {
-          const element = document.getElementById("boot");
-          if (element) element.textContent = JSON.stringify({ ...JSON.parse(element.textContent), ...boot });
-        })""".replace("(boot) =>", "((boot) =>")
-        + f")({httpx.Response(200, json=boot).text})"
-    )
+BOOT = re.compile(r'(<script id="boot" type="application/json">)(.*?)(</script>)', re.DOTALL)
+
+
+def answered_with(page: Page, address: str, **boot: Any) -> None:
+    """The page as the server draws it for somebody else: with these values in what it tells the page at the start."""
+
+    def changed(route: Route) -> None:
+        drawn = route.fetch()
+        found = BOOT.search(drawn.text())
+        assert found is not None
+        told = json.dumps(json.loads(found[2]) | boot)
+        route.fulfill(response=drawn, body=drawn.text().replace(found[2], told))
+
+    page.route(address, changed)
 
 
 def test_without_a_line_each_page_says_what_to_do(page: Page, stack: RunningStack) -> None:
-    answered_with(page, line=None, lines=[], may_make_lines=True)
-    page.goto(f"{stack.base_url}/live/1/")
+    answered_with(page, "**/live/**", line=None, lines=[], may_make_lines=True)
+    answered_with(page, "**/review/**", lines=[])
+    page.goto(f"{stack.base_url}/")
     expect(page.get_by_role("heading", name="No line to show")).to_be_visible()
     expect(page.get_by_role("link", name="Make the first line")).to_have_attribute("href", "/lines/new/")
     assert findings(page) == []
@@ -155,8 +163,8 @@ def test_without_a_line_each_page_says_what_to_do(page: Page, stack: RunningStac
 
 
 def test_without_a_role_live_says_who_can_give_one(page: Page, stack: RunningStack) -> None:
-    answered_with(page, line=None, lines=[], may_make_lines=False)
-    page.goto(f"{stack.base_url}/live/1/")
+    answered_with(page, "**/live/**", line=None, lines=[], may_make_lines=False)
+    page.goto(f"{stack.base_url}/")
     expect(page.get_by_text("You have no role on any line yet.")).to_be_visible()
     expect(page.get_by_role("link", name="Make the first line")).to_have_count(0)
 
