@@ -24,7 +24,7 @@ from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice,
 from finetune.models.registry import ModelKind
 from inspections.events import follow
 from inspections.models import Line
-from scheduling.serving.describers.weights import RefusedFiles, check_safetensors
+from scheduling.serving.model_folder import RefusedFiles, check_safetensors
 
 FOLDER = "artifacts"
 MAX_FILES = 50

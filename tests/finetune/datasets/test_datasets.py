@@ -376,6 +376,18 @@ def test_a_sealed_version_is_never_changed(dataset: Dataset, tmp_path: Path) -> 
         cursor.execute("UPDATE finetune_datasetversion SET number = 2")
 
 
+def test_what_the_detector_found_on_reviewed_frames_is_sealed_too(cast: Cast, dataset: Dataset, tmp_path: Path) -> None:
+    import_folder(dataset, write_yolo(tmp_path, frames=30))
+    frame = judged(cast, 1)
+    datasets.add_reviewed(dataset=dataset, frames=datasets.reviewed_frames(cast.line))
+
+    version = sealing.seal(dataset=dataset, by="alice")
+
+    (row,) = map(json.loads, (sealing.folder_of(version) / "detector.jsonl").read_text().splitlines())
+    assert row["frame"] == str(dataset.items.get(frame=frame).pk)
+    assert row["boxes"] == [{"box": [1, 2, 10, 10], "class": "open", "score": 0.9}]
+
+
 # -- export -----------------------------------------------------------------------------------------
 
 
