@@ -9,7 +9,7 @@ from django.db import transaction
 from aivd_web.kernel.database import Moment
 from inspections.events import numbering
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
-from inspections.services import baselines
+from inspections.services import baselines, sureness
 from inspections.services.vocabulary import readable_title
 from scheduling.client.answers import DescribeAnswer, DetectAnswer
 from scheduling.dispatch.values import Answer, Provenance
@@ -43,9 +43,7 @@ def commit_detections(
         changes.append(decide.change(frame.pk, decision))
     following = stages.after_first(frame, [] if doubt else detections)
     if following:
-        Step.objects.bulk_create(
-            [Step(frame=frame, kind=stage.kind, deadline_at=now + stage.due_within) for stage in following]
-        )
+        Step.objects.bulk_create([stage.begun(frame, detections, now) for stage in following])
         transaction.on_commit(wake.workers, robust=True)
     end(frame, changes, now)
 
@@ -103,6 +101,9 @@ def _kept(frame: Frame, regions: Sequence[DetectedRegion], provenance: Provenanc
         _detection(frame, index, region, vocabulary[region.class_name], thresholds, provenance)
         for index, region in enumerate(_sane(regions, frame))
     ]
+    bound = sureness.threshold_of(frame.station, provenance.served_model_id) if detections else None
+    for detection in detections:
+        detection.sure = sureness.sure(detection, bound)
     return Detection.objects.bulk_create(detections) if detections else []
 
 

@@ -76,6 +76,7 @@ class WorkReport:
     batch: int = 1
     class_names: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    sent_bytes: int = 0
 
 
 class NodeAnswer(Protocol):
@@ -100,7 +101,7 @@ class DetectAnswer:
         meta, timings = self.meta, self.meta.timings
         who = (meta.model, meta.version, meta.digest, meta.runtime)
         took = (timings.service_ms, timings.queue_ms, timings.batch)
-        return WorkReport(*who, *took, meta.class_names, meta.products)
+        return WorkReport(*who, *took, meta.class_names, meta.products, self.sent_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class DescribeAnswer:
     def report(self) -> WorkReport:
         done = self.done
         who = (done.model, done.version, done.digest, done.runtime)
-        return WorkReport(*who, done.timings.service_ms, done.timings.queue_ms)
+        return WorkReport(*who, done.timings.service_ms, done.timings.queue_ms, sent_bytes=self.sent_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class NodeClient:
             if len(data) > MAX_FRAME_BYTES:
                 detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
                 raise NodeError(BAD_FRAME, detail, node=self.name)
-        sent_bytes = len(frame) + len(template)
+        sent_bytes = len(frame)  # the template goes with every request: nothing is saved or lost by it
         contents = (_bytes_tensor([frame]), _bytes_tensor([template]), struct.pack("<f", min_score))
         request = _infer_request(EDGE_DETECTOR, [1], contents)
         if self._alone:

@@ -22,9 +22,7 @@ class FleetState:
         return cls({node.name: node for node in nodes})
 
     def eligible(self, item: Item, now: float) -> list[NodeState]:
-        """Nodes that may be asked for this item: in rotation, serving the model, allowed and not failed on
-        it.
-        """
+        """Nodes that may be asked for this item: in rotation, serving the model and not failed on it."""
         return [n for n in self.nodes.values() if not why_not(n, item, now)]
 
     def mode(self, model: str, now: float) -> Mode:
@@ -42,8 +40,6 @@ class FleetState:
 
 def why_not(node: NodeState, item: Item, now: float) -> str:
     """Why `node` is out of the question for `item`, or an empty string."""
-    if item.allowed is not None and node.name not in item.allowed:
-        return "may not see the data"
     if node.name in item.excluded:
         return "failed this request before"
     return node.why_not(item.model, now)

@@ -12,6 +12,7 @@ from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
+from scheduling.policy import front_door
 from scheduling.services import redis_client
 from scheduling.services.dispatching import FLEET_GROUP
 from scheduling.services.heartbeat import VIEW_PREFIX
@@ -42,6 +43,13 @@ def worker_views() -> list[dict[str, Any]]:
     nothing: list[bytes | str | None] = []
     texts = redis_client.attempt(_view_texts, otherwise=nothing)
     return [json.loads(text) for text in texts if text]
+
+
+def answer_s(model: str, *, ahead: int) -> float | None:
+    """When one more request would be answered, by the worker that looked last; None where no worker tells."""
+    views = sorted(worker_views(), key=lambda view: float(view["at"]))
+    curves = [view["curves"][model] for view in views if view.get("curves", {}).get(model)]
+    return front_door.answer_s(curves[-1], ahead) if curves else None
 
 
 def _view_texts(client: redis.Redis) -> list[bytes | str | None]:

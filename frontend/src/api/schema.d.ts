@@ -430,6 +430,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/savings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What lower quality and skipped descriptions saved the links and the cloud */
+        get: operations["get_savings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites": {
         parameters: {
             query?: never;
@@ -798,9 +815,10 @@ export interface components {
          *     * `streaming` - streaming
          *     * `done` - done
          *     * `invalid` - invalid
+         *     * `skipped` - skipped
          * @enum {string}
          */
-        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid";
+        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid" | "skipped";
         /** @description Machine text: untrusted and plain. The first five fields are the model's, the last three the node's. */
         DescriptionText: {
             defect_class?: string;
@@ -840,7 +858,12 @@ export interface components {
             queue_ms?: number | null;
             /** Format: double */
             service_ms?: number | null;
+            /** @description Sent; foreseen until it was answered */
             payload_bytes?: number;
+            /** @description What it would have been at full quality */
+            full_bytes?: number;
+            /** @description The rung of the ladder; empty: full quality */
+            quality?: string;
             /** Format: date-time */
             sent_at: string;
             outcome?: components["schemas"]["DispatchOutcomeEnum"];
@@ -853,11 +876,8 @@ export interface components {
             predicted_ms: number | null;
             /** Format: double */
             measured_ms: number | null;
-        };
-        /** @description The last Dispatch of each Step; left out where there was none (and in lists). */
-        DispatchFacts: {
-            detect?: components["schemas"]["DispatchFact"];
-            describe?: components["schemas"]["DispatchFact"];
+            /** @description What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are */
+            quality: string;
         };
         /**
          * @description * `running` - Running
@@ -924,7 +944,10 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
-            readonly dispatches: components["schemas"]["DispatchFacts"];
+            /** @description The last Dispatch of each Step, by its kind; left out where there was none (and in lists) */
+            readonly dispatches: {
+                [key: string]: components["schemas"]["DispatchFact"];
+            };
             /**
              * Format: double
              * @description From receipt to completion
@@ -964,6 +987,22 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        /**
+         * @description * `edge` - Edge
+         *     * `cloud` - Cloud
+         * @enum {string}
+         */
+        KindEnum: "edge" | "cloud";
+        LadderSavings: {
+            /** @description Sent as JPEG of a lower quality, and answered */
+            requests: number;
+            /** @description Less than at full quality */
+            bytes: number;
+            /** @description Requests of each rung */
+            by_quality: {
+                [key: string]: number;
+            };
+        };
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1072,7 +1111,7 @@ export interface components {
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
             name: string;
-            kind: components["schemas"]["NodeKindEnum"];
+            kind: components["schemas"]["KindEnum"];
             health: components["schemas"]["HealthEnum"];
             health_detail: string;
             draining: boolean;
@@ -1113,12 +1152,6 @@ export interface components {
             node: string;
             model: string;
         };
-        /**
-         * @description * `edge` - Edge
-         *     * `cloud` - Cloud
-         * @enum {string}
-         */
-        NodeKindEnum: "edge" | "cloud";
         /** @enum {unknown} */
         NullEnum: null;
         /**
@@ -1139,6 +1172,12 @@ export interface components {
             context_ratio?: number;
             describe?: boolean;
             max_regions?: number;
+            describe_within_ms?: number;
+            /** @description Lower picture quality where a link is too slow */
+            ladder?: boolean;
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Answer 429 to a frame that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds?: components["schemas"]["ThresholdRequest"][];
         };
         PlacedModel: {
@@ -1195,6 +1234,8 @@ export interface components {
             score: number;
             /** @description Its score reached the station's threshold when it was made */
             counts: boolean;
+            /** @description Its score was above the bound that the line's reviews prove, and it was not audited */
+            sure?: boolean;
             defect_class: components["schemas"]["DefectClassName"];
             model: components["schemas"]["ModelName"];
             node: string;
@@ -1252,7 +1293,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.replay.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.PolicyComparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
@@ -1356,10 +1397,28 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "viewer" | "inspector" | "engineer" | "admin";
+        Savings: {
+            /** Format: double */
+            minutes: number;
+            ladder: components["schemas"]["LadderSavings"];
+            skipped: components["schemas"]["SkippedSavings"];
+        };
         Site: {
             readonly id: number;
             name: string;
             timezone?: string;
+        };
+        /** @description Estimated by what described regions of the same stations took. */
+        SkippedSavings: {
+            /** @description Left undescribed, because the edge is sure of them */
+            regions: number;
+            bytes: number;
+            tokens: number;
+            /**
+             * Format: double
+             * @description Of a describer's time
+             */
+            seconds: number;
         };
         Station: {
             readonly id: number;
@@ -1394,30 +1453,46 @@ export interface components {
             describe?: boolean;
             /** @description Regions described in one frame */
             max_regions?: number;
+            /** @description Descriptions are wanted so long after the decision; later ones wait for spare room */
+            describe_within_ms?: number;
+            /** @description Send pictures as JPEG 75 or 50 where a node would else answer too late */
+            ladder?: boolean;
+            /**
+             * @description What becomes of regions that the edge names rightly by a bound proven on the line's reviews
+             *
+             *     * `described` - described like the others
+             *     * `later` - described when the cloud has room
+             *     * `skipped` - not described when the cloud cannot make it in time
+             */
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Refuse a frame (429) that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };
         Step: {
-            kind: components["schemas"]["StepKindEnum"];
+            /** @description The stage, as `inspections/pipeline/stages` names it */
+            kind: string;
+            /** @description The stage's name as people read it */
+            readonly title: string;
             state?: components["schemas"]["StepStateEnum"];
             attempts?: number;
             readonly node: string | null;
             readonly error: string | null;
+            /** @description What its model answered, where no region shows it: names and plain, untrusted text */
+            readonly result: {
+                [key: string]: string;
+            };
         };
-        /**
-         * @description * `detect` - Detect
-         *     * `describe` - Describe
-         * @enum {string}
-         */
-        StepKindEnum: "detect" | "describe";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running
          *     * `done` - Done
          *     * `failed` - Failed
+         *     * `skipped` - no node was asked: the edge is sure of it
          * @enum {string}
          */
-        StepStateEnum: "waiting" | "running" | "done" | "failed";
+        StepStateEnum: "waiting" | "running" | "done" | "failed" | "skipped";
         StoredFrame: {
             /** Format: uuid */
             readonly id: string;
@@ -1435,6 +1510,13 @@ export interface components {
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
         };
+        /**
+         * @description * `described` - described like the others
+         *     * `later` - described when the cloud has room
+         *     * `skipped` - not described when the cloud cannot make it in time
+         * @enum {string}
+         */
+        SureRegionsEnum: "described" | "later" | "skipped";
         TemplateFrameRequest: {
             /**
              * Format: uuid
@@ -3461,6 +3543,54 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_savings: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Savings"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -27,6 +27,7 @@ export type Dispatch = Answer<Schemas["Dispatch"]>;
 export type FleetNode = Answer<Schemas["Node"]>;
 export type Lateness = Answer<Schemas["Lateness"]>;
 export type LinePolicy = Answer<Schemas["LinePolicy"]>;
+export type Savings = Answer<Schemas["Savings"]>;
 export type Accuracy = Answer<Schemas["Accuracy"]>;
 export type Replay = Answer<Schemas["Replay"]>;
 export type ReplayResult = NonNullable<Replay["result"]>;
@@ -54,7 +55,7 @@ export type Region = Omit<Answer<Schemas["Region"]>, "box_xyxy" | "description">
 export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "reviews" | "dispatches"> & {
   regions: Region[];
   reviews: Review[];
-  dispatches: Schemas["DispatchFacts"];
+  dispatches: Readonly<Partial<Record<string, Schemas["DispatchFact"]>>>;
 };
 
 export type MarkChange = Answer<Omit<Schemas["MarkChangeRequest"], "box_xyxy">> & { box_xyxy: BoxXyxy };

@@ -132,4 +132,5 @@ def test_the_same_admission_lets_a_rule_choose_among_those_in_time_only():
     assert choices(get_policy("least-outstanding"), [slow, busy]) == ["slow-but-idle"]
     assert choices(rule, [slow, busy]) == ["busy"]
     (placed,) = rule.place([Item("1", MODEL, 1000, 100.3, 100.0)], FleetState.of([slow]), 100.0)
-    assert placed.action == "reject"
+    assert placed.action == "send"
+    assert placed.reason.startswith("late: slow-but-idle")

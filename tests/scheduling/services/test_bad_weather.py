@@ -57,7 +57,7 @@ def runtime_of(addresses: dict[str, str], **options: Any) -> FleetDispatcher:
 
 def placed(runtime: FleetDispatcher, name: str = "1") -> Assignment:
     now = runtime.clock()
-    item = Item(name, "edge_detector", 5_000, now + 5, now, late_ok=True)
+    item = Item(name, "edge_detector", 5_000, now + 5, now)
     (assignment,), _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
     return runtime.begin([assignment])[0]
 

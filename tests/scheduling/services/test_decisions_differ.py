@@ -46,7 +46,7 @@ def far_away(node: RunningNode, *, delay_ms: float) -> Iterator[str]:
 def inspect_one(runtime: FleetDispatcher) -> str:
     """Place and carry out one request; return the node that did it."""
     frame, now = picture(320, 320), runtime.clock()
-    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now, late_ok=True)
+    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now)
     assignments, _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
     (begun,) = runtime.begin(assignments)
     answered = runtime.carry_out(begun, DetectInference(frame, min_score=0.1, timeout_s=5))

@@ -322,7 +322,7 @@ def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
     assignment = placed(runtime_of(FakeNode("edge-1")))
     slack_ms = Dispatch.objects.get(pk=assignment.dispatch_id).slack_ms
     assert slack_ms is not None
-    assert 0 < slack_ms <= 1000 * (assignment.request.item.due_at - assignment.request.item.arrived_at)
+    assert 0 < slack_ms <= 1000 * (assignment.request.item.deadline_at - assignment.request.item.arrived_at)
 
 
 def test_a_rule_that_predicts_nothing_is_held_to_the_prediction_for_the_node_it_chose() -> None:

@@ -15,6 +15,7 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   running: "under way",
   done: "done",
   failed: "failed",
+  skipped: "not needed",
 };
 
 export function MachineSide({
