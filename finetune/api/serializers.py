@@ -8,7 +8,6 @@ from finetune.datasets.formats import FORMATS
 from finetune.models import DatasetVersion, FineTuneRun, ImportJob, ImportTrouble, ModelVersion, RunEvent, State
 from finetune.models.registry import ModelKind
 from finetune.models.run import Kind
-from finetune.runs.recipes import KINDS
 from inspections.api.serializers import NamedSerializer, ProductNameField
 
 MOST_ID = 2**63 - 1
@@ -170,7 +169,7 @@ class RunSerializer(serializers.ModelSerializer):
 
 class NewRunSerializer(serializers.Serializer):
     version = serializers.IntegerField(min_value=1, max_value=MOST_ID, help_text="Id of the sealed version")
-    kind = serializers.ChoiceField([(each.name, each.title) for each in KINDS.values()])
+    kind = serializers.ChoiceField(Kind.choices)
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=MOST_SEED)
     settings = serializers.DictField(child=serializers.JSONField(), default=dict)
