@@ -18,6 +18,7 @@ export default defineConfig({
       input: {
         shell: "src/entries/shell.ts",
         admin: "src/entries/admin.ts",
+        review: "src/entries/review.tsx",
         live: "src/entries/live.tsx",
         frame: "src/entries/frame.tsx",
         fleet: "src/entries/fleet.tsx",

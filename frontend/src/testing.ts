@@ -4,6 +4,7 @@ import type {
   Dispatch,
   FleetNode,
   Frame,
+  FrameCounts,
   Health,
   Mark,
   Region,
@@ -100,6 +101,7 @@ export function aNode(part: Partial<FleetNode> = {}): FleetNode {
     load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 }, placed_last_minute: 0 },
     link: { rtt_ms: 0.4, bandwidth_bytes_s: null },
     credits: { limit: 3, left: 3 },
+    counts: {},
     breaker: "closed",
     last_act: null,
     ...part,
@@ -146,6 +148,20 @@ export function aReplay(part: Partial<Replay> = {}): Replay {
     error: "",
     created_at: "2026-03-02T10:42:00Z",
     result: null,
+    ...part,
+  };
+}
+
+export function someCounts(part: Partial<FrameCounts> = {}): FrameCounts {
+  return {
+    total: 0,
+    capped: false,
+    disagreements: 0,
+    decisions: {},
+    verdicts: {},
+    stations: [],
+    classes: [],
+    models: [],
     ...part,
   };
 }
