@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from scheduling.serving.describers.weights import RefusedFiles, check_safetensors
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
@@ -25,6 +24,7 @@ from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice,
 from finetune.models.registry import ModelKind
 from inspections.events import follow
 from inspections.models import Line
+from scheduling.serving.model_folder import RefusedFiles, check_safetensors
 
 FOLDER = "artifacts"
 MAX_FILES = 50

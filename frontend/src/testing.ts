@@ -100,6 +100,7 @@ export function aNode(part: Partial<FleetNode> = {}): FleetNode {
     load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 }, placed_last_minute: 0 },
     link: { rtt_ms: 0.4, bandwidth_bytes_s: null },
     credits: { limit: 3, left: 3 },
+    counts: {},
     breaker: "closed",
     last_act: null,
     ...part,

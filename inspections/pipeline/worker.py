@@ -32,9 +32,10 @@ from scheduling.policy.items import LATE_SHARE, Leeway, make_item
 from scheduling.policy.types import Item, Placed
 from scheduling.services.dispatching import FleetDispatcher
 
-from . import liveness, steps, wake
+from . import steps
 from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
+from .wake import WakeUps
 
 TICK_S = 0.01
 FURTHER_S = 0.25
@@ -69,11 +70,13 @@ class Worker:
         self.stages = stages
         self.pause_s = pause_s
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
+        self._wake_ups = WakeUps()
         self._busy = threading.Lock()
         self._again = threading.Event()
         self._held: set[steps.Claim] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self.looked_at: float | None = None  # when the queue was last looked at, on the monotonic clock
         self._further_at = 0.0
 
     # --- the loop --------------------------------------------------------------------------------------
@@ -93,11 +96,11 @@ class Worker:
         started, backlog = 0, False
         while not self._stopping:
             self._again.clear()
-            liveness.beat("dispatch")
+            self.looked_at = time.monotonic()
             if backlog:
-                wake.hold()  # we look at every tick as it is; more messages would only cost time
+                self._wake_ups.suppress()  # we look at every tick as it is; more messages would only cost time
             else:
-                wake.taken()
+                self._wake_ups.taken()
             waiting, begun = self._round()
             started += begun
             if not self._held and not begun:
@@ -108,7 +111,7 @@ class Worker:
             # Re-decided when something ends or arrives; while items wait for a place, at least every tick.
             self._again.wait(TICK_S if backlog and self._room() else 0.25)
         if backlog:
-            wake.taken()
+            self._wake_ups.taken()
         return started
 
     def _round(self) -> tuple[int, int]:

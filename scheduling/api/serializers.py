@@ -57,6 +57,9 @@ class NodeSerializer(serializers.Serializer):
     link = LinkSerializer()
     credits = CreditsSerializer()
     breaker = serializers.ChoiceField(["closed", "half-open", "open"], allow_null=True)
+    counts = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How often something went wrong there, by what it was"
+    )
     last_act = NodeActSerializer(allow_null=True, help_text="Who drained or undrained it last")
 
 

@@ -366,6 +366,7 @@ def _view(state: NodeState, now: float, own: set[str]) -> dict[str, Any]:
         "credit_limit": state.credit_limit(),
         "credits_left": state.credit(),
         "slowness": round(state.slowness(now), 2),
+        "counts": dict(state.counts),
     }
 
 

@@ -1,6 +1,7 @@
 """What a person asks of the fleet and what the fleet page shows of it."""
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -114,8 +115,17 @@ def _node_json(node: Node, views: list[dict[str, Any] | None], placed_last_minut
         },
         # The worst that any worker sees: one that has just failed there knows more than the others.
         "breaker": max((view["breaker"] for view in seen), key=BREAKERS.index, default=None),
+        "counts": _most(view.get("counts", {}) for view in seen),
         "last_act": _act_json(node),
     }
+
+
+def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Each count as the worker has it that saw most: all hear of the same answers, those from their own start on."""
+    most: dict[str, int] = {}
+    for each in counts:
+        most |= {name: max(count, most.get(name, 0)) for name, count in each.items()}
+    return dict(sorted(most.items()))
 
 
 def _act_json(node: Any) -> dict[str, Any] | None:

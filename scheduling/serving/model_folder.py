@@ -36,7 +36,7 @@ def check_folder(folder: Path) -> list[Path]:
         raise RefusedFiles(f"{folder} is not a folder with a model.")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in files:
-        _refuse_foreign(path)
+        refuse_foreign(path)
     if not (folder / "config.json").is_file():
         raise RefusedFiles(f"{folder} has no config.json.")
     found = [path for path in files if path.suffix == ".safetensors"]
@@ -84,7 +84,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path) -> None:
+    """Raises RefusedFiles for a file that could run code when it is read."""
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise RefusedFiles(
             f"{path.name} may hold a pickle, which can run code when it is read: convert the weights to safetensors."

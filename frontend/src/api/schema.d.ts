@@ -1123,6 +1123,10 @@ export interface components {
             link: components["schemas"]["Link"];
             credits: components["schemas"]["Credits"];
             breaker: (components["schemas"]["BreakerEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** @description How often something went wrong there, by what it was */
+            counts: {
+                [key: string]: number;
+            };
             /** @description Who drained or undrained it last */
             last_act: components["schemas"]["NodeAct"] | null;
         };

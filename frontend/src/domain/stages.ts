@@ -43,11 +43,6 @@ const KNOWN: Readonly<Record<FrameStep["kind"], Omit<Stage, "kind">>> = {
 
 export const STAGES: readonly Stage[] = Object.entries(KNOWN).map(([kind, stage]) => ({ kind, ...stage }));
 
-/** A server newer than this page may know more stages: those are called by their kind. */
-export function titleOfStage(kind: string): string {
-  return STAGES.find((stage) => stage.kind === kind)?.title ?? kind;
-}
-
 export function stageOfModel(model: string): Stage | null {
   return STAGES.find((stage) => stage.model === model) ?? null;
 }

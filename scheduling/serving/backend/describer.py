@@ -10,9 +10,9 @@ from typing import Any
 
 from scheduling.serving import wire
 from scheduling.serving.backend import triton_api
-from scheduling.serving.backend.describing import Abandoned, DescribeWork, StreamPause, describe_events, read_work
+from scheduling.serving.backend.describing import DescribeWork, StreamPause, describe_events, read_work
 from scheduling.serving.backend.options import NodeOptions, open_describer, refuse_numpy_2
-from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
+from scheduling.serving.backend.work_queue import Abandoned, QueuedItem, WorkQueue
 from scheduling.serving.contracts import BAD_FRAME, CANCELLED, OVERLOADED, STOP_PARAMETER, BadFrame
 
 STOPS_KEPT = 10_000

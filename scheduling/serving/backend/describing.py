@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scheduling.serving.backend.work_queue import Abandoned
 from scheduling.serving.contracts import (
     AnswerEvent,
     BadFrame,
@@ -25,10 +26,6 @@ from scheduling.serving.wire import decode_request
 
 MAX_CROP_PIXELS = 16_000_000
 _PAUSE_POLL_S = 0.02
-
-
-class Abandoned(Exception):
-    """Whoever asked has gone; nothing more is to be sent."""
 
 
 @dataclass(frozen=True, slots=True)

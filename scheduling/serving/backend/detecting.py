@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from scheduling.serving.appearance import TrainedOn
+from scheduling.serving.backend.work_queue import Abandoned
 from scheduling.serving.contracts import (
     LARGE_FRAME_TILES,
     Appearance,
@@ -152,10 +153,6 @@ def detect_large(
     )
     told = _outcome(detector, outcomes[0], decoded[0].size_wh if decoded else (0, 0), timings)
     return _with_look(told, trained_on, look)
-
-
-class Abandoned(Exception):
-    """Whoever asked has gone; nothing more is to be done."""
 
 
 def _tile_by_tile(

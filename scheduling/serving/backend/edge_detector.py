@@ -18,7 +18,6 @@ import numpy.typing as npt
 from scheduling.serving import wire
 from scheduling.serving.backend import triton_api
 from scheduling.serving.backend.detecting import (
-    Abandoned,
     Detected,
     DetectWork,
     detect_batch,
@@ -29,7 +28,7 @@ from scheduling.serving.backend.detecting import (
 from scheduling.serving.backend.options import NodeOptions, open_detector, open_trained_on, refuse_numpy_2
 from scheduling.serving.backend.turns import Turns
 from scheduling.serving.backend.watchdog import Watchdog
-from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
+from scheduling.serving.backend.work_queue import Abandoned, QueuedItem, WorkQueue
 from scheduling.serving.contracts import (
     ALONE,
     BAD_FRAME,

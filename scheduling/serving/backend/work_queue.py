@@ -14,6 +14,10 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
+class Abandoned(Exception):
+    """Whoever asked has gone; nothing more is to be done or sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedItem(Generic[Item]):
     """An item and how long it waited before its batch started."""

@@ -189,7 +189,10 @@ class EndpointDescriber:
         return body | {"response_format": response_format(class_names)}
 
     def _tried(self, body: dict[str, Any], gone: threading.Event) -> Iterator[str]:
-        """The pieces of one answer. Tries again only before the first piece: a text must not start twice."""
+        """The pieces of one answer. Tries again only before the first piece: a text must not start twice.
+
+        A loop of our own, because tenacity calls a function again and knows no stream that has begun.
+        """
         give_up_at = self._clock() + self.deadlines.region_s
         for attempt in range(RETRIES + 1):
             began = False

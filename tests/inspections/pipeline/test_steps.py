@@ -25,6 +25,7 @@ from inspections.events import numbering
 from inspections.models import Decision, Event, Frame, Station, Step
 from inspections.pipeline import decide, steps
 from tests.cast import Cast, add_frame, frame_row
+from tests.cast import decide as give_decision
 from tests.threads import together
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
@@ -197,9 +198,16 @@ def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, m
 
 def test_a_description_that_failed_leaves_the_decision_alone(cast: Cast) -> None:
     step = add_step(cast.station, "describe")
+    give_decision(step.frame, "fail")
     steps.fail(claim=claim(step)[0], code="broken", detail="no")
-    assert not Decision.objects.exists()
+    assert Decision.objects.get().outcome == "fail"
     assert Frame.objects.get().completed_at
+
+
+def test_a_frame_that_nothing_decided_is_held_whichever_stage_failed(cast: Cast) -> None:
+    step = add_step(cast.station, "describe")
+    steps.fail(claim=claim(step)[0], code="broken", detail="no")
+    assert (Decision.objects.get().outcome, Decision.objects.get().code) == ("hold", "failed")
 
 
 # -- deadlines and dead letters ---------------------------------------------------------------------

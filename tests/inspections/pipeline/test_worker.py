@@ -325,7 +325,7 @@ def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytes
 
 
 def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
-    """Whoever adds a frame and calls `drain` knows that it is taken up, by that call or by one that runs."""
+    """Whoever adds a frame and calls `run_until_idle` knows that it is taken up, by that call or by one that runs."""
 
     def camera(index: int) -> None:
         for n in range(12):

@@ -19,9 +19,8 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from benchmarks.ports import free_ports
-from scheduling.client import triton
 from scheduling.client.answers import DetectAnswer, NodeError, StreamCheck, read_regions
-from scheduling.client.triton import CHANNEL_OPTIONS, NodeClient, client_for, close_all
+from scheduling.client.triton import CHANNEL_OPTIONS, NodeClient, NodeClients
 from scheduling.serving.contracts import (
     MAX_FRAME_BYTES,
     AnswerEvent,
@@ -622,32 +621,31 @@ class Address:
 
 
 @pytest.fixture
-def no_clients() -> Iterator[None]:
-    yield
-    close_all()
+def clients() -> Iterator[NodeClients]:
+    made = NodeClients()
+    yield made
+    made.close()
 
 
-@pytest.mark.usefixtures("no_clients")
-def test_threads_get_the_same_client_of_a_node() -> None:
+def test_threads_get_the_same_client_of_a_node(clients: NodeClients) -> None:
     with futures.ThreadPoolExecutor(16) as pool:
-        clients = list(pool.map(lambda _: client_for(Address("n", "127.0.0.1:1")), range(64)))
-    assert len({id(client) for client in clients}) == 1
-    assert client_for(Address("m", "127.0.0.1:1")) is not clients[0]
+        found = list(pool.map(lambda _: clients.of(Address("n", "127.0.0.1:1")), range(64)))
+    assert len({id(client) for client in found}) == 1
+    assert clients.of(Address("m", "127.0.0.1:1")) is not found[0]
 
 
-@pytest.mark.usefixtures("no_clients")
-def test_a_node_that_moved_gets_a_new_client() -> None:
-    first = client_for(Address("n", "127.0.0.1:1"))
-    assert client_for(Address("n", "127.0.0.1:2")) is not first
+def test_a_node_that_moved_gets_a_new_client(clients: NodeClients) -> None:
+    first = clients.of(Address("n", "127.0.0.1:1"))
+    assert clients.of(Address("n", "127.0.0.1:2")) is not first
     error, _ = failure(lambda: first.detect(picture(), min_score=0.1, timeout_s=1))
     assert error.code == "unavailable"
 
 
-@pytest.mark.usefixtures("no_clients")
-def test_a_forked_process_begins_without_clients() -> None:
-    client_for(Address("n", "127.0.0.1:1"))
-    triton._forget_clients()  # what the fork hook runs in the child
-    assert triton._clients == {}
+def test_a_forked_process_begins_without_clients(clients: NodeClients) -> None:
+    first = clients.of(Address("n", "127.0.0.1:1"))
+    clients._begin()  # what the fork hook runs in the child
+    assert clients.of(Address("n", "127.0.0.1:1")) is not first
+    first.close()
 
 
 def test_the_channel_finds_a_hung_node_and_takes_large_frames() -> None:

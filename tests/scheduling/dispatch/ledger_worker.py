@@ -20,7 +20,7 @@ from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.policy import Item, NodeState
-from scheduling.services import redis_client
+from scheduling.services.hints import client_of
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 
 NODES = tuple(f"n{n}" for n in range(4))
@@ -51,7 +51,7 @@ class Pause:
 
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = redis_client.client_of(f"unix://{socket}", timeout_s=30)
+        client = client_of(f"unix://{socket}", timeout_s=30)
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )

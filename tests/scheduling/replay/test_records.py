@@ -71,7 +71,7 @@ def work(runtime: FleetDispatcher, policy: str, *, rounds: int = 60, seed: int =
         for assignment in [one for one in under_way if rng.random() < 0.5]:
             under_way.remove(assignment)
             end(runtime, assignment, rng)
-    return decisions.stretch(since=timezone.now() - timedelta(hours=1), until=timezone.now() + timedelta(hours=1))
+    return (decisions.load(row) for row in RecordedDecision.objects.order_by("id"))
 
 
 def end(runtime: FleetDispatcher, assignment: Assignment, rng: random.Random) -> None:

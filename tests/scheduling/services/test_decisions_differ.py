@@ -9,13 +9,12 @@ from itertools import count
 
 import pytest
 
-from scheduling.client import triton
 from scheduling.client.inference import DetectInference
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.dispatch.values import Request
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
-from scheduling.services import fleet, redis_client
+from scheduling.services import fleet, process, redis_client
 from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
@@ -57,7 +56,7 @@ def inspect_one(runtime: FleetDispatcher) -> str:
 def runtime_of(**addresses: str) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
-    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
+    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=process.current().clients.of)
     Heartbeat(runtime).beat()
     return runtime
 
@@ -65,7 +64,7 @@ def runtime_of(**addresses: str) -> FleetDispatcher:
 @pytest.fixture(autouse=True)
 def _own_clients() -> Iterator[None]:
     yield
-    triton.close_all()
+    process.current().clients.close()
 
 
 def test_the_faster_of_two_nodes_gets_the_work_and_the_reason_names_both(

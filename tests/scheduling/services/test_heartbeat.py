@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from scheduling.client import triton
 from scheduling.client.triton import CONTROL_VARIABLE
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.models import Node
-from scheduling.services import fleet, redis_client
+from scheduling.services import fleet, process, redis_client
 from scheduling.services.dispatching import FleetDispatcher
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import RunningNode, node_spec
@@ -23,13 +22,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.django_db, pytest.mark.usefixtures(
 def _own_clients() -> Iterator[None]:
     redis_client.get().flushdb()
     yield
-    triton.close_all()
+    process.current().clients.close()
 
 
 def heartbeat_of(*nodes: RunningNode) -> Heartbeat:
     for node in nodes:
         fleet.ensure_node(name=node.name, kind="edge", grpc_url=node.grpc_url, models=("edge_detector",))
-    return Heartbeat(FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for))
+    return Heartbeat(FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=process.current().clients.of))
 
 
 def beat_until(heart: Heartbeat, found: Callable[[], bool]) -> int:

@@ -17,8 +17,7 @@ import pytest
 from PIL import Image
 
 from scheduling.serving import pictures
-from scheduling.serving.backend import detecting
-from scheduling.serving.backend.describing import Abandoned, DescribeWork, StreamPause, describe_events, read_work
+from scheduling.serving.backend.describing import DescribeWork, StreamPause, describe_events, read_work
 from scheduling.serving.backend.detecting import (
     Detected,
     DetectWork,
@@ -30,7 +29,7 @@ from scheduling.serving.backend.detecting import (
 from scheduling.serving.backend.options import NodeOptions, OptionError, open_describer, open_detector, refuse_numpy_2
 from scheduling.serving.backend.turns import Turns
 from scheduling.serving.backend.watchdog import Watchdog
-from scheduling.serving.backend.work_queue import QueuedItem, WorkQueue
+from scheduling.serving.backend.work_queue import Abandoned, QueuedItem, WorkQueue
 from scheduling.serving.contracts import (
     AnswerEvent,
     BadFrame,
@@ -430,7 +429,7 @@ def test_a_large_frame_lets_others_in_between_and_stops_when_nobody_waits() -> N
     assert len(detector.shown) == tile_count((300, 300), tile_px=64) == 36
 
     detector.shown.clear()
-    with pytest.raises(detecting.Abandoned):
+    with pytest.raises(Abandoned):
         detect_large(detector, large, is_cancelled=lambda: len(detector.shown) > TILES_AT_ONCE)
     assert len(detector.shown) == 2 * TILES_AT_ONCE
 

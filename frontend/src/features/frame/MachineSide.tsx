@@ -5,7 +5,6 @@ import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
-import { titleOfStage } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
@@ -87,13 +86,15 @@ function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; m
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
+    <>
     <tr>
-      <th scope="row">{titleOfStage(step.kind)}</th>
+      <th scope="row">{step.title}</th>
       {step.state === "done" || fact?.measured_ms != null ? (
         <>
           <td>
             {node}
             {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+            {fact?.quality && <span className="hint"> in {fact.quality}</span>}
           </td>
           <td className="number">{formatMs(fact?.predicted_ms)}</td>
           <td className="number">{formatMs(fact?.measured_ms)}</td>
@@ -105,6 +106,14 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
         </td>
       )}
     </tr>
+    {Object.entries(step.result).map(([name, text]) => (
+      <tr key={name}>
+        <td colSpan={4}>
+          {name}: {text}
+        </td>
+      </tr>
+    ))}
+    </>
   );
 }
 
@@ -128,7 +137,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {titleOfStage(step.kind)} failed after {plural(step.attempts, "attempt")}:{" "}
+          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
           {step.error ?? "no reason was given"}
         </p>
       ))}
