@@ -4,6 +4,7 @@ import type {
   Dispatch,
   FleetNode,
   Frame,
+  FrameCounts,
   Health,
   Mark,
   Region,
@@ -147,6 +148,20 @@ export function aReplay(part: Partial<Replay> = {}): Replay {
     error: "",
     created_at: "2026-03-02T10:42:00Z",
     result: null,
+    ...part,
+  };
+}
+
+export function someCounts(part: Partial<FrameCounts> = {}): FrameCounts {
+  return {
+    total: 0,
+    capped: false,
+    disagreements: 0,
+    decisions: {},
+    verdicts: {},
+    stations: [],
+    classes: [],
+    models: [],
     ...part,
   };
 }

@@ -348,6 +348,36 @@ class ReviewSerializer(serializers.ModelSerializer):
         return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
+class StationCountSerializer(NamedSerializer):
+    count = serializers.IntegerField()
+
+
+class ClassCountSerializer(DefectClassNameSerializer):
+    count = serializers.IntegerField()
+
+    class Meta(DefectClassNameSerializer.Meta):
+        fields = [*DefectClassNameSerializer.Meta.fields, "count"]
+
+
+class ModelCountSerializer(NamedSerializer):
+    kind = serializers.CharField()
+    version = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class FrameCountsSerializer(serializers.Serializer):
+    """Frames of each kind. A kind without any is left out."""
+
+    total = serializers.IntegerField()
+    capped = serializers.BooleanField(help_text="There are more: only the newest were counted")
+    disagreements = serializers.IntegerField()
+    decisions = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome; `none` is undecided")
+    verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Of the newest review, or `none`")
+    stations = StationCountSerializer(many=True)
+    classes = ClassCountSerializer(many=True, help_text="Frames with a region of this class that counts")
+    models = ModelCountSerializer(many=True)
+
+
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)

@@ -21,6 +21,7 @@ urlpatterns = [
     path("stations/<int:station_id>/frames", uploads.StationFramesView.as_view(), name="station-frames"),
     path("defect-classes", plant.DefectClassesView.as_view(), name="defect-classes"),
     path("frames", frames.FramesView.as_view(), name="frames"),
+    path("frames/counts", frames.FrameCountsView.as_view(), name="frame-counts"),
     path("frames/<uuid:frame_id>", frames.FrameView.as_view(), name="frame"),
     path("frames/<uuid:frame_id>/picture", frames.PictureView.as_view(), name="frame-picture"),
     path("frames/<uuid:frame_id>/rendition", frames.RenditionView.as_view(), name="frame-rendition"),

@@ -197,6 +197,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/frames/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many frames each choice of a filter would show, the others as they are
+         * @description The newest 10000 of each kind are counted; `capped` says there are more.
+         */
+        get: operations["count_frames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lateness": {
         parameters: {
             query?: never;
@@ -424,23 +444,6 @@ export interface paths {
         put?: never;
         /** Stop a replay of yours */
         post: operations["cancel_replay"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/savings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What lower quality and skipped descriptions saved the links and the cloud */
-        get: operations["get_savings"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -689,6 +692,15 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
         };
+        ClassCount: {
+            readonly id: number;
+            /** @description As the detector names it */
+            name: string;
+            /** @description As people read it */
+            title?: string;
+            colour_index?: number;
+            count: number;
+        };
         ClassName: {
             /** @description As the detector names it */
             name: string;
@@ -815,10 +827,9 @@ export interface components {
          *     * `streaming` - streaming
          *     * `done` - done
          *     * `invalid` - invalid
-         *     * `skipped` - skipped
          * @enum {string}
          */
-        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid" | "skipped";
+        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid";
         /** @description Machine text: untrusted and plain. The first five fields are the model's, the last three the node's. */
         DescriptionText: {
             defect_class?: string;
@@ -858,12 +869,7 @@ export interface components {
             queue_ms?: number | null;
             /** Format: double */
             service_ms?: number | null;
-            /** @description Sent; foreseen until it was answered */
             payload_bytes?: number;
-            /** @description What it would have been at full quality */
-            full_bytes?: number;
-            /** @description The rung of the ladder; empty: full quality */
-            quality?: string;
             /** Format: date-time */
             sent_at: string;
             outcome?: components["schemas"]["DispatchOutcomeEnum"];
@@ -876,8 +882,6 @@ export interface components {
             predicted_ms: number | null;
             /** Format: double */
             measured_ms: number | null;
-            /** @description What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are */
-            quality: string;
         };
         /**
          * @description * `running` - Running
@@ -955,6 +959,25 @@ export interface components {
             readonly latency_ms: number | null;
             readonly urls: components["schemas"]["FrameUrls"];
         };
+        /** @description Frames of each kind. A kind without any is left out. */
+        FrameCounts: {
+            total: number;
+            /** @description There are more: only the newest were counted */
+            capped: boolean;
+            disagreements: number;
+            /** @description By outcome; `none` is undecided */
+            decisions: {
+                [key: string]: number;
+            };
+            /** @description Of the newest review, or `none` */
+            verdicts: {
+                [key: string]: number;
+            };
+            stations: components["schemas"]["StationCount"][];
+            /** @description Frames with a region of this class that counts */
+            classes: components["schemas"]["ClassCount"][];
+            models: components["schemas"]["ModelCount"][];
+        };
         FrameList: {
             frames: components["schemas"]["Frame"][];
             /**
@@ -993,16 +1016,6 @@ export interface components {
          * @enum {string}
          */
         KindEnum: "edge" | "cloud";
-        LadderSavings: {
-            /** @description Sent as JPEG of a lower quality, and answered */
-            requests: number;
-            /** @description Less than at full quality */
-            bytes: number;
-            /** @description Requests of each rung */
-            by_quality: {
-                [key: string]: number;
-            };
-        };
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1083,6 +1096,13 @@ export interface components {
             roles: components["schemas"]["Role"][];
             can: components["schemas"]["Abilities"];
         };
+        ModelCount: {
+            id: number;
+            name: string;
+            kind: string;
+            version: string;
+            count: number;
+        };
         ModelName: {
             name: string;
             version: string;
@@ -1123,10 +1143,6 @@ export interface components {
             link: components["schemas"]["Link"];
             credits: components["schemas"]["Credits"];
             breaker: (components["schemas"]["BreakerEnum"] | components["schemas"]["NullEnum"]) | null;
-            /** @description How often something went wrong there, by what it was */
-            counts: {
-                [key: string]: number;
-            };
             /** @description Who drained or undrained it last */
             last_act: components["schemas"]["NodeAct"] | null;
         };
@@ -1176,12 +1192,6 @@ export interface components {
             context_ratio?: number;
             describe?: boolean;
             max_regions?: number;
-            describe_within_ms?: number;
-            /** @description Lower picture quality where a link is too slow */
-            ladder?: boolean;
-            sure_regions?: components["schemas"]["SureRegionsEnum"];
-            /** @description Answer 429 to a frame that is foreseen to be decided after its deadline */
-            admission?: boolean;
             thresholds?: components["schemas"]["ThresholdRequest"][];
         };
         PlacedModel: {
@@ -1238,8 +1248,6 @@ export interface components {
             score: number;
             /** @description Its score reached the station's threshold when it was made */
             counts: boolean;
-            /** @description Its score was above the bound that the line's reviews prove, and it was not audited */
-            sure?: boolean;
             defect_class: components["schemas"]["DefectClassName"];
             model: components["schemas"]["ModelName"];
             node: string;
@@ -1401,28 +1409,10 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "viewer" | "inspector" | "engineer" | "admin";
-        Savings: {
-            /** Format: double */
-            minutes: number;
-            ladder: components["schemas"]["LadderSavings"];
-            skipped: components["schemas"]["SkippedSavings"];
-        };
         Site: {
             readonly id: number;
             name: string;
             timezone?: string;
-        };
-        /** @description Estimated by what described regions of the same stations took. */
-        SkippedSavings: {
-            /** @description Left undescribed, because the edge is sure of them */
-            regions: number;
-            bytes: number;
-            tokens: number;
-            /**
-             * Format: double
-             * @description Of a describer's time
-             */
-            seconds: number;
         };
         Station: {
             readonly id: number;
@@ -1457,22 +1447,13 @@ export interface components {
             describe?: boolean;
             /** @description Regions described in one frame */
             max_regions?: number;
-            /** @description Descriptions are wanted so long after the decision; later ones wait for spare room */
-            describe_within_ms?: number;
-            /** @description Send pictures as JPEG 75 or 50 where a node would else answer too late */
-            ladder?: boolean;
-            /**
-             * @description What becomes of regions that the edge names rightly by a bound proven on the line's reviews
-             *
-             *     * `described` - described like the others
-             *     * `later` - described when the cloud has room
-             *     * `skipped` - not described when the cloud cannot make it in time
-             */
-            sure_regions?: components["schemas"]["SureRegionsEnum"];
-            /** @description Refuse a frame (429) that is foreseen to be decided after its deadline */
-            admission?: boolean;
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
+        };
+        StationCount: {
+            id: number;
+            name: string;
+            count: number;
         };
         Step: {
             /** @description The stage, as `inspections/pipeline/stages` names it */
@@ -1493,10 +1474,9 @@ export interface components {
          *     * `running` - Running
          *     * `done` - Done
          *     * `failed` - Failed
-         *     * `skipped` - no node was asked: the edge is sure of it
          * @enum {string}
          */
-        StepStateEnum: "waiting" | "running" | "done" | "failed" | "skipped";
+        StepStateEnum: "waiting" | "running" | "done" | "failed";
         StoredFrame: {
             /** Format: uuid */
             readonly id: string;
@@ -1514,13 +1494,6 @@ export interface components {
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
         };
-        /**
-         * @description * `described` - described like the others
-         *     * `later` - described when the cloud has room
-         *     * `skipped` - not described when the cloud cannot make it in time
-         * @enum {string}
-         */
-        SureRegionsEnum: "described" | "later" | "skipped";
         TemplateFrameRequest: {
             /**
              * Format: uuid
@@ -1742,9 +1715,23 @@ export interface operations {
                  *     * `none` - none
                  */
                 decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
                 limit?: number;
                 line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
                 station?: number;
+                /** @description Received before this moment */
+                until?: string;
                 /**
                  * @description Of the newest review
                  *
@@ -2376,6 +2363,86 @@ export interface operations {
             };
             /** @description No part of the picture lies in this range. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    count_frames: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `pass` - pass
+                 *     * `fail` - fail
+                 *     * `hold` - hold
+                 *     * `none` - none
+                 */
+                decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
+                line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
+                station?: number;
+                /** @description Received before this moment */
+                until?: string;
+                /**
+                 * @description Of the newest review
+                 *
+                 *     * `accept` - accept
+                 *     * `reject` - reject
+                 *     * `unsure` - unsure
+                 *     * `settle` - settle
+                 *     * `none` - none
+                 */
+                verdict?: "accept" | "reject" | "unsure" | "settle" | "none";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameCounts"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3547,54 +3614,6 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description A part is away; Retry-After says when to come again. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-        };
-    };
-    get_savings: {
-        parameters: {
-            query?: {
-                minutes?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Savings"];
-                };
-            };
-            /** @description The request is not understood. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Error"];
-                };
-            };
-            /** @description Not signed in, or the token is wrong, revoked or expired. */
-            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -20,6 +20,8 @@ export type Outcome = Schemas["DecisionOutcomeEnum"];
 export type Verdict = Schemas["VerdictEnum"];
 export type Line = Answer<Schemas["Line"]>;
 export type Station = Answer<Schemas["Station"]>;
+export type Baseline = Answer<Schemas["Baseline"]>;
+export type FrameCounts = Answer<Schemas["FrameCounts"]>;
 export type Me = Answer<Schemas["Me"]>;
 export type DemoState = Answer<Schemas["Demo"]>;
 export type DefectClass = Answer<Schemas["DefectClassName"]>;
@@ -51,11 +53,11 @@ export type Region = Omit<Answer<Schemas["Region"]>, "box_xyxy" | "description">
   description: Description | null;
 };
 
-/** `dispatches` is empty in lists. */
+/** `dispatches` is by the kind of the step, and empty in lists. */
 export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "reviews" | "dispatches"> & {
   regions: Region[];
   reviews: Review[];
-  dispatches: Readonly<Partial<Record<string, Schemas["DispatchFact"]>>>;
+  dispatches: Readonly<Partial<Record<string, DispatchFact>>>;
 };
 
 export type MarkChange = Answer<Omit<Schemas["MarkChangeRequest"], "box_xyxy">> & { box_xyxy: BoxXyxy };

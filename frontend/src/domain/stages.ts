@@ -1,12 +1,13 @@
 /**
- * The stages of a frame's way as pages show them: the one place that knows their shape. A new stage is one entry.
- * How a stage is requested and committed is the server's business.
+ * What pages add to the stages of a frame's way: icon, wording, what it means that no node serves one. A stage that has
+ * no entry here is shown all the same, with the title and the result that the server gives each step.
  */
-import type { Frame, FrameStep } from "../api/types";
+import type { Frame } from "../api/types";
 
 export interface Stage {
   kind: string;
-  title: string;
+  /** In a row that knows the model only: "detect". */
+  word: string;
   /** "Detected on edge-1": what a node did. */
   did: string;
   icon: "node" | "cloud";
@@ -19,9 +20,10 @@ export interface Stage {
   tookMs: (frame: Frame) => number | null;
 }
 
-const KNOWN: Readonly<Record<FrameStep["kind"], Omit<Stage, "kind">>> = {
-  detect: {
-    title: "Detect",
+export const STAGES: readonly Stage[] = [
+  {
+    kind: "detect",
+    word: "detect",
     did: "Detected",
     icon: "node",
     model: "edge_detector",
@@ -29,8 +31,9 @@ const KNOWN: Readonly<Record<FrameStep["kind"], Omit<Stage, "kind">>> = {
     without: "nothing in rotation finds defects: new frames wait, and are held at their deadline.",
     tookMs: ({ decision }) => decision?.latency_ms ?? null,
   },
-  describe: {
-    title: "Describe",
+  {
+    kind: "describe",
+    word: "describe",
     did: "Described",
     icon: "cloud",
     model: "describer",
@@ -39,9 +42,7 @@ const KNOWN: Readonly<Record<FrameStep["kind"], Omit<Stage, "kind">>> = {
     tookMs: ({ regions }) =>
       regions.find(({ description }) => description?.state === "done")?.description?.latency_ms ?? null,
   },
-};
-
-export const STAGES: readonly Stage[] = Object.entries(KNOWN).map(([kind, stage]) => ({ kind, ...stage }));
+];
 
 export function stageOfModel(model: string): Stage | null {
   return STAGES.find((stage) => stage.model === model) ?? null;

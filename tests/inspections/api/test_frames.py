@@ -179,6 +179,10 @@ def test_filters_narrow_the_list(cast, as_person):
         {"decision": "maybe"},
         {"station": "1e400"},
         {"station": str(2**63)},
+        {"min_score": "nan"},
+        {"max_score": "2"},
+        {"disagreement": "perhaps"},
+        {"since": "yesterday"},
         {"reviews__reviewer__password__startswith": "a"},
     ],
 )

@@ -13,5 +13,5 @@ export function reasonInWords(reason: string): string {
 
 /** What a model is asked to do, as a word in a row; a model of no stage that this page knows keeps its name. */
 export function stageWord(model: string): string {
-  return stageOfModel(model)?.title.toLowerCase() ?? model;
+  return stageOfModel(model)?.word ?? model;
 }

@@ -32,16 +32,18 @@ interface Props {
   frame: Frame;
   store: FrameStore;
   neighbours: Neighbours;
+  /** Whether a verdict leads to the next frame for whom has not said how they want it. */
+  advanceByDefault?: boolean;
 }
 
-export function FrameDesk({ me, frame: stored, store, neighbours }: Props) {
+export function FrameDesk({ me, frame: stored, store, neighbours, advanceByDefault = false }: Props) {
   const state = useStore(store);
   const now = useNow(5000);
   const line = stored.line.id;
   const classes = useQuery(queries.defectClasses(line)).data ?? NO_CLASSES;
   const mayReview = hasRole(me, line, "inspector");
   const mayConfigure = hasRole(me, line, "engineer");
-  const judging = useJudging({ me, stored, store, classes, mayReview, neighbours });
+  const judging = useJudging({ me, stored, store, classes, mayReview, neighbours, advanceByDefault });
   const { frame, draft, change } = judging;
   const regions = useRegions(frame, draft, change, classes);
   const [overlaysHidden, hideOverlays] = useState(false);

@@ -137,8 +137,7 @@ function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {step.title} failed after {plural(step.attempts, "attempt")}:{" "}
-          {step.error ?? "no reason was given"}
+          {step.title} failed after {plural(step.attempts, "attempt")}: {step.error ?? "no reason was given"}
         </p>
       ))}
       {mayRetry && (

@@ -5,7 +5,7 @@ import type { DefectClass, Region } from "../../api/types";
 import { isWriting, type Typing } from "../../domain/frameFeed";
 import { formatMs, formatScore, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
-import { boxInWords } from "../../domain/region";
+import { boxInWords, disagrees } from "../../domain/region";
 import type { DrawnState, RegionState } from "../../domain/regionState";
 import { Icon } from "../../ui/icons";
 import { className, titleOf } from "../../ui/parts";
@@ -152,11 +152,10 @@ function MachineText({
     );
   }
   const text = description.text ?? {};
-  const disagrees = text.defect_class !== undefined && text.defect_class !== region.defect_class.name;
   return (
     <div className="region-text">
       <p className="machine-text">{text.appearance}</p>
-      {disagrees && (
+      {disagrees(region) && (
         <p className="disagrees">
           <Icon name="warning" />
           <span>

@@ -25,8 +25,10 @@ export class FrameStore extends Store<FrameState> {
   constructor(
     private readonly id: string,
     line: number,
+    /** What a list already knew of it; shown until REST answers. */
+    known: Frame | null = null,
   ) {
-    super({ frame: null, error: null, connection: "connecting", typing: new Map(), newer: null });
+    super({ frame: known, error: null, connection: "connecting", typing: new Map(), newer: null });
     const fetchIt = () => api.frame(id);
     this.refetcher = new Refetcher<Frame>({
       one: fetchIt,

@@ -43,15 +43,24 @@ interface Options {
   classes: readonly DefectClass[];
   mayReview: boolean;
   neighbours: Pick<Neighbours, "next" | "open">;
+  advanceByDefault: boolean;
 }
 
-export function useJudging({ me, stored, store, classes, mayReview, neighbours }: Options): Judging {
+export function useJudging({
+  me,
+  stored,
+  store,
+  classes,
+  mayReview,
+  neighbours,
+  advanceByDefault,
+}: Options): Judging {
   const user = me?.username ?? "";
   const outbox = outboxOf(user);
   const queued = useStore(outbox);
   const [draft, change] = useReducer(changeDraft, stored.id, (frame) => loadDraft(user, frame));
   useEffect(() => keepDraft(user, stored.id, draft), [user, stored.id, draft]);
-  const [settings, setSettings] = useState(() => loadSettings(user));
+  const [settings, setSettings] = useState(() => loadSettings(user, advanceByDefault));
   const setAdvance = (advance: boolean) => {
     setSettings({ advance });
     keepSettings(user, { advance });

@@ -6,6 +6,7 @@ import { sentenceOf } from "../../api/client";
 import type { Boot } from "../../api/boot";
 import { queries } from "../../api/queries";
 import type { Frame, Line, Me, Station } from "../../api/types";
+import { baselineTrouble } from "../../domain/baseline";
 import { descriptionsWaitFor, troubles } from "../../domain/degraded";
 import { formatMs, plural } from "../../domain/format";
 import { hasRole } from "../../domain/roles";
@@ -108,6 +109,11 @@ function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
             .map((station) => (
               <WithoutProduct key={station.id} station={station} mayConfigure={mayConfigure} />
             ))}
+          {(stations.data ?? [])
+            .filter(({ product }) => product !== "")
+            .map((station) => (
+              <AboutBaseline key={station.id} station={station} shown={shown} mayConfigure={mayConfigure} />
+            ))}
           {status.error !== null && <ErrorNotice error={status.error} />}
         </div>
         {status.loaded && shown.length === 0 ? (
@@ -136,6 +142,29 @@ function WithoutProduct({ station, mayConfigure }: { station: Station; mayConfig
         ) : (
           "An engineer of this line can choose what it looks at."
         )}
+      </p>
+    </Notice>
+  );
+}
+
+interface AboutBaselineProps {
+  station: Station;
+  shown: readonly Frame[];
+  mayConfigure: boolean;
+}
+
+/** Frames that are unlike anything known may be the right product all the same: a person can say so. */
+function AboutBaseline({ station, shown, mayConfigure }: AboutBaselineProps) {
+  const { data: baseline } = useQuery(queries.baseline(station.id));
+  const trouble = baseline === undefined ? null : baselineTrouble(baseline, station.id, shown);
+  if (trouble === null) return null;
+  return (
+    <Notice>
+      <p>
+        <b>{station.name}:</b> {trouble}{" "}
+        <a href={`/stations/${station.id}/#baseline`}>
+          {mayConfigure ? "Look at them, and confirm them if they show the right product." : "Look at them."}
+        </a>
       </p>
     </Notice>
   );
