@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 export PYTHONUNBUFFERED := 1
 export SPLIT FULL
 
-TYPED := scheduling finetune inspections aivd_web tools
+TYPED := scheduling finetune inspections aivd_web tools benchmarks tests scripts/dead_weight.py scripts/run_all.py
 
 .DEFAULT_GOAL := help
 

@@ -15,9 +15,11 @@ def main() -> None:
         sys.exit("The site needs packages that are not installed here: pip install 'aivd[web]'")
     from django.core.exceptions import ImproperlyConfigured
 
+    from aivd_web.launcher.layout import LayoutError
+
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, LayoutError) as error:
         sys.exit(f"AIVD is not set up. {error}")
 
 

@@ -242,7 +242,7 @@ def rate_of(folder: Path, phase: str) -> float | None:
     if not completed:
         return None
     took_s = max(row["at"] for row in completed) - min(row["sent_at"] for row in posted)
-    return round(len(completed) / took_s, 1)
+    return float(round(len(completed) / took_s, 1))
 
 
 def added_ms(folder: Path) -> tuple[float | None, float | None]:

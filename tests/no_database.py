@@ -3,4 +3,4 @@
 from aivd_web.settings import *  # noqa: F403
 
 DATABASES = {"default": {"ENGINE": "django.db.backends.dummy"}}
-DATABASE_ROUTERS: list[str] = []
+DATABASE_ROUTERS = []

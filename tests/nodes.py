@@ -10,7 +10,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -23,10 +22,10 @@ from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from tests.suite import shared
+from tests.waiting import eventually
 
 __all__ = ["constant_node", "make_node", "node_layout", "template_node"]
 
-START_TIMEOUT_S = 60.0
 CONSTANT_DETECTOR = "python:tests.node_fakes:ConstantDetector"
 CONSTANT_DESCRIBER = "python:tests.node_fakes:ConstantDescriber"
 TEST_MODELS = {"AIVD_ALLOW_TEST_MODELS": "1"}
@@ -53,12 +52,16 @@ class RunningNode:
     def running_pid(self) -> int | None:
         return self.process.pid if self.process.poll() is None else None
 
-    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        ends_at = time.monotonic() + timeout_s
-        while not self.client.probe(timeout_s=1.0, models=self.spec.models).ready:
-            if self.process.poll() is not None or time.monotonic() > ends_at:
-                pytest.fail(f"node {self.name} did not become ready:\n{self.log_path.read_text()[-4000:]}")
-            time.sleep(0.02)
+    def wait_ready(self) -> None:
+        def ready_or_ended() -> bool:
+            ready = self.client.probe(timeout_s=1.0, models=self.spec.models).ready
+            return ready or self.process.poll() is not None
+
+        def log() -> str:
+            return f"node {self.name} did not become ready:\n{self.log_path.read_text()[-4000:]}"
+
+        eventually(ready_or_ended, log)
+        assert self.process.poll() is None, log()
 
     def kill(self) -> None:
         """SIGKILL to the server process alone, as an out-of-memory killer would."""
@@ -68,10 +71,8 @@ class RunningNode:
     def freeze(self) -> None:
         """SIGSTOP; returns when every thread of the server stands still, which on busy cores is not at once."""
         self.process.send_signal(signal.SIGSTOP)
-        ends_at = time.monotonic() + 10
-        while not all(_state(task) in "Tt" for task in Path(f"/proc/{self.process.pid}/task").iterdir()):
-            assert time.monotonic() < ends_at, f"node {self.name} did not stop"
-            time.sleep(0.005)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        eventually(lambda: all(_state(task) in "Tt" for task in tasks.iterdir()), f"node {self.name} did not stop")
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from aivd_web.launcher.layout import Layout, current
 from aivd_web.launcher.postgres import Postgres
 from aivd_web.launcher.processes import Identity, die_with_parent, wait_until
 from aivd_web.launcher.redis import EmbeddedRedis
-from scheduling.services import redis_client
+from scheduling.services import process
+from scheduling.services.hints import RedisHints, client_of
 from tests.suite import shared
 
 READY_WITHIN_S = 60
@@ -27,7 +29,7 @@ class Service:
 
     def __init__(
         self,
-        server: Postgres | EmbeddedRedis,
+        server: Any,
         *,
         log_file: Path,
         stop_signal: signal.Signals,
@@ -101,8 +103,8 @@ def redis_service(layout: Layout) -> Service:
 
 def take_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the rest of the test Redis is at an address where nothing answers."""
-    nobody = redis_client.client_of("unix:///nonexistent/redis.sock")
-    monkeypatch.setattr(redis_client, "get", lambda: nobody)
+    nobody = RedisHints(client_of("unix:///nonexistent/redis.sock"))
+    monkeypatch.setattr(process.current(), "hints", nobody)
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ class TestAProcessWhoseClockIsOff:
 
     def test_what_it_gives_back_may_be_tried_again_soon(self, cast: Cast, clock_that_is_off: timedelta) -> None:
         add_frame(cast.station)
-        failing = FakeNode("edge-1", before=lambda: 1 / 0)  # type: ignore[arg-type]
+        failing = FakeNode("edge-1", before=lambda: 1 / 0)
         with working(failing) as worker:
             worker.run_until_idle()
         step = Step.objects.get()

@@ -7,7 +7,6 @@ from django_vite.core.asset_loader import DjangoViteAssetLoader
 from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 from rest_framework.exceptions import Throttled, ValidationError
 
-from aivd_web import errors
 from aivd_web.errors import api_error, server_error
 from aivd_web.kernel.errors import Unavailable
 from aivd_web.launcher import source
@@ -113,7 +112,7 @@ def test_what_nobody_foresaw_is_still_an_error_of_ours(rf):
 
 def test_a_page_of_an_installation_without_a_front_end_says_so(client, monkeypatch):
     """A wheel may be made without it, for nodes."""
-    monkeypatch.setattr(errors.source, "has_front_end", lambda: False)
+    monkeypatch.setattr(source, "has_front_end", lambda: False)
     monkeypatch.setattr(DjangoViteAssetLoader.instance()._apps["default"], "manifest", _NoManifest())
     page = client.get("/sign-in/", headers={"accept": "text/html"})
     assert page.status_code == 503

@@ -4,6 +4,7 @@ import re
 import threading
 
 import pytest
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.test import Client
@@ -318,9 +319,9 @@ def test_a_password_of_any_length_is_cut_before_it_is_hashed(cast, fresh, monkey
     cast.vera.set_password("v" * passwords.MOST_LETTERS)
     cast.vera.save()
     hashed = []
-    was = passwords.ModelBackend.authenticate
+    was = ModelBackend.authenticate
     monkeypatch.setattr(
-        passwords.ModelBackend,
+        ModelBackend,
         "authenticate",
         lambda self, request, username, password: (
             hashed.append(len(password)) or was(self, request, username=username, password=password)

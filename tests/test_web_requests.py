@@ -45,7 +45,7 @@ async def request_raw() -> AsyncIterator[Send]:
                 if answer.done():
                     break
                 writer.write(piece)
-                await writer.run_until_idle()
+                await writer.drain()
                 sent += 1
         try:
             head = (await asyncio.wait_for(answer, 20)).lower()

@@ -192,8 +192,10 @@ def broker_url(redis_url: str) -> str:
 def layout_from(environ: Mapping[str, str]) -> Layout:
     """The layout that these environment variables ask for: AIVD_VAR, else `var` in the clone or, where a wheel was
     installed, in the working folder. Nothing is ever kept beside installed packages."""
-    var = Path(environ.get("AIVD_VAR") or (source.HOME if source.IS_CLONE else Path.cwd()) / "var")
-    var = Path(os.path.abspath(var)).resolve()
+    home = source.HOME if source.IS_CLONE else Path.cwd()
+    if not environ.get("AIVD_VAR") and home == Path("/"):
+        raise LayoutError("The working folder is / and its var is the system's own. Name a folder in AIVD_VAR.")
+    var = Path(os.path.abspath(environ.get("AIVD_VAR") or home / "var")).resolve()
     return Layout(root=source.HOME if source.IS_CLONE else var, var=var, as_root=os.geteuid() == 0)
 
 

@@ -194,6 +194,9 @@ except BadCertificates as error:
 LEASE_S = env.float("AIVD_LEASE_S", default=3.0)
 MAX_WAITING_STEPS = env.int("AIVD_MAX_WAITING_STEPS", default=5_000)
 
+# -- training ---------------------------------------------------------------------------------------
+TRAINING_MEMORY_MIB = env.int("AIVD_TRAINING_MEMORY_MIB", default=0)
+
 # -- log --------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,

@@ -83,7 +83,7 @@ async def _exchange(base_url: str, path: str, token: str, upload: Upload) -> tup
             *(name.encode() + b": " + value for name, value in upload.headers.items()),
         ]
         writer.write(b"\r\n".join(head) + b"\r\n\r\n" + upload.data)
-        await writer.run_until_idle()
+        await writer.drain()
         if length > len(upload.data):
             writer.write_eof()
         return _status(await reader.read(BODY_BYTES))

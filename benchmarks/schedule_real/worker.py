@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from benchmarks.schedule.scenarios import frame_item
 from benchmarks.schedule_real.scenario import Arrival, Profile, picture
 from scheduling.client.answers import DetectAnswer
 from scheduling.client.inference import DetectInference
@@ -19,13 +20,12 @@ from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import Ledger
 from scheduling.dispatch.prober import Prober
 from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
-from scheduling.policy import Item, NodeState
+from scheduling.policy import NodeState
+from scheduling.policy.items import DETECTOR as MODEL
+from scheduling.policy.items import looked_at
 from scheduling.policy.node import REISSUED
 
-MODEL = "edge_detector"
 THREADS = 48
-LOOK_AHEAD = 48
-LATE_SHARE = 4
 TICK_S = 0.01
 BUDGET_S = 5.0  # of one attempt, as in production
 
@@ -114,10 +114,9 @@ class Worker:
             if self._over.wait(max(0.0, late_s)):
                 return
             due = self.started_at + arrival.at_s
-            item = Item(str(arrival.id), MODEL, arrival.bytes, due + arrival.deadline_s, due, late_ok=True)
             with self._lock:
                 self.outcomes[arrival.id] = Outcome(arrival)
-                self._waiting.append(Task(Request(item, arrival.line, self.policy), arrival))
+                self._waiting.append(Task(request_of(arrival, due, self.policy), arrival))
             self._again.set()
 
     def _round(self) -> bool:
@@ -127,7 +126,8 @@ class Worker:
             ready = [task for task in self._waiting if task.not_before <= now]
         if not ready or not self.fleet.may_take(MODEL):
             return bool(self._waiting)
-        looked = {task.request.item.id: task for task in _urgent(ready, now)}
+        by_id = {task.request.item.id: task for task in ready}
+        looked = {item.id: by_id[item.id] for item in looked_at((task.request.item for task in ready), now)}
         assignments, _ = self.fleet.place([task.request for task in looked.values()], limit=THREADS - self._held)
         begun = [(looked[assignment.request.item.id], assignment) for assignment in assignments]
         with self._lock:
@@ -178,13 +178,10 @@ class Worker:
             act()
 
 
-def _urgent(ready: Sequence[Task], now: float) -> list[Task]:
-    """Production's look into the queue: first what can still make it; a share of the places is for what is late."""
-    ordered = sorted(ready, key=lambda task: task.request.item.deadline_at)
-    late = [task for task in ordered if task.request.item.deadline_at <= now][:LOOK_AHEAD]
-    live = [task for task in ordered if task.request.item.deadline_at > now]
-    found = live[: LOOK_AHEAD - min(len(late), LOOK_AHEAD // LATE_SHARE)]
-    return found + late[: LOOK_AHEAD - len(found)]
+def request_of(arrival: Arrival, due: float, policy: str) -> Request:
+    """A frame that came at `due`, as production's worker would offer it."""
+    item = frame_item(str(arrival.id), arrival.bytes, arrived_at=due, within_s=arrival.deadline_s)
+    return Request(item, arrival.line, policy)
 
 
 class CountingDispatcher(Dispatcher):

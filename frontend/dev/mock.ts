@@ -142,11 +142,19 @@ function frame(n: number): Frame {
         node: n % 3 === 0 ? "edge-2" : "edge-1",
         error: null,
       },
-      { kind: "describe", title: "Describe", result: {}, state: n >= 10 ? "running" : "done", attempts: 1, node: "cloud-1", error: null },
+      {
+        kind: "describe",
+        title: "Describe",
+        result: {},
+        state: n >= 10 ? "running" : "done",
+        attempts: 1,
+        node: "cloud-1",
+        error: null,
+      },
     ],
     dispatches: {
-      detect: { node: "edge-1", predicted_ms: 42.1, measured_ms: 44.9 },
-      describe: { node: "cloud-1", predicted_ms: 810, measured_ms: 942 },
+      detect: { node: "edge-1", predicted_ms: 42.1, measured_ms: 44.9, quality: "" },
+      describe: { node: "cloud-1", predicted_ms: 810, measured_ms: 942, quality: "JPEG 75" },
     },
     urls: {
       picture: board(n),

@@ -24,6 +24,7 @@ from inspections.models import (
 )
 from inspections.pipeline.stages import STAGES
 from inspections.pipeline.stages.describe import DescribeStage
+from inspections.pipeline.stages.describe_sure import DescribeSureStage
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.client.addresses import without_addresses
@@ -97,7 +98,7 @@ class StationSerializer(serializers.ModelSerializer):
         model = Station
         fields = [
             "id", "name", "line", "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe",
-            "max_regions", "thresholds", "has_template",
+            "max_regions", "describe_within_ms", "ladder", "sure_regions", "admission", "thresholds", "has_template",
         ]  # fmt: skip
 
     def get_has_template(self, station: Station) -> bool:
@@ -183,6 +184,12 @@ class StationChangeSerializer(serializers.Serializer):
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
+    describe_within_ms = serializers.IntegerField(required=False, min_value=100, max_value=86_400_000)
+    ladder = serializers.BooleanField(required=False, help_text="Lower picture quality where a link is too slow")
+    sure_regions = serializers.ChoiceField(Station.SureRegions.choices, required=False)
+    admission = serializers.BooleanField(
+        required=False, help_text="Answer 429 to a frame that is foreseen to be decided after its deadline"
+    )
     thresholds = ThresholdSerializer(many=True, required=False, max_length=MAX_THRESHOLDS)  # type: ignore[call-arg]
 
 
@@ -257,7 +264,7 @@ class DescriptionTextSerializer(serializers.Serializer):
 
 class DescriptionSerializer(serializers.Serializer):
     id = serializers.IntegerField(allow_null=True)
-    state = serializers.ChoiceField(["pending", "streaming", "done", "invalid"])
+    state = serializers.ChoiceField(["pending", "streaming", "done", "invalid", "skipped"])
     text = DescriptionTextSerializer(allow_null=True)
     partial = serializers.CharField(  # type: ignore[assignment]  # the base class uses the name for a flag
         allow_null=True, help_text="What an invalid answer said; text in the making comes by websocket"
@@ -274,7 +281,7 @@ class RegionSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Detection
-        fields = ["id", "box_xyxy", "score", "counts", "defect_class", "model", "node", "description"]
+        fields = ["id", "box_xyxy", "score", "counts", "sure", "defect_class", "model", "node", "description"]
 
     @extend_schema_field(DescriptionSerializer(allow_null=True))
     def get_description(self, detection: Detection) -> dict[str, Any] | None:
@@ -294,8 +301,8 @@ class RegionSerializer(serializers.ModelSerializer):
 def _coming(detection: Detection) -> dict[str, Any] | None:
     """The state of a description that is not there yet, or None where none will be."""
     steps = {step.kind: step for step in detection.frame.steps.all()}
-    step = steps.get(DescribeStage.kind)
-    if step is None or step.state not in Step.OPEN or not detection.counts:
+    step = steps.get(DescribeSureStage.kind if detection.sure else DescribeStage.kind)
+    if step is None or step.state not in (*Step.OPEN, Step.State.SKIPPED) or not detection.counts:
         return None
     # The describer takes the best `max_regions` that count, and detections are in falling order of score.
     counting = [other.pk for other in detection.frame.detections.all() if other.counts]
@@ -304,7 +311,7 @@ def _coming(detection: Detection) -> dict[str, Any] | None:
     running = step.state == Step.State.RUNNING
     return {
         "id": None,
-        "state": "streaming" if running else "pending",
+        "state": "skipped" if step.state == Step.State.SKIPPED else "streaming" if running else "pending",
         "text": None,
         "partial": None,
         "node": step.node or None if running else None,
@@ -341,18 +348,18 @@ class ReviewSerializer(serializers.ModelSerializer):
         return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
-class StationCountSerializer(NamedSerializer):
+class StationFramesSerializer(NamedSerializer):
     count = serializers.IntegerField()
 
 
-class ClassCountSerializer(DefectClassNameSerializer):
+class ClassFramesSerializer(DefectClassNameSerializer):
     count = serializers.IntegerField()
 
     class Meta(DefectClassNameSerializer.Meta):
         fields = [*DefectClassNameSerializer.Meta.fields, "count"]
 
 
-class ModelCountSerializer(NamedSerializer):
+class ModelFramesSerializer(NamedSerializer):
     kind = serializers.CharField()
     version = serializers.CharField()
     count = serializers.IntegerField()
@@ -366,9 +373,9 @@ class FrameCountsSerializer(serializers.Serializer):
     disagreements = serializers.IntegerField()
     decisions = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome; `none` is undecided")
     verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Of the newest review, or `none`")
-    stations = StationCountSerializer(many=True)
-    classes = ClassCountSerializer(many=True, help_text="Frames with a region of this class that counts")
-    models = ModelCountSerializer(many=True)
+    stations = StationFramesSerializer(many=True)
+    classes = ClassFramesSerializer(many=True, help_text="Frames with a region of this class that counts")
+    models = ModelFramesSerializer(many=True)
 
 
 class MarkChangeSerializer(serializers.Serializer):
@@ -400,6 +407,9 @@ class DispatchFactSerializer(serializers.Serializer):
     node = serializers.CharField(allow_null=True)
     predicted_ms = serializers.FloatField(allow_null=True)
     measured_ms = serializers.FloatField(allow_null=True)
+    quality = serializers.CharField(
+        allow_blank=True, help_text="What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are"
+    )
 
 
 class FrameUrlsSerializer(serializers.Serializer):

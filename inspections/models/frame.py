@@ -89,12 +89,14 @@ class Step(models.Model):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        SKIPPED = "skipped", "no node was asked: the edge is sure of it"
 
     OPEN = (State.WAITING, State.RUNNING)
     MAX_ATTEMPTS = 5
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
     kind = models.CharField(max_length=20, help_text="The stage, as `inspections/pipeline/stages` names it")
+    regions = models.PositiveSmallIntegerField(default=1, help_text="How many regions it is about; 1 for a whole frame")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")

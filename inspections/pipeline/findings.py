@@ -3,15 +3,16 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import TypeVar
 
 from django.db import transaction
 
 from aivd_web.kernel.database import Moment
 from inspections.events import numbering
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
-from inspections.services import baselines
+from inspections.services import baselines, sureness
 from inspections.services.vocabulary import readable_title
-from scheduling.client.answers import DescribeAnswer, DetectAnswer
+from scheduling.client.answers import DescribeAnswer, DetectAnswer, NodeAnswer
 from scheduling.dispatch.values import Answer, Provenance
 from scheduling.services import dispatching
 from scheduling.serving.contracts import MAX_CLASS_NAME_CHARS, DetectedRegion, DetectMeta, name_fault
@@ -21,6 +22,7 @@ from .decide import MachineDecision
 from .stage import Stages
 
 COLOURS = 8
+A = TypeVar("A", bound=NodeAnswer)
 
 
 @transaction.atomic
@@ -35,7 +37,6 @@ def commit_detections(
     content, provenance = answer.content, answer.provenance
     doubt = _doubt(frame, content.meta)
     detections = _kept(frame, content.regions, provenance)
-    dispatching.book(provenance)
     unplaced = content.meta.unplaced + len(content.regions) - len(detections)
     decision = doubt or decide.by_detections(detections, unplaced=unplaced)
     changes = [numbering.Change("frame.detected", frame.pk, {"regions": len(detections)})]
@@ -43,11 +44,9 @@ def commit_detections(
         changes.append(decide.change(frame.pk, decision))
     following = stages.after_first(frame, [] if doubt else detections)
     if following:
-        Step.objects.bulk_create(
-            [Step(frame=frame, kind=stage.kind, deadline_at=now + stage.due_within) for stage in following]
-        )
+        Step.objects.bulk_create([stage.begun(frame, detections, now) for stage in following])
         transaction.on_commit(wake.workers, robust=True)
-    end(frame, changes, now)
+    end(frame, answer, changes, now)
 
 
 @transaction.atomic
@@ -74,13 +73,15 @@ def commit_descriptions(
             for one in described
         ]
     )
-    dispatching.book(provenance)
     data = {"descriptions": len(described), "valid": sum(one.valid for one in described)}
-    end(frame, [numbering.Change("frame.described", frame.pk, data)], now)
+    end(frame, answer, [numbering.Change("frame.described", frame.pk, data)], now)
 
 
-def end(frame: Frame, changes: list[numbering.Change], now: Moment) -> None:
-    """The last act of every commit: the Frame is complete when no Step is open, and the viewers hear of it all."""
+def end(frame: Frame, answer: Answer[A], changes: list[numbering.Change], now: Moment) -> None:
+    """The last act of every commit: the Dispatch is booked, the Frame is complete when no Step is open, and the
+    viewers hear of it all.
+    """
+    dispatching.book(answer.provenance)
     if steps.complete_if_no_step_open(frame=frame, now=now):
         changes.append(numbering.Change("frame.complete", frame.pk))
     numbering.record_all(line_id=frame.line_id, changes=changes)
@@ -103,6 +104,9 @@ def _kept(frame: Frame, regions: Sequence[DetectedRegion], provenance: Provenanc
         _detection(frame, index, region, vocabulary[region.class_name], thresholds, provenance)
         for index, region in enumerate(_sane(regions, frame))
     ]
+    bound = sureness.threshold_of(frame.station, provenance.served_model_id) if detections else None
+    for detection in detections:
+        detection.sure = sureness.sure(detection, bound)
     return Detection.objects.bulk_create(detections) if detections else []
 
 

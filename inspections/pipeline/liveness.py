@@ -77,10 +77,10 @@ def queue() -> Queue:
 # -- a worker's loops -------------------------------------------------------------------------------
 
 
-def beat(loop: str) -> None:
-    """This loop of this process has just done its work."""
+def beat(loop: str, at: float | None = None) -> None:
+    """This loop of this process has done its work: just now, or at a time of the monotonic clock."""
     with _lock:
-        _done_at[loop] = time.monotonic()
+        _done_at[loop] = time.monotonic() if at is None else at
 
 
 def tell(now: float | None = None) -> None:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from aivd_web.kernel.database import is_away
-from scheduling.services import runtimes
+from scheduling.services import process
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.services.sweep import sweep
 
@@ -34,7 +34,7 @@ _stop = threading.Event()
 def current() -> Worker:
     """This process' Worker."""
     return Worker(
-        fleet=runtimes.current(),
+        fleet=process.current().dispatcher,
         lease_s=settings.LEASE_S,
         threads=int(os.environ.get("AIVD_WORKER_THREADS", "16")),
     )
@@ -57,7 +57,7 @@ def start() -> list[threading.Thread]:
         "hold": (REAP_S, steps.hold_overdue),
         "sweep": (10.0, lambda: alone(sweep)),
         "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
-        "liveness": (1.0, liveness.tell),
+        "liveness": (1.0, lambda: tell_liveness(worker)),
     }
     threads = [
         threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)
@@ -66,6 +66,13 @@ def start() -> list[threading.Thread]:
     for thread in threads:
         thread.start()
     return threads
+
+
+def tell_liveness(worker: Worker) -> None:
+    """Tell for /health when each loop last did its work; the Worker itself knows when it last looked at the queue."""
+    if worker.looked_at is not None:
+        liveness.beat("dispatch", worker.looked_at)
+    liveness.tell()
 
 
 def _forever(name: str, every_s: float, act: Callable[[], Any]) -> None:

@@ -5,16 +5,17 @@ Each stage has a file of its own in `stages/` and one line in the registry there
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from aivd_web.kernel.database import Moment
-from inspections.models import Detection, Frame
+from inspections.models import Detection, Frame, Step
 from scheduling.client.answers import NodeAnswer
 from scheduling.client.inference import Inference
 from scheduling.dispatch.values import Answer
+from scheduling.policy.items import Load
+from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving.contracts import ModelContract
 
 from . import steps
@@ -35,14 +36,9 @@ class WaitingStep(NamedTuple):
     height: int
     station_id: int
     policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much a request is, near enough to predict its time: bytes to send, and work in units of the model's."""
-
-    bytes: int
-    units: float = 1.0
+    regions: int
+    ladder: bool
+    skip: bool
 
 
 class Stage(ABC, Generic[A]):
@@ -63,6 +59,12 @@ class Stage(ABC, Generic[A]):
     due_within: ClassVar[timedelta] = timedelta(minutes=10)
     """Its Step's deadline, from when it was begun. The first stage has the Frame's own."""
 
+    has_ladder: ClassVar[bool] = False
+    """Whether `build` makes pictures of a lower quality, where a Station allows it and a link is too slow."""
+
+    may_be_skipped: ClassVar[bool] = False
+    """Whether its Steps may end without a Node being asked, so that they are looked at while all Nodes are full too."""
+
     def load(self, waiting: WaitingStep) -> Load:
         """What its request weighs."""
         return Load(waiting.frame_bytes)
@@ -71,9 +73,16 @@ class Stage(ABC, Generic[A]):
         """Whether a Frame goes through it after the first stage, which found what is `believed`."""
         return False
 
+    def begun(self, frame: Frame, believed: Sequence[Detection], now: Moment) -> Step:
+        """The Step by which a Frame goes through it, not stored yet."""
+        return Step(frame=frame, kind=self.kind, deadline_at=now + self.due_within)
+
     @abstractmethod
-    def build(self, frame: Frame) -> Inference[A]:
-        """What a Node is asked about the Frame. Raises BadMedia, or Unavailable while the decoder is busy."""
+    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> Inference[A]:
+        """What a Node is asked about the Frame, with pictures of that quality where it has a ladder.
+
+        Raises BadMedia, or Unavailable while the decoder is busy.
+        """
 
     @abstractmethod
     def commit(self, *, claim: "steps.Claim", frame: Frame, answer: Answer[A], stages: "Stages", now: Moment) -> None:

@@ -106,6 +106,20 @@ def finish(*, claim: Claim, result: dict[str, Any] | None = None) -> None:
     _settle(claim, state=Step.State.DONE, finished_at=Now(), error_code="", error_detail="", result=result)
 
 
+@transaction.atomic
+def skip(*, step_id: int, reason: str) -> bool:
+    """End a waiting Step for which no Node is asked: the edge is sure. False where another worker was faster."""
+    mine = Step.objects.filter(pk=step_id, state=Step.State.WAITING)
+    if not mine.update(state=Step.State.SKIPPED, finished_at=Now(), error_detail=storable(reason, most=MOST_DETAIL)):
+        return False
+    step = Step.objects.select_related("frame").only("kind", "regions", "frame__line_id").get(pk=step_id)
+    changes = [numbering.Change("frame.skipped", step.frame_id, {"step": step.kind, "regions": step.regions})]
+    if _complete(step.frame_id, Now()):
+        changes.append(numbering.Change("frame.complete", step.frame_id))
+    numbering.record_all(line_id=step.frame.line_id, changes=changes)
+    return True
+
+
 def give_back(*, claim: Claim, code: str, detail: str, not_before: Moment, counts: bool) -> None:
     """Put the Step back into the queue. `counts` is false where the Step itself was not to blame.
 

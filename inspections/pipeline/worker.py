@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,26 +18,27 @@ from datetime import timedelta
 from typing import TypeVar
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
-from django.db.models import FloatField, Func
+from django.db.models import FloatField, Func, Q
 from django.db.models.functions import Now
 
 from aivd_web.kernel.database import is_about_data, is_away
 from aivd_web.kernel.errors import Unavailable
 from inspections.media import renditions
-from inspections.models import Frame, Step
+from inspections.models import Frame, Station, Step
 from scheduling.client.answers import NodeAnswer
 from scheduling.dispatch.values import Assignment, Request, RequestFailed
 from scheduling.policy import POLICIES
-from scheduling.policy.types import Item
+from scheduling.policy.items import LATE_SHARE, Leeway, make_item
+from scheduling.policy.types import Item, Placed
 from scheduling.services.dispatching import FleetDispatcher
 
-from . import liveness, steps, wake
+from . import steps
 from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
+from .wake import WakeUps
 
-# A backlog that is late anyway must not hide those that can still make it.
-LATE_SHARE = 4  # one in so many places is for late Steps; all of them where nothing else waits
 TICK_S = 0.01
+FURTHER_S = 0.25
 DEFAULT_POLICY = "pct-lb"
 Begun = tuple[steps.Claim, Frame, Assignment]
 A = TypeVar("A", bound=NodeAnswer)
@@ -61,11 +63,14 @@ class Worker:
         self.threads = threads
         self.stages = stages
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
+        self._wake_ups = WakeUps()
         self._busy = threading.Lock()
         self._again = threading.Event()
         self._held: set[steps.Claim] = set()
         self._lock = threading.Lock()
         self._stopping = False
+        self.looked_at: float | None = None  # when the queue was last looked at, on the monotonic clock
+        self._further_at = 0.0
 
     # --- the loop --------------------------------------------------------------------------------------
 
@@ -84,11 +89,11 @@ class Worker:
         started, backlog = 0, False
         while not self._stopping:
             self._again.clear()
-            liveness.beat("dispatch")
+            self.looked_at = time.monotonic()
             if backlog:
-                wake.hold()  # we look at every tick as it is; more messages would only cost time
+                self._wake_ups.suppress()  # we look at every tick as it is; more messages would only cost time
             else:
-                wake.taken()
+                self._wake_ups.taken()
             waiting, begun = self._round()
             started += begun
             if not self._held and not begun:
@@ -99,7 +104,7 @@ class Worker:
             # Re-decided when something ends or arrives; while items wait for a place, at least every tick.
             self._again.wait(TICK_S if backlog and self._room() else 0.25)
         if backlog:
-            wake.taken()
+            self._wake_ups.taken()
         return started
 
     def _round(self) -> tuple[int, int]:
@@ -107,7 +112,12 @@ class Worker:
         if not self._room():
             return 0, 0
         # With every node full there is no need to look: most rounds of a busy worker end here.
-        stages = [stage for stage in self.stages if self.fleet.may_take(stage.contract.model)]
+        looks_further = self._looks_further()
+        stages = [
+            stage
+            for stage in self.stages
+            if (stage.may_be_skipped and looks_further) or self.fleet.may_take(stage.contract.model)
+        ]
         if not stages:
             return 1, 0
         with own_connection():
@@ -115,11 +125,27 @@ class Worker:
             if not waiting:
                 return 0, 0
             requests = [_request(stage, step, self.fleet.clock()) for stage, step in waiting]
-            assignments, _ = self.fleet.place(requests, limit=self._room())
+            assignments, placed = self.fleet.place(requests, limit=self._room())
             begun = self._begin(assignments) if assignments else []
+            self._skip([one for one in placed if one.action == "skip"])
         for claim, frame, assignment in begun:
             self._pool.submit(self._carry_out, claim, frame, assignment)
         return len(waiting), len(begun)
+
+    def _looks_further(self) -> bool:
+        """Whether it is time to look also at what may be skipped while every node is full or away."""
+        due = time.monotonic() >= self._further_at
+        if due:
+            self._further_at = time.monotonic() + FURTHER_S
+        return due
+
+    def _skip(self, placed: Sequence[Placed]) -> None:
+        """End what nobody is asked for, each by itself: one that cannot be written waits like any other."""
+        for one in placed:
+            try:
+                steps.skip(step_id=int(one.item_id), reason=one.reason)
+            except DatabaseError as trouble:
+                log.warning("Step %s was not skipped: %s", one.item_id, trouble)
 
     def _begin(self, assignments: Sequence[Assignment]) -> list[Begun]:
         """Claim them all; where one of them cannot be begun, all but that one."""
@@ -196,7 +222,7 @@ class Worker:
 
     def _do(self, stage: Stage[A], claim: steps.Claim, frame: Frame, assignment: Assignment) -> None:
         """From a Step to its answer: the stage builds the question, a Node answers, the stage commits that."""
-        inference = stage.build(frame)
+        inference = stage.build(frame, assignment.quality)
         answer = self.fleet.carry_out(assignment, inference)
         stage.commit(claim=claim, frame=frame, answer=answer, stages=self.stages, now=Now())
 
@@ -267,9 +293,11 @@ class SecondsUntil(Func):
 def _waiting_steps(kind: str, limit: int) -> list[WaitingStep]:
     """The most urgent Steps of a kind: of those that can still make it, and a share of those that are late."""
     frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__station_id", "frame__line__policy")
-    columns = ("pk", "kind", "age_s", "left_s", *frame)
+    columns = ("pk", "kind", "age_s", "left_s", *frame, "regions", "frame__station__ladder", "skips")
     waiting = Step.objects.waiting((kind,), now=Now()).annotate(
-        age_s=-SecondsUntil("created_at"), left_s=SecondsUntil("deadline_at")
+        age_s=-SecondsUntil("created_at"),
+        left_s=SecondsUntil("deadline_at"),
+        skips=Q(frame__station__sure_regions=Station.SureRegions.SKIPPED),
     )
     late = [WaitingStep(*row) for row in waiting.filter(deadline_at__lte=Now()).values_list(*columns)[:limit]]
     live = waiting.filter(deadline_at__gt=Now()).values_list(*columns)[: limit - min(len(late), limit // LATE_SHARE)]
@@ -278,21 +306,23 @@ def _waiting_steps(kind: str, limit: int) -> list[WaitingStep]:
 
 
 def _request(stage: Stage[A], step: WaitingStep, clock_now: float) -> Request:
-    """The Step as the policy sees it. Its times move from the database's clock to the fleet's."""
-    load = stage.load(step)
-    item = Item(
-        id=str(step.pk),
-        model=stage.contract.model,
-        bytes=load.bytes,
-        arrived_at=clock_now - step.age_s,
-        deadline_at=clock_now + step.left_s,
-        late_ok=True,
-        units=load.units,
-        scope=step.station_id,
-    )
+    """The Step as the policy sees it."""
     # A policy that an upgrade took away must not hold up its line, nor the others that are placed with it.
     policy = step.policy if step.policy in POLICIES else DEFAULT_POLICY
-    return Request(item=item, subject=str(step.frame_id), policy=policy)
+    return Request(item=item_of(stage, step, clock_now), subject=str(step.frame_id), policy=policy)
+
+
+def item_of(stage: Stage[A], step: WaitingStep, clock_now: float) -> Item:
+    """What the Step asks of a Node. Its times move from the database's clock to the fleet's."""
+    return make_item(
+        stage.load(step),
+        id=str(step.pk),
+        model=stage.contract.model,
+        arrived_at=clock_now - step.age_s,
+        deadline_at=clock_now + step.left_s,
+        leeway=Leeway(ladder=step.ladder and stage.has_ladder, skip=step.skip),
+        scope=step.station_id,
+    )
 
 
 def _reason(error: Exception) -> str:

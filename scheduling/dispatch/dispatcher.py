@@ -21,6 +21,8 @@ from scheduling.dispatch.ledger import Completion, CreditRequest, Ledger
 from scheduling.dispatch.suspicion import Suspicions
 from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
 from scheduling.policy.fleet import FleetState
+from scheduling.policy.front_door import Curve, answer_curve
+from scheduling.policy.items import Load
 from scheduling.policy.node import REISSUED, SUSPECT, NodeState
 from scheduling.policy.types import Item, Placed
 from scheduling.replay.records import DecisionSnapshot, RecordedPolicy
@@ -29,6 +31,7 @@ from scheduling.serving.contracts import HELD_UP, TOO_COSTLY
 MAX_ATTEMPTS = 3
 NODES_RECORDED_A_SECOND = 30  # states of Nodes that are recorded: 5 decisions over 6 Nodes, 1 over many
 TICK_S = 0.01
+TYPICAL = Load(100_000)  # until a request was seen
 REISSUE_PATIENCE_S = 0.25
 HEARD_WITHIN_S = 0.005  # how old the last update may be when it is only asked whether there is room
 PROBE_S = 1.0
@@ -61,6 +64,7 @@ class Dispatcher:
         self._policies: dict[str, RecordedPolicy] = {}
         self._recorded = RateLimiter(NODES_RECORDED_A_SECOND)
         self._heard_at = -1.0
+        self._typical: dict[str, Load] = {}  # the last request of each model: the next one is like it
 
     # --- the nodes -------------------------------------------------------------------------------------
 
@@ -103,6 +107,11 @@ class Dispatcher:
             nodes = self.state.nodes.values()
             return any(not node.why_not(model, now) and node.credit(model) > 0 for node in nodes)
 
+    def answer_curve(self, model: str) -> Curve:
+        """When one more request of `model` would be answered behind so many others, for the door of the plant."""
+        with self._lock:
+            return answer_curve(self.state, self.clock(), model=model, load=self._typical.get(model, TYPICAL))
+
     def view(self) -> dict[str, dict[str, Any]]:
         """Load, link and breaker of each Node as this process sees them; `outstanding` counts its own requests."""
         with self._lock:
@@ -117,6 +126,7 @@ class Dispatcher:
         said: list[Placed] = []
         self._hear()
         with self._lock:
+            self._typical |= {one.item.model: Load(one.item.bytes, one.item.units) for one in requests}
             for policy, group in _by_policy(requests).items():
                 placed, kept = self._decide(policy, [request.item for request in group], self.clock())
                 said += placed
@@ -245,14 +255,23 @@ class Dispatcher:
 
     def _placed_elsewhere(self, assignment: Assignment) -> Assignment | None:
         item = assignment.request.item
-        again = replace(item, excluded=item.excluded | {assignment.node}, attempt=assignment.attempt + 1)
+        # What was encoded for the first attempt is what the next one sends.
+        again = replace(
+            item,
+            bytes=int(assignment.bytes),
+            qualities=(),
+            excluded=item.excluded | {assignment.node},
+            attempt=assignment.attempt + 1,
+        )
         request = replace(assignment.request, item=again)
         self._hear()
         with self._lock:
             placed, kept = self._decide(request.policy, [again], self.clock())
             if not placed or placed[0].node is None:
                 return None
-            following = Assignment(request, placed[0], placed[0].node, _name(), assignment.attempt + 1, kept)
+            following = Assignment(
+                request, placed[0], placed[0].node, _name(), assignment.attempt + 1, kept, lowered=assignment.quality
+            )
             return next(iter(self._credited([following])), None)
 
     # --- inside ----------------------------------------------------------------------------------------
@@ -277,7 +296,8 @@ class Dispatcher:
 
     def _credited(self, chosen: Sequence[Assignment]) -> list[Assignment]:
         """Those of `chosen` for which the Node has room, noted as sent; another worker may have been faster."""
-        chosen = [one for one in chosen if self.state.nodes[one.node].may_hold(one.request.item.units)]
+        nodes = self.state.nodes
+        chosen = [one for one in chosen if nodes[one.node].may_hold(one.request.item.model, one.request.item.units)]
         granted = self.ledger.reserve(self._wanted(chosen))
         now = self.clock()
         for assignment, yes in zip(chosen, granted, strict=True):
@@ -346,6 +366,7 @@ def _view(state: NodeState, now: float, own: set[str]) -> dict[str, Any]:
         "credit_limit": state.credit_limit(),
         "credits_left": state.credit(),
         "slowness": round(state.slowness(now), 2),
+        "counts": dict(state.counts),
     }
 
 

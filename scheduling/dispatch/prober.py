@@ -83,13 +83,20 @@ class Prober:
         if found.health == "unreachable" and took_s < REFUSED_WITHIN_S and not self.fleet.given_up(name):
             time.sleep(REFUSED_AGAIN_S)
             found, _ = self._probe_once(name, models)
-        (self._failing.add if found.health == "unreachable" else self._failing.discard)(name)
-        if found.health == "unreachable" and self.fleet.given_up(name):
-            # What waits there is tried elsewhere now, and the next probe finds a Node that is back without a delay.
-            self.fleet.client(name).reconnect()
+        self._note(name, found)
         if found.health != "ready" or not self._wants_canary(name):
             return found
         return self._canary(name, models)
+
+    def _note(self, name: str, found: ProbeResult) -> None:
+        """Remember who failed, so that it is asked again sooner."""
+        if found.health != "unreachable":
+            self._failing.discard(name)
+            return
+        self._failing.add(name)
+        if self.fleet.given_up(name):
+            # What waits there is tried elsewhere now, and the next probe finds a Node that is back without a delay.
+            self.fleet.client(name).reconnect()
 
     def _probe_once(self, name: str, models: Sequence[str]) -> tuple[ProbeResult, float]:
         started = time.monotonic()

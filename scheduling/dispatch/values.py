@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from scheduling.client.answers import NodeAnswer
-from scheduling.policy.types import Item, Placed
+from scheduling.policy.types import Item, Placed, Quality
 from scheduling.replay.records import DecisionSnapshot
 
 A = TypeVar("A", bound=NodeAnswer)
@@ -34,11 +34,22 @@ class Assignment:
     attempt: int = 1
     seen: DecisionSnapshot | None = None
     dispatch_id: int = 0
+    lowered: Quality | None = None
+    """The quality that an earlier attempt has made its pictures in: encoded once, every Node gets the same."""
+
+    @property
+    def quality(self) -> Quality:
+        return self.lowered or self.placed.quality
 
     @property
     def bytes(self) -> float:
         """What is sent, in the quality that the policy chose."""
         return self.request.item.bytes * self.placed.quality.bytes_factor
+
+    @property
+    def full_bytes(self) -> float:
+        """What would be sent in full quality."""
+        return self.request.item.bytes / (self.lowered.bytes_factor if self.lowered else 1.0)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class Provenance:
     measured_ms: float
     queue_ms: float
     service_ms: float
+    sent_bytes: int = 0
 
 
 @dataclass(frozen=True)

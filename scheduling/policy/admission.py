@@ -1,4 +1,4 @@
-"""Puts pct-lb's admission in front of another rule, so that a comparison is not won by refusing work alone.
+"""Puts pct-lb's admission in front of another rule, so that a comparison is not won by holding work back alone.
 
 The rule still chooses, but only among the Nodes predicted to answer in time; items that fit none walk down the very
 same ladder as pct-lb's own.
@@ -38,7 +38,7 @@ class SameAdmission:
         return [self._place(item, state, fleet) for item in waiting]
 
     def _place(self, item: Item, state: FleetState, fleet: FleetForecast) -> Placed:
-        slack = item.due_at - fleet.now
+        slack = item.deadline_at - fleet.now
         forecast, took = fleet.best(item, item.bytes)
         for quality in (FULL_QUALITY, *item.qualities):
             size = item.bytes * quality.bytes_factor

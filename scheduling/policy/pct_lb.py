@@ -3,7 +3,7 @@
 Waiting items are placed virtually in deadline order, each on the Node predicted to answer first; only items
 whose Node has credit really leave, the rest are decided again at the next answer or tick. An item that no
 Node is predicted to answer in time walks down the ladder: lower quality, skip, and, once even an idle Node
-could not make it, defer, run late in spare capacity, or reject.
+could not make it, runs late in spare capacity: what was accepted is never dropped.
 
 What has left is not forgotten: a decision says until when its answer must be back (`reissue_s`) so that another Node
 can still make the deadline. A Node that let that moment pass is in doubt until an answer or a quick probe clears it,
@@ -29,6 +29,22 @@ REISSUE_ROOM = 1.25  # times what the next best Node would take now, and REISSUE
 REISSUE_SPARE_S = 0.01
 
 
+AGED_S = 10.0  # so long after its deadline an item no longer waits for spare capacity alone
+SLICE_S = 0.125
+AGED_SLICES = 8  # in one slice of so many, what has aged goes first
+AGED, LIVE, LATE = 0, 1, 2
+
+
+def _turn(item: Item, now: float) -> int:
+    """What is late anyway comes last: it must not take the place of what can still make it. But not for ever: in an
+    eighth of the time, what has long been late goes before all, so that under a load that never ends it ends too.
+    """
+    if item.deadline_at >= now:
+        return LIVE
+    aged = now - item.deadline_at > AGED_S and int(now / SLICE_S) % AGED_SLICES == 0
+    return AGED if aged else LATE
+
+
 @dataclass(frozen=True, slots=True)
 class PctLb:
     """`late_binding`, `admission` and `ladder` exist to be switched off in the ablation."""
@@ -52,16 +68,17 @@ class PctLb:
         """There is nothing to take up."""
 
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
-        # What is late anyway comes last: it must not take the place of what can still make it.
-        order = sorted(waiting, key=lambda item: (item.due_at < now, item.due_at, item.arrived_at, item.id))
+        order = sorted(waiting, key=lambda item: (_turn(item, now), item.deadline_at, item.arrived_at, item.id))
         fleet = FleetForecast(state, now, self.weights, order)
         placed = [self._place(item, fleet) for item in order[: self.horizon]]
         placed += [self._hold(item, fleet, "waits behind earlier deadlines") for item in order[self.horizon :]]
         return placed
 
     def _place(self, item: Item, fleet: FleetForecast) -> Placed:
-        slack = item.due_at - fleet.now
+        slack = item.deadline_at - fleet.now
         forecast, took = fleet.best(item, item.bytes)
+        if forecast is not None and forecast.credit > 0 and _turn(item, fleet.now) == AGED:
+            return self._bind(item, forecast, took, FULL_QUALITY, fleet)
         if took > slack:
             forecast, took = self._or_doubted(item, item.bytes, forecast, took, fleet)
         if forecast is not None and (took <= slack or not self.admission):
@@ -84,7 +101,7 @@ class PctLb:
     ) -> Placed:
         """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
         if item.edge_sure:
-            return self._refuse("skip", item, fleet, "skipped: the edge is sure of it and no Node answers in time")
+            return self._unsent("skip", item, fleet, "skipped: the edge is sure of it and no Node answers in time")
         canary = fleet.worth_a_try(item, item.bytes, slack) if self.canaries else None
         if canary is not None:
             return self._try(item, canary, fleet)
@@ -92,13 +109,7 @@ class PctLb:
         hopeless = not self.patience or fleet.floor_s(item, smallest) > slack
         if not hopeless:
             return self._hold(item, fleet, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
-        if item.late_ok:
-            return self._late(item, forecast, took, fleet)
-        if item.deferrable:
-            return self._refuse("defer", item, fleet, "deferred: edge-only answer now, filled in later")
-        retry_after_s = max(0.1, took - slack) if forecast is not None else 1.0
-        why = f"rejected: no Node answers within {1000 * max(0.0, slack):.0f} ms"
-        return self._refuse("reject", item, fleet, why, retry_after_s)
+        return self._late(item, forecast, took, fleet)
 
     def _bind(self, item: Item, forecast: NodeForecast, took: float, quality: Quality, fleet: FleetForecast) -> Placed:
         size = item.bytes * quality.bytes_factor
@@ -134,7 +145,7 @@ class PctLb:
         other, other_took = fleet.best(item, size, but=forecast)
         if other is None:
             return None
-        left_s = item.due_at - fleet.now - REISSUE_ROOM * other_took - REISSUE_SPARE_S
+        left_s = item.deadline_at - fleet.now - REISSUE_ROOM * other_took - REISSUE_SPARE_S
         return min(left_s, REISSUE_AT * took + REISSUE_LEAST_S) if left_s > REISSUE_AFTER * took else None
 
     def _try(self, item: Item, forecast: NodeForecast, fleet: FleetForecast) -> Placed:
@@ -168,13 +179,10 @@ class PctLb:
         return Placed(item.id, "send", node=forecast.name, predicted_ms=1000 * took, explain=explain)
 
     def _hold(self, item: Item, fleet: FleetForecast, why: str) -> Placed:
-        return self._refuse("wait", item, fleet, why)
+        return self._unsent("wait", item, fleet, why)
 
-    def _refuse(
-        self, action: Action, item: Item, fleet: FleetForecast, why: str, retry_after_s: float | None = None
-    ) -> Placed:
-        explain = partial(_explain_refusal, fleet, item, len(fleet.takes), why)
-        return Placed(item.id, action, retry_after_s=retry_after_s, explain=explain)
+    def _unsent(self, action: Action, item: Item, fleet: FleetForecast, why: str) -> Placed:
+        return Placed(item.id, action, explain=partial(_explain_unsent, fleet, item, len(fleet.takes), why))
 
 
 def _explain(
@@ -186,6 +194,6 @@ def _explain(
     return Explanation(parts, others, words.chosen(name, parts, others, quality, lead))
 
 
-def _explain_refusal(fleet: FleetForecast, item: Item, steps: int, why: str) -> Explanation:
+def _explain_unsent(fleet: FleetForecast, item: Item, steps: int, why: str) -> Explanation:
     others = fleet.alternatives(item, item.bytes, steps, None)
-    return Explanation(None, others, words.refused(why, others))
+    return Explanation(None, others, words.unsent(why, others))

@@ -1,8 +1,8 @@
 """Predicts when an answer would be back from each Node, and keeps a virtual backlog while a queue is placed.
 
-    T = upload + wait + service + rtt + swap
+    T = upload + wait + service + rtt
 
-and Nodes are ranked by T + kappa * sigma + mu * cost. The deviation sigma of our own error stays out of T: it should
+and Nodes are ranked by T + kappa * sigma. The deviation sigma of our own error stays out of T: it should
 make us prefer the Node that keeps its word, not refuse work that another would probably do in time.
 
 The uplink is a serial queue of its own: an item arrives at the Node when the uplink has carried everything before it,
@@ -27,11 +27,10 @@ UNTRIED_S = 0.5  # an idle Node that was not heard of for so long may have recov
 class Weights:
     """What the prediction is made of; the ablation switches the terms off one by one.
 
-    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that a unit of Node cost is worth.
+    kappa: how many deviations of our own error a Node is set back by.
     """
 
     kappa: float = 0.5
-    mu_s: float = 0.0
     serial_uplink: bool = True
     slowness: bool = True
     wait: bool = True
@@ -53,7 +52,6 @@ class NodeForecast:
         "name",
         "node",
         "now",
-        "rank_s",
         "slot_count",
         "slots",
         "slowness",
@@ -74,7 +72,6 @@ class NodeForecast:
         self.start = (self.uplink, self.slots)
         self.half_rtt_s = projection.half_rtt_s
         self.margin_s = weights.kappa * node.error.sigma_s
-        self.rank_s = weights.mu_s * node.cost + self.margin_s
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.doubted = node.doubted and weights.doubt
@@ -159,34 +156,27 @@ class FleetForecast:
     def best(
         self, item: Item, size: float, *, doubted: bool = False, but: NodeForecast | None = None
     ) -> tuple[NodeForecast | None, float]:
-        """The Node with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite where there is none).
+        """The Node with the least T + kappa * sigma, and its T in seconds (infinite where there is none).
 
         doubted: look among the Nodes that were last heard of by their silence, otherwise among the others.
         """
         found, least, answer = None, math.inf, math.inf
-        units, allowed, excluded = item.units, item.allowed, item.excluded
+        units, excluded = item.units, item.excluded
         for bound, name, forecast, unit_s in self.candidates(item.model).order:
             if bound >= least:
                 break
-            if forecast.doubted is not doubted or forecast is but:
-                continue
-            if (allowed is not None and name not in allowed) or name in excluded:
+            if forecast.doubted is not doubted or forecast is but or name in excluded:
                 continue
             took = forecast.answer_s(size, unit_s * units)
-            if took + forecast.rank_s < least:
-                found, least, answer = forecast, took + forecast.rank_s, took
+            if took + forecast.margin_s < least:
+                found, least, answer = forecast, took + forecast.margin_s, took
         return found, answer
 
     def worth_a_try(self, item: Item, size: float, slack_s: float) -> NodeForecast | None:
         """An idle Node of which the last news is old, and which would make it were it as good as it usually is."""
         for _, name, forecast, unit_s in self.candidates(item.model).order:
-            allowed = (item.allowed is None or name in item.allowed) and name not in item.excluded
-            if (
-                forecast.untried
-                and allowed
-                and forecast.credit > 0
-                and forecast.floor_s(size, unit_s * item.units) <= slack_s
-            ):
+            may_go = forecast.untried and name not in item.excluded and forecast.credit > 0
+            if may_go and forecast.floor_s(size, unit_s * item.units) <= slack_s:
                 return forecast
         return None
 
@@ -198,8 +188,7 @@ class FleetForecast:
         """The forecasts that answer in `slack_s` seconds, by Node name."""
         fitting = {}
         for _, name, forecast, unit_s in self.candidates(item.model).order:
-            allowed = item.allowed is None or name in item.allowed
-            if allowed and name not in item.excluded and forecast.answer_s(size, unit_s * item.units) <= slack_s:
+            if name not in item.excluded and forecast.answer_s(size, unit_s * item.units) <= slack_s:
                 fitting[name] = forecast
         return fitting
 
@@ -219,7 +208,7 @@ class FleetForecast:
         """
         least = math.inf
         for _, name, forecast, unit_s in self.candidates(item.model).order:
-            if (item.allowed is None or name in item.allowed) and name not in item.excluded:
+            if name not in item.excluded:
                 took = forecast.floor_s(size, unit_s * item.units)
                 least = took if took < least else least
         return 0.0 if least == math.inf else least
@@ -227,7 +216,7 @@ class FleetForecast:
     def only_late(self, model: str) -> bool:
         """Whether all that waits for this model has missed its deadline."""
         if self._only_late is None:
-            live = {item.model for item in self.waiting if item.due_at >= self.now}
+            live = {item.model for item in self.waiting if item.deadline_at >= self.now}
             self._only_late = {item.model for item in self.waiting} - live
         return model in self._only_late
 
@@ -258,9 +247,7 @@ class FleetForecast:
         timed: list[tuple[float, str]] = []
         closed = dict(candidates.closed)
         for name, forecast in self.as_of(steps, item.model).items():
-            if item.allowed is not None and name not in item.allowed:
-                closed[name] = "may not see the data"
-            elif name in item.excluded:
+            if name in item.excluded:
                 closed[name] = "failed this request before"
             elif name != but:
                 timed.append((1000 * forecast.answer_s(size, candidates.units_s[name] * item.units), name))
@@ -277,12 +264,12 @@ class FleetForecast:
         forecast = self.forecasts.get(node.name)
         if forecast is None:
             forecast = self.forecasts[node.name] = NodeForecast(node, self.now, self.weights)
-        unit_s = node.seconds(model) * forecast.slowness + node.swap_seconds(model)
+        unit_s = node.seconds(model) * forecast.slowness
         candidates.units_s[node.name] = unit_s
         candidates.order.append((self._bound(forecast, unit_s), node.name, forecast, unit_s))
 
     def _bound(self, forecast: NodeForecast, unit_s: float) -> float:
-        return forecast.answer_s(0.0, unit_s * self.least_units) + forecast.rank_s
+        return forecast.answer_s(0.0, unit_s * self.least_units) + forecast.margin_s
 
     def _reorder(self, candidates: Candidates, forecast: NodeForecast) -> None:
         for index, entry in enumerate(candidates.order):

@@ -8,39 +8,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Action = Literal["send", "degrade", "wait", "skip", "defer", "reject"]
+Action = Literal["send", "degrade", "wait", "skip"]
+"""What may become of a waiting item. `skip`: nobody is asked, because the edge is sure of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One rung of the crop-quality ladder.
-
-    `bytes_factor` is the payload's expected size against full quality; `jpeg_quality` and `side_factor`
-    (share of the model's input side) say how the caller makes such a payload.
-    """
+    """One rung of the ladder: pictures as JPEG of `jpeg_quality`, expected to weigh `bytes_factor` of the full ones."""
 
     name: str
     jpeg_quality: int
-    side_factor: float
     bytes_factor: float
 
 
-FULL_QUALITY = Quality("full", 95, 1.0, 1.0)
+FULL_QUALITY = Quality("full", 95, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request that waits for a Node.
+    """One request that waits for a Node; `items.py` is where they are made.
 
-    bytes: payload at full quality. units: work against a typical request of the model (crops of a batch,
-    say). deadline_at, arrived_at: seconds on the caller's clock. reserve_s: time to keep free after this
-    answer for the stage that follows. allowed: names of Nodes that may see the data, None for every Node.
-    excluded: Nodes that failed this item already. qualities: rungs below full quality that the caller can
-    make, best first. edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the
-    item may be skipped. deferrable: an edge-only answer may go out now and this item be filled in later.
-    late_ok: the answer is still wanted after the deadline (accepted work is never dropped); a late item
-    takes only spare capacity. attempt: which attempt this will be, from 1. scope: whose request it is; no policy
-    looks at it.
+    bytes: payload at full quality. units: work against a typical request of the model (tiles of a frame, crops of a
+    batch). deadline_at, arrived_at: seconds on the caller's clock. What was accepted is never dropped: after its
+    deadline it takes only spare capacity. excluded: Nodes that failed this item already. qualities: rungs below full
+    quality that the caller can make, best first. edge_sure: the edge's own answer is proven good enough (see
+    `cloudskip.py`), so the item may be skipped. attempt: which attempt this will be, from 1. scope: whose request it
+    is; no policy looks at it.
     """
 
     id: str
@@ -49,20 +42,11 @@ class Item:
     deadline_at: float
     arrived_at: float
     units: float = 1.0
-    allowed: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
     qualities: tuple[Quality, ...] = ()
-    reserve_s: float = 0.0
     edge_sure: bool = False
-    deferrable: bool = False
-    late_ok: bool = False
     attempt: int = 1
     scope: int | None = None
-
-    @property
-    def due_at(self) -> float:
-        """When this stage's answer must be back, in seconds."""
-        return self.deadline_at - self.reserve_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +95,6 @@ class Placed:
 
     __slots__ = (
         "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "reissue_s",
-        "retry_after_s",
     )  # fmt: skip
 
     def __init__(
@@ -122,7 +105,6 @@ class Placed:
         node: str | None = None,
         predicted_ms: float | None = None,
         quality: Quality = FULL_QUALITY,
-        retry_after_s: float | None = None,
         reissue_s: float | None = None,
         explain: Callable[[], Explanation] | None = None,
     ) -> None:
@@ -131,7 +113,6 @@ class Placed:
         self.node = node
         self.predicted_ms = predicted_ms
         self.quality = quality
-        self.retry_after_s = retry_after_s
         self.reissue_s = reissue_s
         self._explain = explain
         self._explanation: Explanation | None = None
@@ -167,7 +148,6 @@ class Placed:
             "node": self.node,
             "predicted_ms": self.predicted_ms,
             "quality": self.quality.name,
-            "retry_after_s": self.retry_after_s,
             "reissue_s": self.reissue_s,
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},

@@ -118,7 +118,7 @@ class PolicyComparison:
         foreseen = _foreseen(said)
         was = Choice(said["action"], said["node"], foreseen[said["node"]])
         would = Choice(again.action, again.node, foreseen.get(again.node or ""))
-        slack_ms = 1000 * (item.due_at - past.now)
+        slack_ms = 1000 * (item.deadline_at - past.now)
         self.was.add(was, slack_ms)
         self.would.add(would, slack_ms)
         self._decisions += 1

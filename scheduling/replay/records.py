@@ -33,7 +33,7 @@ from typing import Any
 from scheduling import policy as policy_package
 from scheduling.policy import FleetState, Item, Placed, Quality, get_policy
 
-_BRIEF = ("item", "action", "node", "quality", "predicted_ms", "retry_after_s")
+_BRIEF = ("item", "action", "node", "quality", "predicted_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +157,10 @@ def item_json(item: Item) -> dict[str, Any]:
 
 
 def item_from_json(data: dict[str, Any]) -> Item:
-    return Item(
-        **{
-            **data,
-            "allowed": None if data["allowed"] is None else frozenset(data["allowed"]),
-            "excluded": frozenset(data["excluded"]),
-            "qualities": tuple(Quality(**quality) for quality in data["qualities"]),
-        }
-    )
+    """What an earlier version knew of an item and this one does not is left out."""
+    known = {name: data[name] for name in Item.__slots__ if name in data}
+    rungs = tuple(Quality(r["name"], r["jpeg_quality"], r["bytes_factor"]) for r in data["qualities"])
+    return Item(**{**known, "excluded": frozenset(data["excluded"]), "qualities": rungs})
 
 
 def _said(placed: Placed) -> dict[str, Any]:
@@ -175,7 +171,7 @@ def _said(placed: Placed) -> dict[str, Any]:
 
 def _brief(placed: Placed) -> dict[str, Any]:
     values = (placed.item_id, placed.action, placed.node, placed.quality.name)
-    return dict(zip(_BRIEF, (*values, placed.predicted_ms, placed.retry_after_s), strict=True))
+    return dict(zip(_BRIEF, (*values, placed.predicted_ms), strict=True))
 
 
 def _words(said: dict[str, Any] | None) -> str:

@@ -19,6 +19,7 @@ from scheduling.dispatch.ledger import Ledger, RunningRequest
 from scheduling.dispatch.values import Assignment, Provenance
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
+from scheduling.policy.types import FULL_QUALITY
 from scheduling.services import decisions
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR, LARGE_FRAME_TILES
 
@@ -104,8 +105,10 @@ class RowJournal:
             alternatives=said["alternatives"],
             predicted_ms=foreseen_ms,
             breakdown=said["breakdown"] or {},
-            slack_ms=1000 * (item.due_at - self._clock()),
-            payload_bytes=int(item.bytes),
+            slack_ms=1000 * (item.deadline_at - self._clock()),
+            payload_bytes=int(assignment.bytes),
+            full_bytes=int(assignment.full_bytes),
+            quality="" if assignment.quality is FULL_QUALITY else assignment.quality.name,
             sent_at=sent_at,
             record_id=record_id,
             request_id=assignment.request_id,
@@ -114,7 +117,13 @@ class RowJournal:
     def answered(self, assignment: Assignment, report: WorkReport, measured_ms: float) -> Provenance:
         model_id = self._served_model(assignment, report)
         found = Provenance(
-            assignment.dispatch_id, model_id, assignment.node, measured_ms, report.queue_ms, report.service_ms
+            assignment.dispatch_id,
+            model_id,
+            assignment.node,
+            measured_ms,
+            report.queue_ms,
+            report.service_ms,
+            report.sent_bytes,
         )
         self._tell(assignment, outcome=Dispatch.Outcome.OK, **_measured(found))
         return found
@@ -154,7 +163,8 @@ def book(provenance: Provenance) -> None:
 
 def _measured(provenance: Provenance) -> dict[str, float]:
     names = ("measured_ms", "queue_ms", "service_ms")
-    return {name: getattr(provenance, name) for name in names}
+    sent = {"payload_bytes": provenance.sent_bytes} if provenance.sent_bytes else {}
+    return {name: getattr(provenance, name) for name in names} | sent
 
 
 def _served_model(model: str, report: WorkReport) -> ServedModel:
@@ -203,6 +213,8 @@ def dispatch_json(row: Dispatch) -> dict[str, Any]:
         "queue_ms": row.queue_ms,
         "service_ms": row.service_ms,
         "payload_bytes": row.payload_bytes,
+        "full_bytes": row.full_bytes,
+        "quality": row.quality,
         "sent_at": row.sent_at.isoformat(),
         "outcome": row.outcome,
         "error_code": row.error_code,

@@ -14,6 +14,7 @@ from aivd_web.kernel.publish import publish
 from scheduling.client.triton import NodeClient, NodeError
 from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Prober, ProbeResult
 from scheduling.models import Node
+from scheduling.policy.items import DETECTOR
 from scheduling.services import redis_client
 from scheduling.services.dispatching import FLEET_GROUP, FleetDispatcher
 
@@ -87,6 +88,6 @@ def _note(row: Node, health: str, detail: str) -> None:
 
 def tell_view(fleet: FleetDispatcher) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
-    view = {"at": time.time(), "nodes": fleet.view()}
+    view = {"at": time.time(), "nodes": fleet.view(), "curves": {DETECTOR: fleet.answer_curve(DETECTOR)}}
     key = f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}"
     redis_client.attempt(lambda client: client.set(key, json.dumps(view), ex=VIEW_TTL_S), otherwise=None)

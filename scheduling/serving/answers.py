@@ -47,18 +47,6 @@ def model_schema(class_names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def answer_schema(class_names: Sequence[str]) -> dict[str, Any]:
-    """JSON schema of a whole answer: the model's fields and those the node adds."""
-    schema = model_schema(class_names)
-    schema["properties"] |= {
-        "location": {"type": "string"},
-        "size": {"type": "string"},
-        "severity": {"type": "string", "enum": ["none", "minor", "moderate", "major"]},
-    }
-    schema["required"] = list(schema["properties"])
-    return schema
-
-
 def read_answer(raw_text: str, class_names: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Parse and check what a model wrote: its usable fields, cleaned, and one sentence for each fault.
 

@@ -49,7 +49,7 @@ _PASSED_ON_PREFIXES = (
     "AIVD_DETECTOR",
     "AIVD_DESCRIBER",
     "AIVD_ALLOW_TEST_MODELS",
-    "AIVD_HOLD",
+    "AIVD_PAUSE",
     "AIVD_STEP_BUDGET",
     "HF_",
     "OV_",

@@ -40,13 +40,13 @@ CHROMIUM_FLAGS = [
 
 @dataclass(frozen=True)
 class RunningStack:
-    """An installation that is up. `hold_file`: while it exists, a describer stops after its fifth token."""
+    """An installation that is up. `pause_file`: while it exists, a describer stops after its fifth token."""
 
     base_url: str
     username: str
     password: str
     var: Path
-    hold_file: Path
+    pause_file: Path
     environ: dict[str, str]
 
     def pid(self, child: str) -> int:
@@ -77,7 +77,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> I
     if not (ROOT / "frontend" / "dist" / "manifest.json").exists():
         pytest.skip("The front end is not built; `make test` builds it.")
     var = tmp_path_factory.mktemp("e2e") / "var"
-    hold_file = tmp_path_factory.mktemp("hold") / "hold"
+    pause_file = tmp_path_factory.mktemp("hold") / "hold"
     web = free_port_range(13)
     base = web + 1
     environ = {
@@ -86,7 +86,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> I
         "AIVD_PORT": str(web),
         "AIVD_NODE_PORT_BASE": str(base),
         "AIVD_ALLOW_TEST_MODELS": "1",
-        "AIVD_HOLD_FILE": str(hold_file),
+        "AIVD_PAUSE_FILE": str(pause_file),
         "AIVD_STEP_BUDGET_S": "60",  # that the machine is busy is no fault of a picture's
         "DJANGO_SETTINGS_MODULE": "aivd_web.settings",
         "DATABASE_URL": "",
@@ -96,7 +96,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> I
     _manage("up", "--detach", environ=environ, within_s=UP_WITHIN_S)
     try:
         username, password = (var / "admin.txt").read_text().split()
-        yield RunningStack(f"http://127.0.0.1:{web}", username, password, var, hold_file, environ)
+        yield RunningStack(f"http://127.0.0.1:{web}", username, password, var, pause_file, environ)
     finally:
         _manage("down", environ=environ, within_s=90)
 

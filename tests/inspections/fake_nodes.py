@@ -25,7 +25,7 @@ WHO = ("constant", "1", "c" * 64, "python")
 class FakeNode:
     """`before` runs inside each call, on the worker's thread: it may wait, or raise what a node would."""
 
-    def __init__(self, name: str, *, score: float = 0.2, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, *, score: float = 0.2, before: Callable[[], object] = lambda: None) -> None:
         self.name = name
         self.score = score
         self.before = before

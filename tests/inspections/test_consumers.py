@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -12,6 +13,7 @@ from django.conf import settings as django_settings
 from django.db import connections, transaction
 from django.test import Client
 
+from aivd_web.kernel import publish
 from aivd_web.kernel import socket as kernel_socket
 from inspections import consumers
 from inspections.events import numbering
@@ -478,13 +480,13 @@ async def test_every_viewer_ends_with_the_databases_list_whatever_is_dropped(cas
     import random
 
     rng = random.Random(7)
-    real = numbering.publish_on_commit
+    real = publish.publish_on_commit
     monkeypatch.setattr(numbering, "publish_on_commit", lambda *args: real(*args) if rng.random() > 0.33 else None)
     cookie = await cookie_of(cast.vera)
     total, path = 60, f"/ws/v1/lines/{cast.line.pk}/events?after_seq="
 
     async def follow(drops):
-        got = []
+        got: list[Any] = []
         for stop_at in [*drops, total]:
             socket = await sockets(f"{path}{len(got)}", headers=[OURS, cookie])
             while len(got) < stop_at:

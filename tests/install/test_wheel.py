@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 from aivd_web.launcher.layout import Layout
-from aivd_web.launcher.processes import wait_until
 from scheduling.client.triton import NodeClient
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 from scheduling.serving.detectors import SHIPPED_WEIGHTS
 from tests.install.environments import ROOT, Installed, clean
-from tests.nodes import START_TIMEOUT_S, RunningNode, free_port_range, picture
+from tests.nodes import RunningNode, free_port_range, picture
 from tests.services import Service
+from tests.waiting import eventually
 
 PACKAGES = ("aivd_web", "finetune", "inspections", "scheduling")
 RUNTIMES = ("torch", "transformers", "ultralytics", "openvino", "onnxruntime")
@@ -127,7 +127,7 @@ def _node(environment: Installed, folder: Path, kind: str) -> Iterator[NodeClien
         client = NodeClient(f"127.0.0.1:{port}", name="installed")
         there = lambda: process.poll() is not None or client.probe(timeout_s=1.0, models=(model,)).ready  # noqa: E731
         try:
-            assert wait_until(there, within_s=START_TIMEOUT_S), log.read_text()
+            eventually(there, log.read_text)
             assert process.poll() is None, log.read_text()
             yield client
         finally:

@@ -74,7 +74,7 @@ def connect(place: Layout, *, password: str | None = None) -> "psycopg.Connectio
 
 def in_database(place: Layout, query: str) -> object:
     with connect(place) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(query).fetchone()
     return row and row[0]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import eventually_async
 from tools.linkfault.proxy import ControlServer, FaultProxy, LinkSettings, ProxyControl
 from tools.linkfault.trace import FLOOR_BYTES_S, ConstantRate, TraceRate, load_trace
 
@@ -53,7 +54,7 @@ async def link() -> AsyncIterator[Link]:
     for proxy in opened:
         await proxy.close()
     server.close()
-    await until(lambda: not echoing)
+    await eventually_async(lambda: not echoing)
 
 
 @pytest.fixture
@@ -80,12 +81,6 @@ async def echoed(connection: Connection, payload: bytes) -> float:
     writer.write(payload)
     assert await asyncio.wait_for(reader.readexactly(len(payload)), WAIT_S) == payload
     return time.monotonic() - started
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_bytes_pass_unchanged_both_ways_and_are_counted(link: Link, connect: Connect) -> None:
@@ -156,7 +151,7 @@ async def test_a_reset_breaks_open_connections_and_lets_new_ones_in(link: Link, 
     proxy.reset()
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.readexactly(1), WAIT_S)
-    await until(lambda: proxy.status()["connections"] == 0)
+    await eventually_async(lambda: proxy.status()["connections"] == 0)
     await echoed(await connect(port), b"after")
 
 
@@ -180,14 +175,14 @@ async def test_half_closed_towards_the_client_it_still_hears_the_client(link: Li
     assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
     carried = proxy.status()["up_bytes"]
     writer.write(b"still here")
-    await until(lambda: proxy.status()["up_bytes"] == carried + 10)
+    await eventually_async(lambda: proxy.status()["up_bytes"] == carried + 10)
 
 
 async def test_half_closed_towards_the_node_the_answer_still_comes(link: Link, connect: Connect) -> None:
     proxy, port = await link(delay_ms=100)
     reader, writer = await connect(port)
     writer.write(b"question")
-    await until(lambda: proxy.status()["down_bytes"] == 8)
+    await eventually_async(lambda: proxy.status()["down_bytes"] == 8)
     proxy.half_close("node")
     assert await asyncio.wait_for(reader.read(), WAIT_S) == b"question"
 

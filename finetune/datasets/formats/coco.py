@@ -11,7 +11,7 @@ from typing import Any
 from . import writing
 from .geometry import BadGeometry, box_around, checked_box
 from .json_records import Record, records
-from .reading import SPLIT_WORDS, UNREADABLE, class_trouble, split_of_path, trouble, unlabelled
+from .reading import SPLIT_WORDS, UNREADABLE, class_trouble, sorted_out, split_of_path, trouble, unlabelled
 from .sources import MAX_LABEL_BYTES, PictureIndex, Source, folder_of, read_text, stem_of
 from .values import Found, LabelledFrame, Place, ReadOptions, Region, Split, StoredFrame, Trouble, UnreadableSource
 
@@ -70,13 +70,8 @@ class _CocoFile:
 
     def _frame(self, key: Any, record: Record) -> Iterator[Found]:
         place, stated = self._place(record), str(record.value.get("file_name", ""))
-        regions: list[Region] = []
-        for each in self.regions.get(key, ()):
-            region = self._region(each)
-            if isinstance(region, Trouble):
-                yield region
-            elif region is not None:
-                regions.append(region)
+        regions, troubles = sorted_out(map(self._region, self.regions.get(key, ())))
+        yield from troubles
         near = folder_of(self.name)
         try:
             folders = ("images", f"images/{stem_of(self.name)}", stem_of(self.name).removeprefix("instances_"))
@@ -88,7 +83,8 @@ class _CocoFile:
             yield Trouble("duplicate_name", place, f"The picture '{picture}' is labelled twice.", "Label it once.")
             return
         self.seen.add(picture)
-        yield LabelledFrame(picture, tuple(regions), place, self._split(picture), stated_wh=_size(record.value))
+        size, split = _size(record.value), self._split(picture)
+        yield LabelledFrame(picture, regions, place, split, stated_wh=size, left_out=len(troubles))
 
     def _region(self, record: Record) -> Region | Trouble | None:
         value, place = record.value, self._place(record)

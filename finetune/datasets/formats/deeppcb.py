@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import writing
 from .geometry import BadGeometry, box_of_corners, rounded
-from .reading import UNREADABLE, class_trouble, split_lists, trouble
+from .reading import UNREADABLE, class_trouble, sorted_out, split_lists, trouble
 from .sources import NoSuchPicture, PictureIndex, Source, folder_of, read_text, stem_of
 from .values import Found, LabelledFrame, Place, ReadOptions, Region, StoredFrame, Trouble, UnreadableSource
 
@@ -37,15 +37,13 @@ def read(source: Source, options: ReadOptions) -> Iterator[Found]:
         except UNREADABLE as error:
             yield trouble(error, Place(name))
             continue
-        regions: list[Region] = []
-        for number, line in enumerate(lines, start=1):
-            found = _region(line, Place(name, number), options) if line.strip() else None
-            if isinstance(found, Trouble):
-                yield found
-            elif found is not None:
-                regions.append(found)
+        regions, troubles = sorted_out(
+            _region(line, Place(name, number), options) for number, line in enumerate(lines, start=1) if line.strip()
+        )
+        yield from troubles
+        template, lost = _template(index, picture), len(troubles)
         yield LabelledFrame(
-            picture, tuple(regions), Place(name), splits.get(stem), board_of(stem), template=_template(index, picture)
+            picture, regions, Place(name), splits.get(stem), board_of(stem), template=template, left_out=lost
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from . import writing
 from .geometry import BadGeometry, box_around, box_of_corners, check_finite
 from .json_records import BrokenJson, Record, records
-from .reading import UNREADABLE, class_trouble, split_lists, split_of_path, trouble, unlabelled
+from .reading import UNREADABLE, class_trouble, sorted_out, split_lists, split_of_path, trouble, unlabelled
 from .sources import MAX_LABEL_BYTES, NoSuchPicture, PictureIndex, Source, folder_of, read_text, stem_of
 from .values import (
     Found,
@@ -53,17 +53,13 @@ def _file(
         yield Trouble("duplicate_name", Place(name), f"The picture '{picture}' is labelled twice.", "Label it once.")
         return
     seen.add(picture)
-    regions: list[Region] = []
-    for record in found:
-        region = _region(record, name, options) if record.section == "shapes" else None
-        if isinstance(region, Trouble):
-            yield region
-        elif region is not None:
-            regions.append(region)
+    regions, troubles = sorted_out(_region(one, name, options) for one in found if one.section == "shapes")
+    yield from troubles
     size = (head.get("imageWidth"), head.get("imageHeight"))
     stated = size if all(isinstance(side, int) and side > 0 for side in size) else None
     split = splits.get(stem_of(picture)) or split_of_path(picture)
-    yield LabelledFrame(picture, tuple(regions), Place(name), split, stated_wh=stated)  # type: ignore[arg-type]
+    lost = len(troubles)
+    yield LabelledFrame(picture, regions, Place(name), split, stated_wh=stated, left_out=lost)  # type: ignore[arg-type]
 
 
 def _picture(index: PictureIndex, stated: Any, name: str) -> str:
@@ -129,7 +125,7 @@ def write(out: Path, frames: Sequence[StoredFrame], classes: Sequence[str]) -> N
     for frame in frames:
         folder = out / frame.split
         writing.put(frame.source, folder / frame.picture)
-        body = {
+        body: dict[str, object] = {
             "version": "5.5.0",
             "flags": {},
             "shapes": [_shape(region) for region in frame.regions],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from .geometry import BadGeometry
 from .json_records import BrokenJson
 from .sources import NoSuchPicture, PictureIndex, Source, TooMuchText, UnsafeName, folder_of, read_text, stem_of
-from .values import Found, LabelledFrame, Place, ReadOptions, Split, Trouble
+from .values import Found, LabelledFrame, Place, ReadOptions, Region, Split, Trouble
 
 MAX_CLASS_LENGTH = 60
 SPLIT_WORDS: Mapping[str, Split] = {
@@ -44,6 +44,17 @@ def class_trouble(name: object, place: Place, options: ReadOptions) -> Trouble |
         known = ", ".join(options.classes[:8])
         return Trouble("unknown_class", place, f"The class '{name}' is not one of: {known}.", "Add or rename it.")
     return None
+
+
+def sorted_out(found: Iterable[Region | Trouble | None]) -> tuple[tuple[Region, ...], list[Trouble]]:
+    """The Regions of a frame, and what could not be one."""
+    regions, troubles = [], []
+    for one in found:
+        if isinstance(one, Trouble):
+            troubles.append(one)
+        elif one is not None:
+            regions.append(one)
+    return tuple(regions), troubles
 
 
 def split_of_path(name: str) -> Split | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import writing
 from .geometry import BadGeometry, box_of_corners, rounded
-from .reading import SPLIT_WORDS, UNREADABLE, class_trouble, split_of_path, trouble, unlabelled
+from .reading import SPLIT_WORDS, UNREADABLE, class_trouble, sorted_out, split_of_path, trouble, unlabelled
 from .sources import PictureIndex, Source, folder_of, stem_of
 from .values import Found, LabelledFrame, Place, ReadOptions, Region, StoredFrame, Trouble, UnreadableSource
 
@@ -63,15 +63,12 @@ def _frame(index: PictureIndex, line: bytes, place: Place, options: ReadOptions,
         return
     seen.add(picture)
     objects = row.get("objects") if isinstance(row.get("objects"), dict) else {}
-    regions: list[Region] = []
-    for found in _regions(objects, _texts(row), place, options):
-        if isinstance(found, Trouble):
-            yield found
-        else:
-            regions.append(found)
+    regions, troubles = sorted_out(_regions(objects, _texts(row), place, options))
+    yield from troubles
     unit = "share" if objects.get("bbox_type") == "norm1" else "pixels"
     split = SPLIT_WORDS.get(stem_of(place.file).lower()) or split_of_path(picture)
-    yield LabelledFrame(picture, tuple(regions), place, split, unit=unit)  # type: ignore[arg-type]
+    lost = len(troubles)
+    yield LabelledFrame(picture, regions, place, split, unit=unit, left_out=lost)  # type: ignore[arg-type]
 
 
 def _regions(

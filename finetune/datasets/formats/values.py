@@ -58,6 +58,7 @@ class LabelledFrame:
     """A picture of the source with its Regions; none of them says that it has no defect.
 
     `group` names what must stay in one split (a board, a sequence); `stated_wh` is what the labels say of its size.
+    `left_out` counts the labels that could not be taken: a frame that has lost all of them is not free of defects.
     """
 
     picture: str
@@ -68,6 +69,7 @@ class LabelledFrame:
     template: str | None = None
     stated_wh: tuple[int, int] | None = field(default=None, compare=False)
     unit: Literal["pixels", "share"] = "pixels"
+    left_out: int = field(default=0, compare=False)
 
 
 Found = LabelledFrame | Trouble

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from . import writing
 from .geometry import BadGeometry, box_of_corners, rounded
-from .reading import UNREADABLE, class_trouble, split_lists, split_of_path, trouble, unlabelled
+from .reading import UNREADABLE, class_trouble, sorted_out, split_lists, split_of_path, trouble, unlabelled
 from .sources import NoSuchPicture, PictureIndex, Source, folder_of, read_text, stem_of
 from .values import Found, LabelledFrame, Place, ReadOptions, Region, Split, StoredFrame, Trouble, UnreadableSource
 
@@ -52,15 +52,10 @@ def _file(
         yield Trouble("duplicate_name", Place(name), f"The picture '{picture}' is labelled twice.", "Label it once.")
         return
     seen.add(picture)
-    regions: list[Region] = []
-    for element in root.iter("object"):
-        region = _region(element, name, options)
-        if isinstance(region, Trouble):
-            yield region
-        else:
-            regions.append(region)
+    regions, troubles = sorted_out(_region(element, name, options) for element in root.iter("object"))
+    yield from troubles
     split = splits.get(stem_of(picture)) or split_of_path(picture)
-    yield LabelledFrame(picture, tuple(regions), Place(name), split, stated_wh=_size(root))
+    yield LabelledFrame(picture, regions, Place(name), split, stated_wh=_size(root), left_out=len(troubles))
 
 
 def parsed(text: str) -> ElementTree.Element:

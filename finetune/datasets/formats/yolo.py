@@ -114,8 +114,9 @@ def write(out: Path, frames: Sequence[StoredFrame], classes: Sequence[str]) -> N
     """Boxes only: a trainer that meets one polygon among boxes drops one of both kinds."""
     numbers = {name: number for number, name in enumerate(classes)}
     names = dict(enumerate(classes))
-    splits = {split: f"images/{split}" for split, _ in writing.by_split(frames)}
-    writing.text(out / "data.yaml", yaml.safe_dump({"path": ".", **splits, "names": names}, sort_keys=False))
+    splits = {str(split): f"images/{split}" for split, _ in writing.by_split(frames)}
+    listing: dict[str, object] = {"path": ".", **splits, "names": names}
+    writing.text(out / "data.yaml", yaml.safe_dump(listing, sort_keys=False))
     for frame in frames:
         writing.put(frame.source, out / "images" / frame.split / frame.picture)
         lines = [_line(region, numbers, frame) for region in frame.regions]

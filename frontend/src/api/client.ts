@@ -149,6 +149,8 @@ export const api = {
       signal,
     ),
   lateness: (signal?: AbortSignal) => answer(rest.GET("/api/v1/lateness", opt(signal)), signal),
+  savings: (minutes: number, signal?: AbortSignal) =>
+    answer(rest.GET("/api/v1/savings", { params: { query: { minutes } }, ...opt(signal) }), signal),
   linePolicies: (signal?: AbortSignal) => answer(rest.GET("/api/v1/line-policies", opt(signal)), signal),
   setPolicy: (line: number, policy: string) =>
     answer(

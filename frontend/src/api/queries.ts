@@ -34,6 +34,12 @@ export const queries = {
       queryFn: ({ signal }) => api.accuracy(minutes, signal),
       refetchInterval: 10_000,
     }),
+  savings: (minutes: number) =>
+    queryOptions({
+      queryKey: ["savings", minutes],
+      queryFn: ({ signal }) => api.savings(minutes, signal),
+      refetchInterval: 10_000,
+    }),
   linePolicies: queryOptions({
     queryKey: ["line-policies"],
     queryFn: ({ signal }) => api.linePolicies(signal),

@@ -29,6 +29,7 @@ export type Dispatch = Answer<Schemas["Dispatch"]>;
 export type FleetNode = Answer<Schemas["Node"]>;
 export type Lateness = Answer<Schemas["Lateness"]>;
 export type LinePolicy = Answer<Schemas["LinePolicy"]>;
+export type Savings = Answer<Schemas["Savings"]>;
 export type Accuracy = Answer<Schemas["Accuracy"]>;
 export type Replay = Answer<Schemas["Replay"]>;
 export type ReplayResult = NonNullable<Replay["result"]>;

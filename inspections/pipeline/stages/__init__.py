@@ -3,9 +3,11 @@
 from inspections.pipeline.stage import Stages
 
 from .describe import DescribeStage
+from .describe_sure import DescribeSureStage
 from .detect import DetectStage
 
 STAGES = Stages(
     DetectStage(),
     DescribeStage(),
+    DescribeSureStage(),
 )

@@ -4,23 +4,26 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from aivd_web.kernel.database import Moment
 from aivd_web.kernel.publish import call_later
 from inspections.events import numbering
 from inspections.media import renditions
-from inspections.models import Detection, Frame
+from inspections.models import Detection, Frame, Station, Step
 from inspections.pipeline import findings, steps
-from inspections.pipeline.stage import Load, Stage, Stages, WaitingStep
+from inspections.pipeline.stage import Stage, Stages, WaitingStep
 from scheduling.client.answers import DescribeAnswer
 from scheduling.client.inference import DescribeInference
 from scheduling.dispatch.values import Answer
+from scheduling.policy.items import LOOK_AHEAD, Load, regions_load
+from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving import prompts
 from scheduling.serving.contracts import DESCRIBER, DescribeRequest, RegionRequest
 
 TOKEN_MESSAGES_A_SECOND = 10
-CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
+SURE_LOOK_AHEAD = 6  # of the places that a look has for the describer
 Later = Callable[[float, Callable[[], None]], None]
 
 
@@ -34,17 +37,35 @@ class DescribeStage(Stage[DescribeAnswer]):
     kind = "describe"
     title = "Describe"
     contract = DESCRIBER
+    look_ahead = LOOK_AHEAD[DESCRIBER.model] - SURE_LOOK_AHEAD
+    has_ladder = True
 
     def load(self, waiting: WaitingStep) -> Load:
-        return Load(CROP_BYTES)
+        return regions_load(waiting.regions, sure=False)
 
     def wanted(self, frame: Frame, believed: Sequence[Detection]) -> bool:
-        return frame.station.describe and any(detection.counts for detection in believed)
+        return frame.station.describe and bool(self.among(believed, frame.station))
 
-    def build(self, frame: Frame) -> DescribeInference:
-        detections = described_regions(frame)
+    def begun(self, frame: Frame, believed: Sequence[Detection], now: Moment) -> Step:
+        step = super().begun(frame, believed, now)
+        step.deadline_at = now + timedelta(milliseconds=frame.station.describe_within_ms)
+        step.regions = len(self.among(believed, frame.station))
+        return step
+
+    def among(self, believed: Sequence[Detection], station: Station) -> list[Detection]:
+        """The regions that it is about; those that the edge is sure of have a stage of their own."""
+        return [detection for detection in self.counting(believed, station) if not detection.sure]
+
+    def counting(self, believed: Sequence[Detection], station: Station) -> list[Detection]:
+        """Of the regions that count, best first, as many as the station wants described."""
+        return [detection for detection in believed if detection.counts][: station.max_regions]
+
+    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> DescribeInference:
+        detections = self.among(regions_of(frame), frame.station)
         return DescribeInference(
-            crops=renditions.context_crops(frame, [detection.box_xyxy for detection in detections]),
+            crops=renditions.context_crops(
+                frame, [detection.box_xyxy for detection in detections], quality=quality.jpeg_quality
+            ),
             request=_request(frame, detections),
             timeout_s=self.budget_s,
             idle_s=self.idle_s,
@@ -59,10 +80,9 @@ class DescribeStage(Stage[DescribeAnswer]):
         )
 
 
-def described_regions(frame: Frame) -> list[Detection]:
-    """The regions that count, best first, as many as the station wants described."""
-    counting = frame.detections.filter(counts=True).select_related("defect_class").order_by("index")
-    return list(counting[: frame.station.max_regions])
+def regions_of(frame: Frame) -> list[Detection]:
+    """Best first."""
+    return list(frame.detections.select_related("defect_class").order_by("index"))
 
 
 def _request(frame: Frame, detections: Sequence[Detection]) -> DescribeRequest:

@@ -6,10 +6,12 @@ from aivd_web.kernel.database import Moment
 from inspections.media import renditions
 from inspections.models import Frame
 from inspections.pipeline import findings, steps
-from inspections.pipeline.stage import Load, Stage, Stages, WaitingStep
+from inspections.pipeline.stage import Stage, Stages, WaitingStep
 from scheduling.client.answers import DetectAnswer
 from scheduling.client.inference import DetectInference
 from scheduling.dispatch.values import Answer
+from scheduling.policy.items import DETECTOR, LOOK_AHEAD, Load, frame_load
+from scheduling.policy.types import FULL_QUALITY, Quality
 from scheduling.serving.contracts import EDGE_DETECTOR, detect_budget_s, tile_count
 
 LEAST_SCORE = 0.05
@@ -24,14 +26,16 @@ class DetectStage(Stage[DetectAnswer]):
     kind = "detect"
     title = "Detect"
     contract = EDGE_DETECTOR
-    look_ahead = 32
+    has_ladder = True
+    look_ahead = LOOK_AHEAD[DETECTOR]
 
     def load(self, waiting: WaitingStep) -> Load:
-        return Load(waiting.frame_bytes, tile_count((waiting.width, waiting.height)))
+        return frame_load(waiting.frame_bytes, tile_count((waiting.width, waiting.height)))
 
-    def build(self, frame: Frame) -> DetectInference:
+    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> DetectInference:
+        lower = quality is not FULL_QUALITY
         return DetectInference(
-            picture=renditions.shown_bytes(frame),
+            picture=renditions.lower_bytes(frame, quality.jpeg_quality) if lower else renditions.shown_bytes(frame),
             template=renditions.template_bytes(frame.station),
             # Below the threshold, so that a person can see what nearly counted.
             min_score=max(LEAST_SCORE, 0.5 * findings.thresholds_of(frame.station).lowest),

@@ -18,16 +18,22 @@ from PIL import Image
 
 from scheduling.serving import torchvision_ops
 from scheduling.serving.answers import complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import AnswerEvent, Describer, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.describers.families import Family, family_of
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 from scheduling.serving.prompts import ask
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MAX_TOKENS: Final = 320
 LOAD_TIMEOUT_S: Final = "30"
+SECOND_PICTURE: Final = "The second picture shows the same place of a good part."
 LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8; what is no character after as many tokens will not become one."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    return HubDescriber.open(spec, threads=threads)
 
 
 class HubDescriber:
@@ -40,8 +46,13 @@ class HubDescriber:
         self.runtime = f"transformers {_transformers().__version__} {model.device.type}, {self.family.name}"
 
     @classmethod
-    def open(cls, spec: str, *, threads: int, max_tokens: int = MAX_TOKENS) -> "HubDescriber":
-        """Load a folder or a hub id. Raises ValueError with a sentence when it cannot be loaded."""
+    def open(
+        cls, spec: str, *, threads: int, max_tokens: int = MAX_TOKENS, adapter: Adapter | None = None
+    ) -> "HubDescriber":
+        """Load a folder or a hub id, with an adapter merged into it where one is given.
+
+        Raises ValueError with a sentence when it cannot be loaded.
+        """
         torch.set_num_threads(threads)
         folder = Path(spec)
         local = folder.exists()
@@ -51,15 +62,20 @@ class HubDescriber:
             raise RefusedFiles(f"{spec!r} is neither a folder here nor a hub id such as Qwen/Qwen2.5-VL-3B-Instruct.")
         try:
             model, processor = _load(spec, offline=local)
+            if adapter:
+                model = importlib.import_module("peft").PeftModel.from_pretrained(model, adapter.folder)
+                model = model.merge_and_unload()
         except Exception as error:  # transformers raises nearly every kind; all mean that this model is not usable
             raise RefusedFiles(f"{spec} cannot be loaded: {type(error).__name__}: {_first_line(error)}") from error
         revision = str(getattr(model.config, "_commit_hash", None) or "")
         if not local:
             digest = revision
+        if adapter:
+            revision, digest = "", adapter.digest
         return cls(
             model,
             processor,
-            name=folder.name,
+            name=adapter.folder.name if adapter else folder.name,
             version=revision[:12] or digest[:12],
             digest=digest,
             max_tokens=max_tokens,
@@ -78,14 +94,16 @@ class HubDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
-        """See `Describer`."""
+        """See `Describer`; `templates[i]`, where there is one, is the same cut of the golden template."""
         if len(crops) != len(regions):
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
-        for crop, region in zip(crops, regions, strict=True):
+        golden = templates or [None] * len(crops)
+        for crop, template, region in zip(crops, golden, regions, strict=True):
             text = ask(class_names=class_names, detector_class=region.detector_class, score=region.score)
             written, tokens = "", 0
-            for piece in self._write(crop, text, is_cancelled):
+            for piece in self._write(self.inputs(crop, text, template), is_cancelled):
                 written, tokens = written + piece, tokens + 1
                 yield TokenEvent(region.region_id, piece)
             if is_cancelled():
@@ -95,9 +113,8 @@ class HubDescriber:
                 answer = complete_answer(answer, box_xyxy=region.box_xyxy, frame_size_wh=frame_size_wh)
             yield AnswerEvent(region.region_id, answer, written, not errors, errors, tokens)
 
-    def _write(self, crop: Rgb, text: str, is_cancelled: Callable[[], bool]) -> Iterator[str]:
+    def _write(self, inputs: Any, is_cancelled: Callable[[], bool]) -> Iterator[str]:
         """The pieces of one answer. `generate` runs in a thread of its own and hands them over."""
-        inputs = self.inputs(crop, text)
         pieces: queue.Queue[str | BaseException | None] = queue.Queue()
         stop = threading.Event()
         streamer = _streamer(self.processor.tokenizer, pieces)
@@ -120,15 +137,18 @@ class HubDescriber:
             stop.set()
             worker.join()
 
-    def inputs(self, crop: Rgb, text: str) -> Any:
-        """The processor's tensors for one crop and its text, on the model's device."""
-        picture = enlarged(crop, self.family.least_side_px)
-        content = [{"type": "image", "image": picture}, {"type": "text", "text": text}]
+    def inputs(self, crop: Rgb, text: str, template: Rgb | None = None) -> Any:
+        """The processor's tensors for one crop, its cut of the template if there is one, and its text."""
+        pictures = [enlarged(one, self.family.least_side_px) for one in (crop, template) if one is not None]
+        if template is not None:
+            text = f"{SECOND_PICTURE} {text}"
+        content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
+        content.append({"type": "text", "text": text})
         template = getattr(self.processor, "chat_template", None) or self.family.chat_template or None
         prompt = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], chat_template=template, add_generation_prompt=True, tokenize=False
         )
-        made = self.processor(text=[prompt], images=[picture], return_tensors="pt", **self.family.images)
+        made = self.processor(text=[prompt], images=pictures, return_tensors="pt", **self.family.images)
         return made.to(self.model.device)
 
     @torch.inference_mode()

@@ -19,13 +19,26 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scheduling.serving.answers import class_options, clean_text, complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent, class_names_fault
+from scheduling.serving.contracts import (
+    AnswerEvent,
+    Describer,
+    RegionRequest,
+    Rgb,
+    SizeWh,
+    TokenEvent,
+    class_names_fault,
+)
 from scheduling.serving.crops import letterbox
+from scheduling.serving.describers import SMALL, SMALL_FOLDER
+from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.describers.small_drafts import ORDER, Drafts
-from scheduling.serving.describers.small_forward import Shape, Writer, see
+from scheduling.serving.describers.small_forward import BLANK, Layout, Shape, Writer, see
 from scheduling.serving.describers.small_grammar import DEAD, LONGEST_TEXT_BYTES, Grammar
 from scheduling.serving.describers.small_tokens import FRAME, AnswerTokens
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of, read_json
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of, read_json
+
+Pair = tuple[Rgb, Rgb | None]
+"""A crop and the same cut of the golden template, where there is one."""
 
 BATCH: Final = 16
 """Crops written together; more would make the first token of each wait longer."""
@@ -40,21 +53,29 @@ SPARE_SLOTS: Final = 128
 """Places of the cache that guesses may waste, beyond those an answer of the greatest length needs."""
 
 
+def open_describer(spec: str, *, threads: int) -> Describer:
+    """`aivd-small`, or a folder of the same make."""
+    if spec == SMALL:
+        return SmallDescriber(SMALL_FOLDER, threads=threads, name=SMALL)
+    return SmallDescriber(Path(spec), threads=threads, name=Path(spec).name)
+
+
 class SmallDescriber:
     """Describes crops with the shipped architecture; `folder` holds weights, configuration and tokenizer."""
 
-    def __init__(self, folder: Path, *, threads: int, name: str) -> None:
+    def __init__(self, folder: Path, *, threads: int, name: str, adapter: Adapter | None = None) -> None:
         files = check_folder(folder)
         torch.set_num_threads(threads)
-        settings = read_json(folder / "preprocessor_config.json")
-        side_px = math.isqrt(int(settings.get("size", {}).get("longest_edge", 0)))
-        self.shape = Shape.read(read_json(folder / "config.json"), side_px)
+        self.shape = small_shape(folder)
         self.tokens = AnswerTokens.load(folder / "tokenizer.json")
-        self.class_names = trained_classes(folder)
-        self.name, self.digest = name, digest_of(files)
+        self.class_names = adapter.class_names if adapter else trained_classes(folder)
+        self.hint_tokens = int(read_json(folder / CLASSES_FILE).get("hint_tokens", 0))
+        self.name, self.digest = name, adapter.digest if adapter else digest_of(files)
         self.version = self.digest[:12]
         self.runtime = f"torch {torch.__version__} cpu, {threads} thread{'s' if threads > 1 else ''}"
         self._weights = {key: value.float() for path in files for key, value in load_file(path).items()}
+        if adapter:
+            self._weights = adapter.merged(self._weights)
         self._dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
         self._prepare()
 
@@ -68,7 +89,6 @@ class SmallDescriber:
         self._eyes = {name: value.to(self._dtype) for name, value in self._weights.items() if "visual" in name}
         cosines, sines = self.shape.vision_tables()
         self._tables = cosines.to(self._dtype), sines.to(self._dtype)
-        self._prefix = self.tokens.prefix(self.shape.layout.image_tokens)
         self._drafts = Drafts()
         self._grammar = lru_cache(maxsize=32)(lambda names: Grammar(self.tokens, names))
 
@@ -80,8 +100,12 @@ class SmallDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
-        """See `Describer`. The tokens of a region joined together are its answer's raw text."""
+        """See `Describer`. The tokens of a region joined together are its answer's raw text.
+
+        `templates[i]`, where there is one, is the same cut of the golden template as `crops[i]`.
+        """
         if len(crops) != len(regions):
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
         known = [name for name in class_names if name in self.class_names]
@@ -90,12 +114,13 @@ class SmallDescriber:
             if fault:
                 yield AnswerEvent(region.region_id, {}, "", valid=False, errors=(fault,), tokens=0)
         able = [index for index, fault in enumerate(faults) if not fault]
-        chosen = [crops[index] for index in able], [regions[index] for index in able]
+        golden = templates or [None] * len(crops)
+        chosen = [(crops[index], golden[index]) for index in able], [regions[index] for index in able]
         yield from self._described(*chosen, class_options(known), frame_size_wh, is_cancelled)
 
     def _described(
         self,
-        crops: Sequence[Rgb],
+        crops: Sequence[Pair],
         regions: Sequence[RegionRequest],
         options: tuple[str, ...],
         frame_size_wh: SizeWh,
@@ -105,7 +130,7 @@ class SmallDescriber:
             if is_cancelled():
                 return
             group = regions[start : start + BATCH]
-            writing = self._start(crops[start : start + BATCH], options)
+            writing = self._start(crops[start : start + BATCH], group, options)
             while (pieces := writing.step()) is not None:
                 for row, texts in pieces:
                     for text in texts:
@@ -126,15 +151,23 @@ class SmallDescriber:
         return ""
 
     @torch.inference_mode()
-    def _start(self, crops: Sequence[Rgb], options: tuple[str, ...]) -> "Writing":
-        squares = np.stack([letterbox(crop, self.shape.layout.side_px) for crop in crops])
-        return Writing(self._writer, self._read(squares), self._grammar(options), self.tokens, self._drafts)
+    def _start(self, crops: Sequence[Pair], regions: Sequence[RegionRequest], options: tuple[str, ...]) -> "Writing":
+        hints = [(region.detector_class, region.score) for region in regions]
+        inputs = self._read(*squares_of(crops, self.shape.layout), hints)
+        return Writing(self._writer, inputs, self._grammar(options), self.tokens, self._drafts)
 
-    def _read(self, squares: Rgb) -> Tensor:
-        """(B, T, D): the prefix with each crop's image tokens in its place."""
-        patches = self.shape.layout.patches(squares).to(self._dtype)
+    def _read(
+        self, squares: Rgb, templates: Rgb | None = None, hints: Sequence[tuple[str, float] | None] | None = None
+    ) -> Tensor:
+        """(B, T, D): the prefix with each crop's image tokens and its hint in their places."""
+        patches = self.shape.layout.patches(squares, templates).to(self._dtype)
         image = see(self._eyes, self.shape, patches, self._tables).float()
-        words = self._writer.words[torch.tensor(self._prefix)].expand(len(squares), -1, -1)
+        count = self.shape.layout.image_tokens
+        prefix = [
+            self.tokens.prefix(count, self.tokens.hint_ids(hint, self.hint_tokens))
+            for hint in hints or [None] * len(squares)
+        ]
+        words = self._writer.words[torch.tensor(prefix)]
         return torch.cat([words[:, :1], image, words[:, 1 + image.shape[1] :]], dim=1)
 
     def _answer(
@@ -145,6 +178,21 @@ class SmallDescriber:
         if not errors:
             answer = complete_answer(answer, box_xyxy=region.box_xyxy, frame_size_wh=frame_size_wh)
         return AnswerEvent(region.region_id, answer, raw_text, not errors, errors, writing.count(row))
+
+
+def squares_of(crops: Sequence[Pair], layout: Layout) -> tuple[Rgb, Rgb]:
+    """Crops and their templates as the squares that a model sees, both (B, side, side, 3)."""
+    side = layout.side_px
+    blank = np.full((side, side, 3), BLANK, np.uint8)
+    golden = [blank if template is None else letterbox(template, side) for _, template in crops]
+    return np.stack([letterbox(crop, side) for crop, _ in crops]), np.stack(golden)
+
+
+def small_shape(folder: Path) -> Shape:
+    """The shape that a folder's configuration says."""
+    settings = read_json(folder / "preprocessor_config.json")
+    side_px = math.isqrt(int(settings.get("size", {}).get("longest_edge", 0)))
+    return Shape.read(read_json(folder / "config.json"), side_px)
 
 
 def trained_classes(folder: Path) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ from torch import Tensor
 from scheduling.serving.contracts import Rgb
 
 MEAN = STD = 127.5
+BLANK = 128
+"""The grey that stands where there is no template."""
+
 VISION_EPS = 1e-6
 VISION_THETA = 10000.0
 
@@ -33,11 +36,16 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a square crop becomes patches: its side, a patch's side, and how many patches a token merges."""
+    """How a square crop becomes patches: its side, a patch's side, how many patches a token merges.
+
+    `frames` is Qwen2-VL's temporal patch: with 2, each patch holds the crop's pixels and those of the golden template
+    at the same place, as two frames of a film; grey where there is no template.
+    """
 
     side_px: int
     patch_px: int
     merge: int
+    frames: int = 1
 
     @property
     def grid(self) -> int:
@@ -47,12 +55,15 @@ class Layout:
     def image_tokens(self) -> int:
         return (self.grid // self.merge) ** 2
 
-    def patches(self, squares: Rgb) -> Tensor:
-        """(B, side, side, 3) uint8 to (B, P, 3 * patch * patch), in the merge-block order of Qwen2-VL."""
-        g, m, p = self.grid // self.merge, self.merge, self.patch_px
+    def patches(self, squares: Rgb, templates: Rgb | None = None) -> Tensor:
+        """(B, side, side, 3) uint8 to (B, P, 3 * frames * patch * patch), in the merge-block order of Qwen2-VL."""
+        g, m, p, t = self.grid // self.merge, self.merge, self.patch_px, self.frames
+        if t > 1:
+            golden = np.full_like(squares, BLANK) if templates is None else templates
+            squares = np.stack([squares, golden], axis=1)
         pixels = torch.from_numpy(np.ascontiguousarray(squares)).float().sub_(MEAN).div_(STD)
-        blocks = pixels.view(-1, g, m, p, g, m, p, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
-        return blocks.reshape(len(squares), self.grid**2, 3 * p * p)
+        blocks = pixels.view(-1, t, g, m, p, g, m, p, 3).permute(0, 2, 5, 3, 6, 8, 1, 4, 7)
+        return blocks.reshape(len(squares), self.grid**2, 3 * t * p * p)
 
     def patch_places(self) -> Tensor:
         """(P, 2): row and column of each patch in that order."""
@@ -100,13 +111,15 @@ class Shape:
             "rope_type": (rope.get("rope_type"), "default"),
             "use_sliding_window": (bool(text.get("use_sliding_window")), False),
             "vision hidden_act": (vision.get("hidden_act"), "quick_gelu"),
-            "temporal_patch_size": (vision.get("temporal_patch_size"), 1),
             "tie_word_embeddings": (bool(config.get("tie_word_embeddings")), True),
         }
         for name, (found, needed) in wanted.items():
             if found != needed:
                 raise ValueError(f"the small describer's forward pass needs {name} {needed!r}, not {found!r}")
-        layout = Layout(side_px, int(vision["patch_size"]), int(vision["spatial_merge_size"]))
+        frames = int(vision.get("temporal_patch_size", 0))
+        if frames not in (1, 2):
+            raise ValueError(f"the small describer's forward pass needs temporal_patch_size 1 or 2, not {frames}")
+        layout = Layout(side_px, int(vision["patch_size"]), int(vision["spatial_merge_size"]), frames)
         if side_px % (layout.patch_px * layout.merge):
             raise ValueError(f"a crop of {side_px} px does not divide into merged patches of {layout.patch_px} px")
         return cls(

@@ -6,7 +6,7 @@ escapes first, and every frame token holds a bare quote. Knows no model.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,10 +67,17 @@ class AnswerTokens:
     def load(cls, path: Path) -> "AnswerTokens":
         return cls(Tokenizer.from_file(str(path)))
 
-    def prefix(self, image_tokens: int) -> list[int]:
-        """What the model reads before it writes: the crop's place, then the opening of the answer."""
+    def prefix(self, image_tokens: int, hint: Sequence[int] = ()) -> list[int]:
+        """What the model reads before it writes: the crop's place, the hint, then the opening of the answer."""
         image = [self.vision_start_id, *[self.image_id] * image_tokens, self.vision_end_id]
-        return [*image, self.frame_ids[0]]
+        return [*image, *hint, self.frame_ids[0]]
+
+    def hint_ids(self, hint: tuple[str, float] | None, length: int) -> list[int]:
+        """What the detector said and how surely, in exactly `length` tokens; padding alone where it said nothing."""
+        if hint is None or not hint[0]:
+            return [self.pad_id] * length
+        ids = self.text_ids(f"{hint[0]},{hint[1]:.1f}")[:length]
+        return ids + [self.pad_id] * (length - len(ids))
 
     def text_ids(self, text: str) -> list[int]:
         """Tokens of a value inside its quotes, with JSON's escapes."""

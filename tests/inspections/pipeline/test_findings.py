@@ -1,5 +1,6 @@
 """What a node's answer becomes: once, by whoever holds the Step, and only what can be true."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def region(score: float = 0.9, name: str = "open", box: tuple[float, ...] = (1, 
 
 
 def provenance(**more: Any) -> Provenance:
-    values = {"dispatch_id": 0, "served_model_id": detector().pk, "node": "edge-1", "measured_ms": 30.0}
+    values: dict[str, Any] = {"dispatch_id": 0, "served_model_id": detector().pk, "node": "edge-1", "measured_ms": 30.0}
     return Provenance(**{"queue_ms": 0.0, "service_ms": 1.0} | values | more)
 
 
@@ -122,7 +123,7 @@ def test_the_same_answer_twice_is_one_result(cast: Cast) -> None:
 def test_a_late_holder_changes_nothing(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = add_frame(cast.station)
     late = claimed(frame)
-    Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     steps.reap()
     second = claimed(frame)
     booked = list[Provenance]()

@@ -14,6 +14,7 @@ from django.db import DataError, connection
 from django.test import Client
 from django.utils import timezone
 
+from inspections.events import numbering
 from inspections.models import Decision, Event, Frame, Step
 from inspections.pipeline import findings, liveness, steps
 from scheduling.models import Dispatch
@@ -92,14 +93,14 @@ def test_a_line_that_cannot_be_held_does_not_keep_the_others_waiting(
     """Here the events of one line cannot be written, for one of its frames."""
     bad, good, other = (add_frame(s, n) for n, s in enumerate((cast.station, cast.station, cast.other_station)))
     Frame.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
-    real = steps.numbering.record_all
+    real = numbering.record_all
 
     def breaks(*, line_id: int, changes: Any) -> int:
         if any(change.frame_id == bad.pk for change in changes):
             raise DataError("no such value")
         return real(line_id=line_id, changes=changes)
 
-    monkeypatch.setattr(steps.numbering, "record_all", breaks)
+    monkeypatch.setattr(numbering, "record_all", breaks)
     assert steps.hold_overdue() == 2
     assert outcomes() == {good.pk: "late", other.pk: "late"}
 

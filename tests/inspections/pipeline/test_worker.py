@@ -1,8 +1,8 @@
 """The Worker: whatever nodes, the database and Redis do, every frame ends once and no wake-up is lost."""
 
 import contextlib
+import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +24,7 @@ from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 from tests.services import take_away
 from tests.threads import together
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,
@@ -33,17 +34,10 @@ pytestmark = [
 WAIT_S = 20.0
 
 
-def eventually(condition: Callable[[], Any], *, within_s: float = WAIT_S) -> None:
-    """Wait until `condition()` holds; polls gently, bounded."""
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "it did not happen in time"
-        threading.Event().wait(0.02)
-
-
 @contextmanager
 def working(*nodes: FakeNode, cloud: tuple[FakeNode, ...] = (), **more: Any) -> Iterator[Worker]:
-    worker = Worker(fleet=runtime_of(*nodes, cloud=cloud), **{"lease_s": 30, "threads": 8, "name": "w"} | more)
+    defaults: dict[str, Any] = {"lease_s": 30, "threads": 8, "name": "w"}
+    worker = Worker(fleet=runtime_of(*nodes, cloud=cloud), **defaults | more)
     try:
         yield worker
     finally:
@@ -152,10 +146,10 @@ def test_a_late_answer_is_dropped_where_another_worker_was_faster(cast: Cast) ->
     slow, quick = FakeNode("edge-1", score=0.9, before=lambda: let_go.wait(WAIT_S)), FakeNode("edge-1", score=0.1)
     add_frame(cast.station)
     with working(slow, name="late", threads=1) as late, working(quick, name="second") as second:
-        thread = threading.Thread(target=late.drain)
+        thread = threading.Thread(target=late.run_until_idle)
         thread.start()
         eventually(lambda: slow.calls)
-        Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         steps.reap()
         second.run_until_idle()
         let_go.set()
@@ -168,13 +162,13 @@ def test_a_late_job_does_not_stop_the_renewal_of_the_same_step(cast: Cast) -> No
     """The worker that lost a Step may be the one that claims it again; the first job's end is not the second's."""
     turns = [threading.Event(), threading.Event()]
     node = FakeNode("edge-1")
-    node.before = lambda: turns[node.calls - 1].wait(WAIT_S) and None
+    node.before = lambda: turns[node.calls - 1].wait(WAIT_S)
     add_frame(cast.station)
     with working(node) as worker:
         thread = threading.Thread(target=worker.run_until_idle)
         thread.start()
         eventually(lambda: node.calls == 1)
-        Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+        Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         steps.reap()
         worker.run_until_idle()
         eventually(lambda: node.calls == 2)
@@ -234,7 +228,7 @@ def test_a_cloud_that_is_away_does_not_hold_up_decisions(cast: Cast) -> None:
     with working(FakeNode("edge-1", score=0.9), cloud=(away,)) as worker:
         old = frames(cast.station, 60)
         worker.run_until_idle()
-        Step.objects.filter(kind="describe").update(deadline_at=timezone.now() - timezone.timedelta(hours=1))
+        Step.objects.filter(kind="describe").update(deadline_at=timezone.now() - timedelta(hours=1))
         new = add_frame(cast.station, 1000)
         worker.run_until_idle()
     new.refresh_from_db()
@@ -262,7 +256,7 @@ def test_a_picture_that_is_gone_from_the_store_is_held(cast: Cast) -> None:
 
 
 def test_a_bug_is_tried_again_a_few_times_and_then_held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module.random, "random", lambda: -0.49)
+    monkeypatch.setattr(random, "random", lambda: -0.49)
     node = FakeNode("edge-1", before=raises(ZeroDivisionError("oops")))
     add_frame(cast.station)
     with working(node) as worker, polled(worker):
@@ -333,7 +327,7 @@ def test_frames_are_inspected_while_redis_is_away(cast: Cast, monkeypatch: pytes
 
 
 def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
-    """Whoever adds a frame and calls `drain` knows that it is taken up, by that call or by one that runs."""
+    """Whoever adds a frame and calls `run_until_idle` knows that it is taken up, by that call or by one that runs."""
 
     def camera(index: int) -> None:
         for n in range(12):
@@ -342,7 +336,7 @@ def test_no_wake_up_is_lost_between_two_drains(cast: Cast) -> None:
 
     with working(FakeNode("edge-1"), threads=4) as worker:
         together(6, camera)
-        eventually(all_complete, within_s=5)
+        eventually(all_complete)
         assert Frame.objects.count() == 72
     assert Detection.objects.count() == 72
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 def sent(monkeypatch):
     """The tasks that were sent, instead of a broker."""
     ids = []
-    monkeypatch.setattr(replays.current_app, "send_task", lambda task, args, **_: ids.append(args[0]))
+    monkeypatch.setattr(current_app, "send_task", lambda task, args, **_: ids.append(args[0]))
     return ids
 
 

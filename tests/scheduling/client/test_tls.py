@@ -1,5 +1,6 @@
 """TLS to nodes: a real Triton with a certificate, asked by clients that should and should not get an answer."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from scheduling.client.tls import CERTIFICATE, KEY, ROOT, BadCertificates, NodeTls, tls_from
-from scheduling.client.triton import NodeClient, NodeError, client_for, close_all
+from scheduling.client.triton import NodeClient, NodeClients, NodeError
 from scheduling.serving.nodes import NodeSetupError, ServerTls
 from tests.certificates import Authority, Pair
 from tests.nodes import RunningNode, node_spec, picture, start_node
@@ -46,11 +47,9 @@ def node(plant: Authority, ours: NodeTls, node_layout: Path) -> Iterator[Running
 @pytest.mark.stack
 def test_a_node_with_a_certificate_answers_a_client_that_shows_its_own(node: RunningNode, ours: NodeTls) -> None:
     assert node.grpc_url.startswith("grpcs://127.0.0.1:")
-    try:
-        client = client_for(SimpleNamespace(name="guarded", grpc_url=node.grpc_url), tls=ours)
+    with contextlib.closing(NodeClients(tls=ours)) as clients:
+        client = clients.of(SimpleNamespace(name="guarded", grpc_url=node.grpc_url))
         assert client.detect(picture(), min_score=0.1, timeout_s=10).regions
-    finally:
-        close_all()
 
 
 @pytest.mark.stack

@@ -20,7 +20,7 @@ from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.policy import Item, NodeState
-from scheduling.services import redis_client
+from scheduling.services.hints import client_of
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 
 NODES = tuple(f"n{n}" for n in range(4))
@@ -51,7 +51,7 @@ class Pause:
 
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = redis_client.client_of(f"unix://{socket}")
+        client = client_of(f"unix://{socket}")
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )
@@ -70,9 +70,7 @@ class Process:
         while asked < REQUESTS or waiting:
             now = time.monotonic()
             while asked < REQUESTS and now >= due_at:
-                waiting.append(
-                    Request(Item(str(asked), "edge_detector", 1_000, now + 10, now, late_ok=True), "x", "pct-lb")
-                )
+                waiting.append(Request(Item(str(asked), "edge_detector", 1_000, now + 10, now), "x", "pct-lb"))
                 asked, due_at = asked + 1, due_at + rng.expovariate(1 / GAP_S)
                 if asked == REQUESTS // 2:
                     print("half", flush=True)
@@ -90,7 +88,7 @@ class Process:
 
     def place_one(self) -> str:
         now = time.monotonic()
-        item = Item("one", "edge_detector", 1_000, now + 10, now, late_ok=True)
+        item = Item("one", "edge_detector", 1_000, now + 10, now)
         begun, _ = self.fleet.place([Request(item, "a frame", "pct-lb")], limit=1)
         self._placed += begun
         return begun[0].node if begun else "nowhere"

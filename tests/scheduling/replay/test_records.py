@@ -20,7 +20,7 @@ from scheduling.services.dispatching import FleetDispatcher
 from tests.inspections.fake_nodes import FakeNode, runtime_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
-QUALITIES = (Quality("jpeg-75", 75, 1.0, 0.6), Quality("half", 75, 0.5, 0.25))
+QUALITIES = (Quality("JPEG 75", 75, 0.6), Quality("JPEG 50", 50, 0.25))
 
 
 class Clock:
@@ -50,9 +50,8 @@ def requests(runtime: FleetDispatcher, rng: random.Random, policy: str, first: i
                 deadline_at=now + rng.uniform(-0.1, 0.6),
                 arrived_at=now - rng.random(),
                 units=rng.choice([1.0, 1.5]),
-                allowed=None if rng.random() < 0.8 else frozenset({"edge-0", "edge-1", "cloud-1"}),
                 qualities=QUALITIES if rng.random() < 0.5 else (),
-                late_ok=rng.random() < 0.8,
+                edge_sure=rng.random() < 0.2,
             ),
             subject="a frame",
             policy=policy,
@@ -72,7 +71,7 @@ def work(runtime: FleetDispatcher, policy: str, *, rounds: int = 60, seed: int =
         for assignment in [one for one in under_way if rng.random() < 0.5]:
             under_way.remove(assignment)
             end(runtime, assignment, rng)
-    return decisions.stretch(since=timezone.now() - timedelta(hours=1), until=timezone.now() + timedelta(hours=1))
+    return (decisions.load(row) for row in RecordedDecision.objects.order_by("id"))
 
 
 def end(runtime: FleetDispatcher, assignment: Assignment, rng: random.Random) -> None:

@@ -9,14 +9,13 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
-from scheduling.client import triton
 from scheduling.client.answers import NodeError
 from scheduling.client.inference import DetectInference
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.models import Dispatch, Node
 from scheduling.policy.types import Item
-from scheduling.services import fleet, redis_client
+from scheduling.services import fleet, process, redis_client
 from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.serving.contracts import DescribeRequest
@@ -32,7 +31,7 @@ MakeNode = Callable[..., RunningNode]
 def _own_clients() -> Iterator[None]:
     redis_client.get().flushdb()
     yield
-    triton.close_all()
+    process.current().clients.close()
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def runtime_of(addresses: dict[str, str], **options: Any) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",), capacity=2)
     runtime = FleetDispatcher(
-        ledger=SharedLedger(redis_client.get(), **options), client_for=triton.client_for, **options
+        ledger=SharedLedger(redis_client.get(), **options), client_for=process.current().clients.of, **options
     )
     Heartbeat(runtime).beat()
     return runtime
@@ -57,7 +56,7 @@ def runtime_of(addresses: dict[str, str], **options: Any) -> FleetDispatcher:
 
 def placed(runtime: FleetDispatcher, name: str = "1") -> Assignment:
     now = runtime.clock()
-    item = Item(name, "edge_detector", 5_000, now + 5, now, late_ok=True)
+    item = Item(name, "edge_detector", 5_000, now + 5, now)
     (assignment,), _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
     return runtime.begin([assignment])[0]
 

@@ -9,13 +9,12 @@ from itertools import count
 
 import pytest
 
-from scheduling.client import triton
 from scheduling.client.inference import DetectInference
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.dispatch.values import Request
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
-from scheduling.services import fleet, redis_client
+from scheduling.services import fleet, process, redis_client
 from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
@@ -46,7 +45,7 @@ def far_away(node: RunningNode, *, delay_ms: float) -> Iterator[str]:
 def inspect_one(runtime: FleetDispatcher) -> str:
     """Place and carry out one request; return the node that did it."""
     frame, now = picture(320, 320), runtime.clock()
-    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now, late_ok=True)
+    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now)
     assignments, _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
     (begun,) = runtime.begin(assignments)
     answered = runtime.carry_out(begun, DetectInference(frame, min_score=0.1, timeout_s=5))
@@ -57,7 +56,7 @@ def inspect_one(runtime: FleetDispatcher) -> str:
 def runtime_of(**addresses: str) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
-    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
+    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=process.current().clients.of)
     Heartbeat(runtime).beat()
     return runtime
 
@@ -65,7 +64,7 @@ def runtime_of(**addresses: str) -> FleetDispatcher:
 @pytest.fixture(autouse=True)
 def _own_clients() -> Iterator[None]:
     yield
-    triton.close_all()
+    process.current().clients.close()
 
 
 def test_the_faster_of_two_nodes_gets_the_work_and_the_reason_names_both(

@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
 def request(runtime: FleetDispatcher, name: str = "1", **more: Any) -> Request:
     now = runtime.clock()
-    values = {"id": name, "model": "edge_detector", "bytes": 50_000, "deadline_at": now + 10, "arrived_at": now}
-    return Request(item=Item(**values | more), subject=f"frame {name}", policy="pct-lb")
+    values: dict[str, Any] = {"id": name, "model": "edge_detector", "bytes": 50_000, "arrived_at": now}
+    return Request(item=Item(**values | {"deadline_at": now + 10} | more), subject=f"frame {name}", policy="pct-lb")
 
 
 def placed(runtime: FleetDispatcher, **more: Any) -> Assignment:
@@ -170,7 +170,7 @@ def test_a_request_that_was_held_up_with_others_is_asked_for_alone() -> None:
     first, second = FakeNode("edge-0", before=raises(held)), FakeNode("edge-1", before=raises(held))
     asked_alone = []
     for node in (first, second):
-        node.alone = lambda node=node: asked_alone.append(node.name) or node  # type: ignore[method-assign]
+        node.alone = lambda node=node: asked_alone.append(node.name) or node  # type: ignore[method-assign, misc]
     runtime = runtime_of(first, second)
     failed = failure(runtime)
     assert (failed.blames_request, first.calls + second.calls, len(asked_alone)) == (False, 2, 1)
@@ -322,7 +322,7 @@ def test_a_dispatch_knows_how_long_there_was_to_the_deadline() -> None:
     assignment = placed(runtime_of(FakeNode("edge-1")))
     slack_ms = Dispatch.objects.get(pk=assignment.dispatch_id).slack_ms
     assert slack_ms is not None
-    assert 0 < slack_ms <= 1000 * (assignment.request.item.due_at - assignment.request.item.arrived_at)
+    assert 0 < slack_ms <= 1000 * (assignment.request.item.deadline_at - assignment.request.item.arrived_at)
 
 
 def test_a_rule_that_predicts_nothing_is_held_to_the_prediction_for_the_node_it_chose() -> None:

@@ -18,6 +18,7 @@ import { FleetStore } from "./fleetStore";
 import { LinePolicies } from "./LinePolicies";
 import { NodeCard } from "./NodeCard";
 import { ReplaySection } from "./ReplaySection";
+import { SavingsSection } from "./Savings";
 
 export function FleetPage({ boot }: { boot: Boot }) {
   const store = useMemo(() => new FleetStore(), []);
@@ -65,6 +66,7 @@ export function FleetPage({ boot }: { boot: Boot }) {
         <AccuracySection />
         <LinePolicies version={status.policiesVersion} now={now} />
       </div>
+      <SavingsSection />
       <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
       {boot.may_replay && <ReplaySection />}
     </div>

@@ -14,6 +14,7 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   running: "under way",
   done: "done",
   failed: "failed",
+  skipped: "not needed",
 };
 
 export function MachineSide({
@@ -85,24 +86,33 @@ function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; m
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
-    <tr>
-      <th scope="row">{step.title}</th>
-      {step.state === "done" || fact?.measured_ms != null ? (
-        <>
-          <td>
-            {node}
-            {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+    <>
+      <tr>
+        <th scope="row">{step.title}</th>
+        {step.state === "done" || fact?.measured_ms != null ? (
+          <>
+            <td>
+              {node}
+              {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+            </td>
+            <td className="number">{formatMs(fact?.predicted_ms)}</td>
+            <td className="number">{formatMs(fact?.measured_ms)}</td>
+          </>
+        ) : (
+          <td colSpan={3} className="hint">
+            {STATE_WORDS[step.state]}
+            {node !== null && step.state === "running" && ` on ${node}`}
           </td>
-          <td className="number">{formatMs(fact?.predicted_ms)}</td>
-          <td className="number">{formatMs(fact?.measured_ms)}</td>
-        </>
-      ) : (
-        <td colSpan={3} className="hint">
-          {STATE_WORDS[step.state]}
-          {node !== null && step.state === "running" && ` on ${node}`}
-        </td>
-      )}
-    </tr>
+        )}
+      </tr>
+      {Object.entries(step.result).map(([name, text]) => (
+        <tr key={name}>
+          <td colSpan={4}>
+            {name}: {text}
+          </td>
+        </tr>
+      ))}
+    </>
   );
 }
 

@@ -139,6 +139,8 @@ function MachineText({
   }
   if (description === null) return null;
   if (description.state === "pending") return <p className="region-text hint">Description pending</p>;
+  if (description.state === "skipped")
+    return <p className="region-text hint">Not described: the edge is sure, and the cloud was too slow</p>;
   if (description.state === "streaming")
     return <p className="region-text hint">Being described on {description.node ?? "a node"}</p>;
   if (description.state === "invalid") {

@@ -15,7 +15,7 @@ import torch
 
 from finetune.boards import CLASSES as BOARD_CLASSES
 from finetune.boards import generate_board
-from scheduling.serving.answers import answer_schema, class_options
+from scheduling.serving.answers import class_options
 from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, TokenEvent
 from scheduling.serving.crops import cut_crop, letterbox
 from scheduling.serving.describers import SMALL, load_describer
@@ -23,6 +23,7 @@ from scheduling.serving.describers.small import BATCH, SmallDescriber, Writing
 from scheduling.serving.describers.small_drafts import REMEMBERED, Drafts
 from scheduling.serving.describers.small_forward import Writer, see
 from scheduling.serving.nodes import PROJECT_ROOT
+from tests.scheduling.serving.answer_schema import answer_schema
 from tests.scheduling.serving.describers.small_folder import write_small_folder
 
 CLASSES = ("open", "short", "pin", "pin-hole")
@@ -147,7 +148,7 @@ def write(describer: SmallDescriber, drafts: Drafts) -> Writing:
 
 def guessing(guess: Callable[[Sequence[int]], int | None]) -> Drafts:
     drafts = Drafts()
-    drafts.next = guess  # type: ignore[method-assign]
+    drafts.next = guess  # type: ignore[method-assign, assignment]
     return drafts
 
 

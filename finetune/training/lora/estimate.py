@@ -1,0 +1,89 @@
+"""How long a run will take and how much memory and disk it needs, before it starts; refused where it cannot fit."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import torch
+
+from finetune.training.lora.coaugment import Example
+from finetune.training.lora.faults import TrainingFault
+from finetune.training.lora.learners import Learner
+from finetune.training.lora.recipe import LoraRecipe
+
+MIB: Final = 1 << 20
+ANSWER_SHARE: Final = 0.5
+"""Seconds that an answer takes against those that a trained example takes: roughly, for the estimate alone."""
+
+ADAM_BYTES: Final = 16
+"""Weight, gradient and two moments of a trained parameter in float32."""
+
+
+def estimate(
+    recipe: LoraRecipe, learner: Learner, examples: Sequence[Example], steps: int, validation: int, out: Path
+) -> dict[str, Any]:
+    """Figures for the event `estimate`, from one batch that is computed and thrown away.
+
+    Raises TrainingFault where disk or memory do not suffice.
+    """
+    parameters, trained = learner.parameters()
+    before = psutil.Process().memory_info().rss
+    started = time.monotonic()
+    learner.loss(examples).backward()  # type: ignore[no-untyped-call]
+    seconds = time.monotonic() - started
+    learner.optimizer.zero_grad(set_to_none=True)
+    grown = max(0, psutil.Process().memory_info().rss - before)
+    rounds = -(-steps // recipe.validate_steps)
+    judging = ANSWER_SHARE * seconds / max(1, len(examples)) * validation * rounds
+    needed = before + grown + ADAM_BYTES * trained
+    free = available_bytes()
+    check_disk(out, trained)
+    if ADAM_BYTES * trained + grown > free:
+        raise TrainingFault(
+            "out_of_memory",
+            f"The run needs about {(ADAM_BYTES * trained + grown) // MIB} MiB more, {free // MIB} MiB are free.",
+            "Use a smaller batch, a smaller rank or a smaller base.",
+        )
+    return {
+        "steps": steps,
+        "seconds": round(1.1 * seconds * steps + judging, 1),
+        "memory_mib": needed // MIB,
+        "free_memory_mib": free // MIB,
+        "parameters": parameters,
+        "trained_parameters": trained,
+    }
+
+
+def check_base_fits(files: Sequence[Path]) -> None:
+    """Raises TrainingFault where a base in float32 would not fit into the memory that is free."""
+    stored = sum(path.stat().st_size for path in files)
+    needed = stored * (1 if torch.cuda.is_available() else 2)
+    free = available_bytes()
+    if needed > free:
+        raise TrainingFault(
+            "base_too_large",
+            f"The base needs about {needed // MIB} MiB, {free // MIB} MiB are free.",
+            "Use a smaller base, or a machine with more memory.",
+        )
+
+
+def check_disk(out: Path, trained: int) -> None:
+    """Raises TrainingFault where checkpoint, adapter and their copies would not fit on the disk."""
+    needed = 6 * 4 * trained + 16 * MIB
+    free = shutil.disk_usage(out).free
+    if needed > free:
+        raise TrainingFault(
+            "disk_full",
+            f"The run writes about {needed // MIB} MiB, the disk has {free // MIB} MiB free.",
+            "Make room, or let it write elsewhere.",
+        )
+
+
+def available_bytes() -> int:
+    """Memory that a run may still take: the GPU's where there is one."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)

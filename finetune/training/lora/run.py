@@ -1,0 +1,268 @@
+"""One run of `describer-lora` in one folder: check, estimate, train, judge, keep the best, and say all of it.
+
+    python -m finetune.training run.json out/
+
+A run that finds its checkpoint in `out/` goes on from it, and ends with the weights of a run that was never stopped.
+`out/adapter/` is the result. Exit codes: 0 done, 1 failed (the last event says why), 3 cancelled.
+"""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from finetune.training.lora.box_errors import BoxErrors, fit_box_errors
+from finetune.training.lora.coaugment import PLAIN, Augmentation, Example, Place, augmented
+from finetune.training.lora.estimate import check_base_fits, estimate
+from finetune.training.lora.events import EventLog
+from finetune.training.lora.faults import Cancelled, TrainingFault
+from finetune.training.lora.judging import Judged, answers_to, judge
+from finetune.training.lora.learners import Learner
+from finetune.training.lora.manifest import Manifest, check_pictures, read_manifest
+from finetune.training.lora.places import places_of
+from finetune.training.lora.recipe import LoraRecipe
+from finetune.training.lora.supervision import Supervision
+from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder
+from scheduling.serving.describers.adapters import WEIGHTS_FILE, write_lineage
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
+
+CHECKPOINT: Final = "checkpoint.safetensors"
+ADAPTER: Final = "adapter"
+CURRENT: Final = "current"
+PACKAGES: Final = ("torch", "transformers", "peft", "safetensors", "numpy", "opencv-python")
+DONE, FAILED, CANCELLED = 0, 1, 3
+
+
+def main(argv: Sequence[str]) -> int:
+    """`run.json out/`: the run's exit code."""
+    recipe_path, out = Path(argv[0]), Path(argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    events, supervision = EventLog(out), Supervision()
+    try:
+        Run(LoraRecipe.read(recipe_path), out, events, supervision).run()
+    except Cancelled as ended:
+        events.say("cancelled", sentence=f"{ended} Its checkpoint is kept; starting it again goes on from there.")
+        return CANCELLED
+    except (TrainingFault, OSError, MemoryError, RuntimeError, RefusedFiles) as error:
+        code, sentence, hint = _reason(error)
+        events.say("failed", code=code, sentence=sentence, hint=hint)
+        return FAILED
+    return DONE
+
+
+def _reason(error: Exception) -> tuple[str, str, str]:
+    """What ended a run, as code, sentence and hint."""
+    if isinstance(error, TrainingFault):
+        return error.code, error.sentence, error.hint
+    if isinstance(error, RefusedFiles):
+        return "refused_weights", str(error), "Use safetensors weights of a family that the describer door knows."
+    text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+    if isinstance(error, OSError) and error.errno == 28:
+        return "disk_full", "The disk is full.", "Make room and start the run again: it goes on from its checkpoint."
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
+        return "out_of_memory", f"The memory did not suffice: {text}.", "Use a smaller batch or a smaller base."
+    if "cuda" in text.lower():
+        return "gpu_lost", f"The GPU failed: {text}.", "Look at the driver; starting again goes on from the checkpoint."
+    return "failed", f"{type(error).__name__}: {text}.", "The log has more."
+
+
+class Run:
+    """See the module."""
+
+    def __init__(self, recipe: LoraRecipe, out: Path, events: EventLog, supervision: Supervision) -> None:
+        self.recipe, self.out, self.events, self.supervision = recipe, out, events, supervision
+        self.step, self.best = 0, -1.0
+        self.started = time.monotonic()
+
+    def run(self) -> None:
+        torch.set_num_threads(self.recipe.threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        self.prepare()
+        self.resume()
+        self.events.say("started", step=self.step, steps=self.steps)
+        self.train()
+        self.finish()
+
+    def prepare(self) -> None:
+        """Everything that can go wrong before hours are spent goes wrong here."""
+        self.manifest: Manifest = read_manifest(Path(self.recipe.dataset))
+        check_pictures(self.manifest)
+        self.how: Augmentation = self.recipe.how
+        train, held_out = self.manifest.of("train"), self.manifest.of("val")
+        self.errors: BoxErrors = fit_box_errors(train)
+        self.events.log(f"{self.errors.count} boxes of the detector were matched with regions to learn its errors.")
+        common = {"seed": self.recipe.seed, "good_share": self.recipe.good_share}
+        self.places: list[Place] = places_of(train, detector_boxes=self.recipe.detector_boxes, **common)
+        judged_places = places_of(held_out, detector_boxes=self.recipe.detector_boxes, **common)
+        self.validation = self._validation(judged_places)
+        self.supervision.check()
+        self.learner: Learner = open_learner(self.recipe, self.manifest.classes)
+        self.steps = self.recipe.steps(len(self.places))
+        figures = estimate(self.recipe, self.learner, self.examples(0), self.steps, len(self.validation), self.out)
+        self.events.say("estimate", **figures)
+
+    def _validation(self, places: list[Place]) -> list[Example]:
+        """Held-out places with the boxes that service would send: the detector's own, else the true ones."""
+        rng = np.random.default_rng((self.recipe.seed, 5))
+        most = self.recipe.most_validation_places
+        if len(places) > most:
+            places = [places[int(i)] for i in sorted(rng.choice(len(places), most, replace=False))]
+        as_served = Augmentation(**(PLAIN.__dict__ | {"hint_missing": 0.0, "replayed_share": 1.0}))
+        nothing = BoxErrors({}, {}, {})
+        examples = []
+        for place in places:
+            example = augmented(place, as_served, nothing, self.manifest.classes, rng)
+            examples.append(example if place.own_box else _without_hint(example))
+        return examples
+
+    def resume(self) -> None:
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata()
+            if about["recipe"] != self._fingerprint():
+                raise TrainingFault(
+                    "other_recipe", "The folder holds a run with another recipe or dataset.", "Use another folder."
+                )
+            self.learner.restore(load_file(path))
+        except SafetensorError as error:
+            raise TrainingFault("bad_checkpoint", f"{CHECKPOINT} cannot be read: {error}.", "Start over.") from error
+        self.step, self.best = int(about["step"]), float(about["best"])
+        self.events.log(f"It goes on from step {self.step}.")
+
+    def train(self) -> None:
+        while self.step < self.steps:
+            self.supervision_point()
+            rate = self.recipe.rate_at(self.step, self.steps, self.learner.peak_rate)
+            loss = self.learner.loss(self.examples(self.step))
+            if not torch.isfinite(loss):
+                raise TrainingFault("diverged", f"The loss was no number at step {self.step}.", "Lower the rate.")
+            self.learner.step(loss, rate)
+            self.step += 1
+            self._say_step(float(loss.detach()), rate)
+            last = self.step == self.steps
+            if last or self.step % self.recipe.validate_steps == 0:
+                self.validate()
+            if last or self.step % self.recipe.checkpoint_steps == 0:
+                self.checkpoint()
+
+    def supervision_point(self) -> None:
+        """Between steps: a run that is to end writes its checkpoint first."""
+        try:
+            self.supervision.check()
+        except Cancelled:
+            self.checkpoint()
+            raise
+
+    def examples(self, step: int) -> list[Example]:
+        """The batch of a step; each step draws from its own stream, so a resumed run goes on alike."""
+        rng = np.random.default_rng((self.recipe.seed, 7, step))
+        chosen = rng.integers(0, len(self.places), self.recipe.batch)
+        names = self.manifest.classes
+        return [augmented(self.places[int(i)], self.how, self.errors, names, rng) for i in chosen]
+
+    @torch.no_grad()
+    def validate(self) -> Judged:
+        folder = self.out / CURRENT
+        self._write_adapter(folder)
+        answers = answers_to(self.learner.describer(folder), self.validation, self.manifest.classes)
+        judged = judge(self.validation, answers)
+        better = judged.field_f1 > self.best
+        self.events.say("validated", step=self.step, best=better, **judged.__dict__)
+        for example, event in list(zip(self.validation, answers, strict=True))[: self.recipe.samples]:
+            x0, y0, x1, y1 = (round(value, 1) for value in example.box_xyxy)
+            box = [x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)]
+            truth = dict(example.answer)
+            self.events.say("sample", step=self.step, frame=example.frame, box=box, truth=truth, answer=event.answer)
+        if better:
+            self.best = judged.field_f1
+            _replace_folder(folder, self.out / ADAPTER)
+        return judged
+
+    def checkpoint(self) -> None:
+        about = {"step": str(self.step), "best": repr(self.best), "recipe": self._fingerprint()}
+        partial = self.out / (CHECKPOINT + ".partial")
+        save_file(self.learner.state(), partial, metadata=about)
+        partial.replace(self.out / CHECKPOINT)
+        self.events.say("checkpoint", step=self.step, path=CHECKPOINT)
+
+    def finish(self) -> None:
+        folder = self.out / ADAPTER
+        weights = folder / WEIGHTS_FILE
+        if not weights.exists():
+            raise TrainingFault("no_adapter", "No adapter was ever judged.", "Start the run in an empty folder.")
+        shutil.rmtree(self.out / CURRENT, ignore_errors=True)
+        adapter = {"path": ADAPTER, "digest": digest_of([weights]), "bytes": weights.stat().st_size}
+        sentence = f"The best adapter reached a field F1 of {self.best:.3f} on the validation split."
+        self.events.say("done", step=self.step, sentence=sentence, adapter=adapter, field_f1=self.best)
+
+    def _write_adapter(self, folder: Path) -> None:
+        self.learner.save_adapter(folder)
+        write_lineage(
+            folder,
+            {
+                "base": {"spec": self.learner.base_spec, "digest": self.learner.base_digest},
+                "classes": list(self.manifest.classes),
+                "product": self.manifest.product,
+                "dataset": self.manifest.digest,
+                "recipe": self.recipe.as_json(),
+                "step": self.step,
+                "box_errors": self.errors.as_json(),
+                "packages": {name: version(name) for name in PACKAGES},
+                "machine": platform.machine(),
+            },
+        )
+
+    def _say_step(self, loss: float, rate: float) -> None:
+        spent, done = time.monotonic() - self.started, max(1, self.step)
+        left = round(spent / done * (self.steps - self.step), 1)
+        self.events.say("step", step=self.step, loss=round(loss, 5), learning_rate=round(rate, 8), seconds_left=left)
+
+    def _fingerprint(self) -> str:
+        return json.dumps([self.manifest.digest, self.recipe.as_json()], sort_keys=True)
+
+
+def open_learner(recipe: LoraRecipe, class_names: Sequence[str]) -> Learner:
+    """The learner that fits the base. Raises RefusedFiles or TrainingFault where it cannot be opened."""
+    folder = SMALL_FOLDER if recipe.base == SMALL else Path(recipe.base)
+    if folder.is_dir():
+        check_base_fits(check_folder(folder))
+    if recipe.base == SMALL or is_small_folder(folder):
+        from finetune.training.lora.small_learner import SmallLearner
+
+        return SmallLearner(folder, recipe.base, recipe, class_names)
+    from finetune.training.lora.hub_learner import HubLearner
+
+    try:
+        return HubLearner(recipe.base, recipe)
+    except RefusedFiles as error:
+        raise TrainingFault("refused_weights", str(error), "Use safetensors weights.") from error
+
+
+def _without_hint(example: Example) -> Example:
+    fields: dict[str, Any] = example.__dict__ | {"hint": None}
+    return Example(**fields)
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Copy a folder over another so that a reader finds the old one or the new one, each whole."""
+    fresh = target.with_name(target.name + ".partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(source, fresh)
+    old = target.with_name(target.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.replace(old)
+    fresh.replace(target)
+    shutil.rmtree(old, ignore_errors=True)

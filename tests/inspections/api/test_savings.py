@@ -1,0 +1,32 @@
+"""What lower quality saved, told to those who may see the station; and the settings that allow it."""
+
+from typing import Any
+
+import pytest
+
+from tests.cast import Cast, add_dispatch, frame_row
+
+pytestmark = [pytest.mark.stack, pytest.mark.django_db]
+
+
+def test_the_ladders_bytes_are_those_of_ones_own_stations(cast: Cast, as_person: Any) -> None:
+    add_dispatch(frame_row(cast.station), quality="JPEG 75", full_bytes=100_000, payload_bytes=40_000)
+    add_dispatch(frame_row(cast.station), quality="JPEG 50", full_bytes=100_000, payload_bytes=25_000)
+    add_dispatch(frame_row(cast.station), full_bytes=100_000, payload_bytes=100_000)
+    add_dispatch(frame_row(cast.other_station), quality="JPEG 50", full_bytes=100_000, payload_bytes=1)
+
+    told = as_person(cast.vera).get("/api/v1/savings").json()
+
+    assert told["ladder"] == {"requests": 2, "bytes": 135_000, "by_quality": {"JPEG 50": 1, "JPEG 75": 1}}
+    assert told["skipped"] == {"regions": 0, "bytes": 0, "tokens": 0, "seconds": 0.0}
+    assert as_person(cast.norah).get("/api/v1/savings").json()["ladder"]["requests"] == 0
+
+
+def test_an_engineer_allows_it_and_a_viewer_may_not(cast: Cast, as_person: Any) -> None:
+    url, change = f"/api/v1/stations/{cast.station.pk}", {"ladder": True, "sure_regions": "later"}
+    assert as_person(cast.vera).patch(url, change, format="json").status_code == 403
+
+    told = as_person(cast.alice).patch(url, {**change, "describe_within_ms": 2_000}, format="json").json()
+
+    assert (told["ladder"], told["sure_regions"], told["describe_within_ms"]) == (True, "later", 2_000)
+    assert as_person(cast.alice).patch(url, {"sure_regions": "never"}, format="json").status_code == 400
