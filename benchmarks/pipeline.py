@@ -27,7 +27,8 @@ from typing import Any
 from aivd_web.demo.follower import Follower
 from benchmarks import history, models
 from benchmarks.load import Load, Posted, boards
-from benchmarks.stack import BenchStack, bench_folder, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.stack import BenchStack, bench_folder
 from scheduling.serving.nodes import NodeSpec, node_command, prepare_node
 
 NODE_READY_S = 90.0

@@ -22,6 +22,8 @@ export default defineConfig({
         live: "src/entries/live.tsx",
         frame: "src/entries/frame.tsx",
         fleet: "src/entries/fleet.tsx",
+        datasets: "src/entries/datasets.tsx",
+        runs: "src/entries/runs.tsx",
       },
     },
   },

@@ -6,9 +6,7 @@ node makes its own with `make_node`.
 
 import contextlib
 import os
-import secrets
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.ports import free_ports
 from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
@@ -101,32 +100,9 @@ def _state(task: Path) -> str:
     return "T"
 
 
-def free_port_range(count: int) -> int:
-    """The first of `count` ports in a row on which nobody listens, below those that clients are given.
-
-    A port of the clients' range may go to any connection between now and the moment when it is needed.
-    """
-    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    highest = max(min(first_of_clients, 60_000) - count, 11_000)
-    for _ in range(200):
-        # The system's randomness: the run seeds Python's own, and two runs must not meet on the same ports.
-        first = secrets.SystemRandom().randrange(10_000, highest)
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise AssertionError(f"There are no {count} free ports in a row.")
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
     """A spec on free ports, with the constant test models unless `options` say otherwise."""
-    first = free_port_range(3)
+    first = free_ports(3)
     spec = NodeSpec(
         name=name,
         models=models or ("edge_detector", "describer"),

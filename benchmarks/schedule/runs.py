@@ -47,6 +47,8 @@ ABLATED_ON = ("network@0.6", "slowdowns@0.6", "crash@0.6")
 
 # The policy was tuned on seeds 100 to 115 and, before, on 0; those from here were first run once it stood.
 FIRST_SEED = 1000
+# Two stages are judged by production's own deadlines since; these seeds were first run after that.
+FIRST_PIPELINE_SEED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ class Size:
     @property
     def seed_numbers(self) -> range:
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def pipeline_seed_numbers(self) -> range:
+        return range(FIRST_PIPELINE_SEED, FIRST_PIPELINE_SEED + self.seeds)
 
 
 QUICK = Size("quick", 2, 15, 15, 15)
@@ -164,7 +170,7 @@ def summary(result: Result) -> dict[str, Any]:
 def run_pipeline(size: Size, log: Log, say: Callable[[str], None]) -> None:
     rules = [name for name in POLICIES if name not in (OURS, "edge-only", "cloud-only")]
     seconds = size.pipeline_seconds
-    for number, seed in enumerate(size.seed_numbers):
+    for number, seed in enumerate(size.pipeline_seed_numbers):
         for scenario in pipeline.scenarios():
             for name in [OURS, "edge-only", "cloud-only", *rules, *(rule + ADMISSION for rule in rules)]:
                 key = f"{scenario.name}|{seed}|{seconds}|{name}"

@@ -131,7 +131,7 @@ class SealSerializer(serializers.Serializer):
 class SettingSerializer(serializers.Serializer):
     name = serializers.CharField()
     title = serializers.CharField()
-    default = serializers.JSONField()  # type: ignore[assignment]  # the base class uses the name
+    default = serializers.JSONField()
     least = serializers.FloatField()
     most = serializers.FloatField()
     whole = serializers.BooleanField()

@@ -3,6 +3,8 @@
     dataset.json     {"digest", "number", "product", "classes": [names], "counts", "seed", ...}
     manifest.jsonl   one frame a line: {"frame", "picture", "sha256", "width", "height", "split", "template", "regions":
                      [{"box": [x, y, w, h], "polygon": [[x, y], ...] or null, "class", "text", "source"}]}
+    detector.jsonl   where frames came from reviews: what the detector had found on them, right or wrong:
+                     {"frame", "boxes": [{"box": [x, y, w, h], "class", "score"}]}
     pictures/        upright pictures of 8 bits, by their sha256; templates among them
 
 The folder is made under another name first and renamed when it is whole; sealing twice gives the same digest.
@@ -27,10 +29,11 @@ from finetune.datasets.errors import Unsealable
 from finetune.datasets.splits import Candidate, Division
 from finetune.models import Dataset, DatasetItem, DatasetVersion
 from inspections.media import renditions
-from inspections.models import DefectClass
+from inspections.models import DefectClass, Detection
 
 FOLDER = "datasets"
 MANIFEST = "manifest.jsonl"
+DETECTED = "detector.jsonl"
 HEAD = "dataset.json"
 FORMAT = 1
 CHUNK = 1024 * 1024
@@ -65,7 +68,7 @@ def seal(*, dataset: Dataset, by: str, options: SealOptions = SealOptions()) -> 
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".sealing-") as made:
         lines = [_line(item, division.splits[str(item.pk)], Path(made)) for item in items]
-        digest = _write_manifest(Path(made), lines)
+        digest = _write_manifest(Path(made), lines, _detected(items))
         head = {
             "format": FORMAT,
             "digest": digest,
@@ -263,10 +266,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_manifest(made: Path, lines: Sequence[str]) -> str:
-    text = "\n".join(lines) + "\n"
+def _write_manifest(made: Path, lines: Sequence[str], detected: Sequence[str]) -> str:
+    """The digest is that of both files, one after the other."""
+    text, found = "\n".join(lines) + "\n", "".join(f"{line}\n" for line in detected)
     _write(made / MANIFEST, text)
-    return hashlib.sha256(text.encode()).hexdigest()
+    if found:
+        _write(made / DETECTED, found)
+    return hashlib.sha256((text + found).encode()).hexdigest()
+
+
+def _detected(items: Sequence[DatasetItem]) -> list[str]:
+    """A line for each reviewed frame; its boxes beside the Marks are how a detector's errors are learned."""
+    boxes: dict[Any, list[dict[str, Any]]] = {item.frame_id: [] for item in items if item.frame_id}
+    for one in Detection.objects.filter(frame__in=boxes).select_related("defect_class").order_by("frame", "index"):
+        box = [one.x1, one.y1, one.x2 - one.x1, one.y2 - one.y1]
+        boxes[one.frame_id].append({"box": box, "class": one.defect_class.name, "score": one.score})
+    rows = ({"frame": str(item.pk), "boxes": boxes[item.frame_id]} for item in items if item.frame_id)
+    return [json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) for row in rows]
 
 
 def _write(path: Path, text: str) -> None:

@@ -45,6 +45,11 @@ A = TypeVar("A", bound=NodeAnswer)
 log = logging.getLogger(__name__)
 
 
+def pause_s(attempts: int) -> float:
+    """How long a Step that was given back rests: longer each time, and never all of them until the same moment."""
+    return min(5.0, 0.25 * 2.0 ** min(attempts, 5)) * (0.5 + random.random())
+
+
 class Worker:
     """Carries out Steps with up to `threads` requests under way at a time."""
 
@@ -56,12 +61,14 @@ class Worker:
         threads: int = 16,
         stages: Stages = STAGES,
         name: str = "",
+        pause_s: Callable[[int], float] = pause_s,
     ) -> None:
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
         self.fleet = fleet
         self.lease_s = lease_s
         self.threads = threads
         self.stages = stages
+        self.pause_s = pause_s
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="step")
         self._wake_ups = WakeUps()
         self._busy = threading.Lock()
@@ -239,8 +246,7 @@ class Worker:
             self._give_back(claim, "broken", _reason(error), counts=True)
 
     def _give_back(self, claim: steps.Claim, code: str, detail: str, *, counts: bool) -> None:
-        wait = timedelta(seconds=min(5.0, 0.25 * 2 ** min(claim.attempts, 5)) * (0.5 + random.random()))
-        not_before = Now() + wait
+        not_before = Now() + timedelta(seconds=self.pause_s(claim.attempts))
         self._settle(
             lambda: steps.give_back(claim=claim, code=code, detail=detail, not_before=not_before, counts=counts)
         )

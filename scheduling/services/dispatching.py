@@ -107,7 +107,7 @@ class RowJournal:
             breakdown=said["breakdown"] or {},
             slack_ms=1000 * (item.deadline_at - self._clock()),
             payload_bytes=int(assignment.bytes),
-            full_bytes=int(assignment.full_bytes),
+            full_bytes=round(assignment.full_bytes),
             quality="" if assignment.quality is FULL_QUALITY else assignment.quality.name,
             sent_at=sent_at,
             record_id=record_id,

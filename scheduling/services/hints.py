@@ -10,17 +10,22 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 AWAY_S = 1.0
+TIMEOUT_S = 0.5
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def client_of(url: str) -> redis.Redis:
+def client_of(url: str, *, timeout_s: float = TIMEOUT_S) -> redis.Redis:
     """A client that gives up when its deadline says so: redis-py's own tries three times more, seconds apart.
 
     Once more and at once, because a Redis that was restarted has closed the connections that are kept here.
     """
     return redis.Redis.from_url(
-        url, socket_timeout=0.5, socket_connect_timeout=0.5, health_check_interval=5, retry=Retry(NoBackoff(), 1)
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        health_check_interval=5,
+        retry=Retry(NoBackoff(), 1),
     )
 
 

@@ -81,6 +81,6 @@ def test_regions_are_the_same_item_in_production_and_in_the_simulation(
 
 def test_a_frame_is_the_same_item_on_the_real_nodes_of_the_benchmark(cast: Cast) -> None:
     waiting_step(frame_row(cast.station, bytes=40_000), "detect")
-    arrival = SimpleNamespace(id=7, bytes=40_000, deadline_s=WITHIN_S, line="steady")
+    arrival: Any = SimpleNamespace(id=7, bytes=40_000, deadline_s=WITHIN_S, line="steady")
 
     assert_the_same(worker_item("detect"), request_of(arrival, NOW - AGE_S, "pct-lb").item)

@@ -1,5 +1,7 @@
 """The simulator tells the truth about queues, links and faults, and pct-lb earns its place on a small stretch."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.schedule import figures, pipeline, runs
@@ -142,7 +144,7 @@ def test_only_the_actions_that_a_scenario_names_occur(name):
     if name.startswith("pipeline"):
         world, work, frames = pipeline.build(spec, 4, 4)
         ours = runs.make("pct-lb", 4, world, work)
-        found = pipeline.Pipeline(ours, work, world, frames, leeway=spec.leeway).outcome()
+        found: Any = pipeline.Pipeline(ours, work, world, frames, leeway=spec.leeway).outcome()
     else:
         world = build_world(spec, 4, 4)
         work = build_workload(spec, world, 4, 4)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from tests.nodes import free_port_range
+from benchmarks.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 UP_WITHIN_S = 400
@@ -78,7 +78,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, **settings: str) -> I
         pytest.skip("The front end is not built; `make test` builds it.")
     var = tmp_path_factory.mktemp("e2e") / "var"
     pause_file = tmp_path_factory.mktemp("hold") / "hold"
-    web = free_port_range(13)
+    web = free_ports(13)
     base = web + 1
     environ = {
         **os.environ,

@@ -14,11 +14,12 @@ import psycopg
 import pytest
 
 from aivd_web.launcher.layout import Layout
+from benchmarks.ports import free_ports
 from scheduling.client.triton import NodeClient
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 from scheduling.serving.detectors import SHIPPED_WEIGHTS
 from tests.install.environments import ROOT, Installed, clean
-from tests.nodes import RunningNode, free_port_range, picture
+from tests.nodes import RunningNode, picture
 from tests.services import Service
 from tests.waiting import eventually
 
@@ -61,7 +62,7 @@ def test_a_describing_node_without_torch_says_which_extra_brings_it(
     installed: Callable[[str], Installed], tmp_path: Path
 ) -> None:
     environment = installed("node")
-    with _process(environment, tmp_path, "cloud", free_port_range(3)) as (process, log):
+    with _process(environment, tmp_path, "cloud", free_ports(3)) as (process, log):
         assert process.wait(60) != 0
     assert "AIVD_DESCRIBER is 'aivd-small', which needs torch" in log.read_text()
     assert "pip install 'aivd[describer]'" in log.read_text()
@@ -83,7 +84,7 @@ def test_a_site_of_the_web_extra_starts_and_inspects_without_torch(
     constant_node: RunningNode,
 ) -> None:
     """With a PostgreSQL, a Redis and a node that run elsewhere, as a replica has them."""
-    environment, port = installed("web"), free_port_range(1)
+    environment, port = installed("web"), free_ports(1)
     assert _there(environment, tmp_path, "django", *RUNTIMES, "pytriton") == ["django"]
     with _database("installed", suite_layout) as url:
         told = {
@@ -121,7 +122,7 @@ def _there(environment: Installed, folder: Path, *names: str) -> list[str]:
 
 @contextmanager
 def _node(environment: Installed, folder: Path, kind: str) -> Iterator[NodeClient]:
-    port = free_port_range(3)
+    port = free_ports(3)
     model = {"edge": EDGE_DETECTOR, "cloud": DESCRIBER}[kind].model
     with _process(environment, folder, kind, port) as (process, log):
         client = NodeClient(f"127.0.0.1:{port}", name="installed")

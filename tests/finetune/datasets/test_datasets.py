@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from aivd_web.kernel.errors import Conflict
 from finetune import leases
-from finetune.datasets import importing, pictures, sealing
+from finetune.datasets import exporting, importing, pictures, sealing
 from finetune.datasets import services as datasets
 from finetune.datasets.errors import BadSource, Unsealable
 from finetune.datasets.importing import ImportOptions
@@ -374,3 +374,38 @@ def test_a_sealed_version_is_never_changed(dataset: Dataset, tmp_path: Path) -> 
         DatasetVersion.objects.filter(pk=version.pk).update(digest="0" * 64)
     with connection.cursor() as cursor, pytest.raises(Exception, match="is not changed"), transaction.atomic():
         cursor.execute("UPDATE finetune_datasetversion SET number = 2")
+
+
+def test_what_the_detector_found_on_reviewed_frames_is_sealed_too(cast: Cast, dataset: Dataset, tmp_path: Path) -> None:
+    import_folder(dataset, write_yolo(tmp_path, frames=30))
+    frame = judged(cast, 1)
+    datasets.add_reviewed(dataset=dataset, frames=datasets.reviewed_frames(cast.line))
+
+    version = sealing.seal(dataset=dataset, by="alice")
+
+    (row,) = map(json.loads, (sealing.folder_of(version) / "detector.jsonl").read_text().splitlines())
+    assert row["frame"] == str(dataset.items.get(frame=frame).pk)
+    assert row["boxes"] == [{"box": [1, 2, 10, 10], "class": "open", "score": 0.9}]
+
+
+# -- export -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "deeppcb", "labelme", "swift"])
+def test_a_sealed_version_leaves_and_comes_back(cast: Cast, dataset: Dataset, tmp_path: Path, format: str) -> None:
+    import_folder(dataset, write_yolo(tmp_path / "in", frames=15))
+    version = sealing.seal(dataset=dataset, by="alice", options=SealOptions(accept_gaps=True))
+
+    assert exporting.export(version=version, format=format, out=tmp_path / "out") == 15
+
+    again = datasets.make(line=cast.line, name="again", by="alice")
+    job = import_folder(again, tmp_path / "out", format=format)
+    assert (job.taken, job.troubles_count) == (15, 0)
+
+    def held(one: Dataset) -> list[tuple[str, list[Any]]]:
+        items = one.items.order_by("sha256").prefetch_related("regions__defect_class")
+        return [(i.sha256, [(r.defect_class.name, r.box_xywh) for r in i.regions.all()]) for i in items]
+
+    assert held(again) == held(dataset)
+    with pytest.raises(BadSource, match="not empty"):
+        exporting.export(version=version, format=format, out=tmp_path / "out")

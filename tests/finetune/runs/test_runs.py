@@ -19,6 +19,7 @@ from finetune.datasets import sealing
 from finetune.models import Dataset, DatasetVersion, FineTuneRun, ModelVersion, State
 from finetune.registry import services as registry
 from finetune.runs import recipes, services, supervisor
+from finetune.runs.events import Tail
 from finetune.runs.recipes import BadRecipe
 from tests.cast import Cast
 
@@ -300,7 +301,7 @@ def test_lines_that_are_none_are_passed_over(version: DatasetVersion) -> None:
         b'{"event": "step", "step": 4, "loss": NaN}\n{"event": "half'
     )
 
-    tail = supervisor.Tail(held, path)
+    tail = Tail(held, path)
     tail.read()
     with path.open("ab") as file:
         file.write(b'", "text": 1}\n')
@@ -323,7 +324,7 @@ def test_a_long_run_keeps_as_many_steps_as_a_curve_can_show(version: DatasetVers
     lines = [{"event": "started", "steps": 10_000}, *({"event": "step", "step": n} for n in range(1, 10_001))]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    supervisor.Tail(held, path).read()
+    Tail(held, path).read()
 
     assert run.events.filter(type="step").count() == 2_000
     assert run.events.order_by("-seq")[0].data["step"] == 10_000

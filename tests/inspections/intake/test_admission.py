@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from inspections.intake import ingest
 from inspections.media.errors import Overloaded
 from inspections.models import Frame, Station
 from scheduling.services import fleet, heartbeat, redis_client
@@ -57,7 +56,7 @@ def test_a_station_that_does_not_ask_takes_everything_in(cast: Cast, monkeypatch
 
 
 def test_where_no_worker_foretells_anything_the_frame_is_taken_in(cast: Cast) -> None:
-    assert ingest.fleet.answer_s("edge_detector", ahead=3) is None
+    assert fleet.answer_s("edge_detector", ahead=3) is None
     assert add_frame(asks(cast.station)).pk
 
 

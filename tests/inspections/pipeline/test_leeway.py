@@ -19,7 +19,8 @@ from scheduling.models import Dispatch, ServedModel
 from scheduling.policy import cloudskip
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, unavailable
-from tests.inspections.pipeline.test_worker import all_complete, eventually, polled, working
+from tests.inspections.pipeline.test_worker import all_complete, polled, working
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,

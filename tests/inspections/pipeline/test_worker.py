@@ -1,7 +1,6 @@
 """The Worker: whatever nodes, the database and Redis do, every frame ends once and no wake-up is lost."""
 
 import contextlib
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from inspections.pipeline.stages import STAGES
 from inspections.pipeline.worker import Worker, own_connection
 from scheduling.client.answers import NodeError
 from scheduling.models import Dispatch
+from scheduling.policy.items import LATE_SHARE
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, raises, runtime_of, unavailable
 from tests.services import take_away
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("redis_server"),
 ]
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def test_a_backlog_that_is_late_anyway_does_not_hide_what_can_still_make_it(cast
     looked = worker_module._waiting_steps(STAGES.first.kind, STAGES.first.look_ahead)
 
     assert len(looked) == STAGES.first.look_ahead
-    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // worker_module.LATE_SHARE
+    assert sum(step.frame_id in live for step in looked) == len(looked) - len(looked) // LATE_SHARE
 
 
 def test_without_any_node_nothing_is_claimed(cast: Cast) -> None:
@@ -236,11 +236,10 @@ def test_a_cloud_that_is_away_does_not_hold_up_decisions(cast: Cast) -> None:
     assert Frame.objects.filter(decided_at__isnull=False).count() == len(old) + 1
 
 
-def test_a_picture_that_no_node_can_read_is_held_after_one_attempt(cast: Cast) -> None:
-    bad = NodeError("bad_frame", "not a JPEG", node="edge-1")
-    node = FakeNode("edge-1", before=raises(bad))
+def test_a_picture_that_no_node_can_read_is_held(cast: Cast) -> None:
+    node = FakeNode("edge-1", before=raises(NodeError("bad_frame", "not a JPEG", node="edge-1")))
     add_frame(cast.station)
-    with working(node, FakeNode("edge-2", before=raises(bad))) as worker, polled(worker):
+    with working(node, pause_s=lambda _: 0.0) as worker, polled(worker):
         eventually(all_complete)
     assert (Decision.objects.get().outcome, Step.objects.get().error_code) == ("hold", "bad_frame")
 
@@ -255,11 +254,10 @@ def test_a_picture_that_is_gone_from_the_store_is_held(cast: Cast) -> None:
     assert (Decision.objects.get().outcome, Step.objects.get().error_code) == ("hold", "bad_media")
 
 
-def test_a_bug_is_tried_again_a_few_times_and_then_held(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: -0.49)
+def test_a_bug_is_tried_again_a_few_times_and_then_held(cast: Cast) -> None:
     node = FakeNode("edge-1", before=raises(ZeroDivisionError("oops")))
     add_frame(cast.station)
-    with working(node) as worker, polled(worker):
+    with working(node, pause_s=lambda _: 0.0) as worker, polled(worker):
         eventually(all_complete)
     assert node.calls == Step.MAX_ATTEMPTS
     assert Step.objects.get().error_detail == "ZeroDivisionError: oops"

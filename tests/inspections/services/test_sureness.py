@@ -6,10 +6,11 @@ import pytest
 
 from inspections.models import Detection, Mark, Review, Station, Sureness
 from inspections.services import sureness
+from scheduling.policy import cloudskip
 from tests.cast import Cast, detector, frame_row
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
-ENOUGH = sureness.cloudskip.fewest(sureness.EPSILON, sureness.DELTA / 2)
+ENOUGH = cloudskip.fewest(sureness.EPSILON, sureness.DELTA / 2)
 
 
 def reviewed(cast: Cast, regions: int, *, right: bool = True, part: str = "defective", station: Any = None) -> None:

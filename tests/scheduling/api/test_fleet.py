@@ -26,7 +26,7 @@ from tests.cast import add_dispatch, add_node, frame_row
 from tests.websocket import WebsocketCommunicator
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("redis_server")]
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 def as_person(user):

@@ -51,7 +51,7 @@ class Pause:
 
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = client_of(f"unix://{socket}")
+        client = client_of(f"unix://{socket}", timeout_s=30)
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )

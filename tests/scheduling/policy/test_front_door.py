@@ -1,5 +1,7 @@
 """What the door is told: when one more request would be answered behind so many others."""
 
+from typing import Any
+
 import pytest
 
 from scheduling.policy import FleetState, NodeState
@@ -9,7 +11,7 @@ from scheduling.policy.items import Load
 MODEL = "edge_detector"
 
 
-def fleet(*, service_ms: float = 40.0, slots: int = 1, **more) -> FleetState:
+def fleet(*, service_ms: float = 40.0, slots: int = 1, **more: Any) -> FleetState:
     node = NodeState("edge", capacity=slots, **more)
     node.service.prior_s[MODEL] = service_ms / 1000
     node.link.typical, node.link.rtt_s = 1e9, 0.0
