@@ -1,6 +1,6 @@
 /** Datasets: what they hold, imports with their progress, sealing. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useId, useState, type FormEvent } from "react";
+import { useId, useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
 import { sentenceOf } from "../../api/client";
@@ -88,7 +88,7 @@ function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void
       onMade(made.id);
     },
   );
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     make.mutate(undefined);
   };

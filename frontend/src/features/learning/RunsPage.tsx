@@ -283,6 +283,6 @@ function Log({ told }: { told: readonly RunEvent[] }) {
 function wordsOf(data: Record<string, unknown>): string {
   const said = data["text"] ?? data["sentence"];
   if (typeof said === "string") return said;
-  const { at: _at, ...rest } = data;
-  return JSON.stringify(rest);
+  const rest = Object.entries(data).filter(([name]) => name !== "at");
+  return JSON.stringify(Object.fromEntries(rest));
 }

@@ -71,7 +71,8 @@ export const learning = {
   runs: () => ask<Run[]>("GET", "runs"),
   events: (run: string, after: number) =>
     ask<RunEvent[]>("GET", `runs/${run}/events?after=${after}&limit=2000`),
-  launch: (order: Pick<Schemas["NewRunRequest"], "version" | "kind" | "settings">) => ask<Run>("POST", "runs", order),
+  launch: (order: Pick<Schemas["NewRunRequest"], "version" | "kind" | "settings">) =>
+    ask<Run>("POST", "runs", order),
   act: (run: string, act: "pause" | "cancel" | "resume") => ask<Run>("POST", `runs/${run}/${act}`, {}),
   models: () => ask<ModelVersion[]>("GET", "model-versions"),
 };
