@@ -1074,12 +1074,6 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
         };
-        ClassCount: {
-            name: string;
-            title: string;
-            regions: number;
-            frames: number;
-        };
         ClassFrames: {
             readonly id: number;
             /** @description As the detector names it */
@@ -1448,7 +1442,7 @@ export interface components {
             format: string;
             /** @description The folder, or the name that the sender gave the archive */
             source: string;
-            state: components["schemas"]["StateD27Enum"];
+            state: components["schemas"]["WorkStateEnum"];
             /**
              * @description What a person wants of its holder
              *
@@ -1471,13 +1465,21 @@ export interface components {
             /** Format: date-time */
             readonly finished_at: string | null;
         };
+        ImportTrouble: {
+            code: string;
+            file: string;
+            line?: number | null;
+            entry?: string;
+            detail: string;
+            hint?: string;
+        };
         ImportWithTroubles: {
             readonly id: number;
             dataset: number;
             format: string;
             /** @description The folder, or the name that the sender gave the archive */
             source: string;
-            state: components["schemas"]["StateD27Enum"];
+            state: components["schemas"]["WorkStateEnum"];
             /**
              * @description What a person wants of its holder
              *
@@ -1500,22 +1502,14 @@ export interface components {
             /** Format: date-time */
             readonly finished_at: string | null;
             /** @description The first 200 */
-            readonly troubles: {
-                [key: string]: unknown;
-            }[];
+            readonly troubles: components["schemas"]["ImportTrouble"][];
         };
-        /**
-         * @description * `describer-lora` - describer (LoRA)
-         *     * `detector` - detector
-         * @enum {string}
-         */
-        Kind346Enum: "describer-lora" | "detector";
-        /**
-         * @description * `adapter` - describer adapter
-         *     * `detector` - detector
-         * @enum {string}
-         */
-        KindD99Enum: "adapter" | "detector";
+        LabelledClass: {
+            name: string;
+            title: string;
+            regions: number;
+            frames: number;
+        };
         LadderSavings: {
             /** @description Sent as JPEG of a lower quality, and answered */
             requests: number;
@@ -1613,6 +1607,12 @@ export interface components {
             version: string;
             count: number;
         };
+        /**
+         * @description * `adapter` - describer adapter
+         *     * `detector` - detector
+         * @enum {string}
+         */
+        ModelKindEnum: "adapter" | "detector";
         ModelName: {
             name: string;
             version: string;
@@ -1620,7 +1620,7 @@ export interface components {
         ModelVersion: {
             readonly id: number;
             line: components["schemas"]["Named"];
-            kind: components["schemas"]["KindD99Enum"];
+            kind: components["schemas"]["ModelKindEnum"];
             /** @description Counts the line's versions of this kind from 1 */
             number: number;
             /** @description sha256 of the weights file */
@@ -1647,12 +1647,6 @@ export interface components {
             /** Format: date-time */
             readonly registered_at: string;
         };
-        /**
-         * @description * `describer-lora` - describer (LoRA)
-         *     * `detector` - detector
-         * @enum {string}
-         */
-        NameEnum: "describer-lora" | "detector";
         Named: {
             id: number;
             name: string;
@@ -1674,19 +1668,13 @@ export interface components {
             classes?: components["schemas"]["ClassNameRequest"][];
             station: components["schemas"]["NewStationRequest"];
         };
-        /**
-         * @description * `describer-lora` - Describer (LoRA)
-         *     * `detector` - Detector
-         * @enum {string}
-         */
-        NewRunKindEnum: "describer-lora" | "detector";
         NewRunRequest: {
             /**
              * Format: int64
              * @description Id of the sealed version
              */
             version: number;
-            kind: components["schemas"]["NewRunKindEnum"];
+            kind: components["schemas"]["RunKindEnum"];
             /** @default  */
             name: string;
             /** @default 0 */
@@ -2007,15 +1995,15 @@ export interface components {
         RollBackRequest: {
             /** @default  */
             reason: string;
-            kind: components["schemas"]["KindD99Enum"];
+            kind: components["schemas"]["ModelKindEnum"];
         };
         Run: {
             /** Format: uuid */
             readonly id: string;
             line: components["schemas"]["Named"];
             readonly title: string;
-            kind: components["schemas"]["Kind346Enum"];
-            state: components["schemas"]["StateD27Enum"];
+            kind: components["schemas"]["RunKindEnum"];
+            state: components["schemas"]["WorkStateEnum"];
             /**
              * @description What a person wants of its holder
              *
@@ -2063,11 +2051,17 @@ export interface components {
             readonly at: string;
         };
         RunKind: {
-            name: components["schemas"]["NameEnum"];
+            name: components["schemas"]["RunKindEnum"];
             title: string;
             base: string;
             settings: components["schemas"]["Setting"][];
         };
+        /**
+         * @description * `describer-lora` - describer (LoRA)
+         *     * `detector` - detector
+         * @enum {string}
+         */
+        RunKindEnum: "describer-lora" | "detector";
         Savings: {
             /** Format: double */
             minutes: number;
@@ -2090,7 +2084,7 @@ export interface components {
         };
         Serving: {
             line: number;
-            kind: components["schemas"]["KindD99Enum"];
+            kind: components["schemas"]["ModelKindEnum"];
             /** @description Null: the nodes' own model */
             version: number | null;
             /** @default  */
@@ -2145,16 +2139,6 @@ export interface components {
              */
             seconds: number;
         };
-        /**
-         * @description * `queued` - Queued
-         *     * `running` - Running
-         *     * `paused` - Paused
-         *     * `succeeded` - Succeeded
-         *     * `failed` - Failed
-         *     * `cancelled` - Cancelled
-         * @enum {string}
-         */
-        StateD27Enum: "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
         Station: {
             readonly id: number;
             name: string;
@@ -2301,7 +2285,7 @@ export interface components {
             product: string;
             frames: number;
             without_defects: number;
-            classes: components["schemas"]["ClassCount"][];
+            classes: components["schemas"]["LabelledClass"][];
             stated_splits: {
                 [key: string]: number;
             };
@@ -2316,6 +2300,16 @@ export interface components {
          * @enum {string}
          */
         WishEnum: "pause" | "cancel";
+        /**
+         * @description * `queued` - Queued
+         *     * `running` - Running
+         *     * `paused` - Paused
+         *     * `succeeded` - Succeeded
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        WorkStateEnum: "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
     };
     responses: never;
     parameters: never;

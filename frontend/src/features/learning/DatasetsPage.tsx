@@ -1,12 +1,12 @@
 /** Datasets: what they hold, imports with their progress, sealing. */
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useId, useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
-import { sentenceOf } from "../../api/client";
-import { Notice } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
+import { say } from "../../ui/toasts";
 import { learning, type ImportJob, type WholeDataset } from "./learningApi";
+import { Trouble } from "./Trouble";
+import { useAct } from "./useAct";
 
 const FORMATS: readonly (readonly [string, string])[] = [
   ["coco", "COCO"],
@@ -52,30 +52,6 @@ export function DatasetsPage({ boot }: { boot: Boot }) {
       </div>
     </div>
   );
-}
-
-export function Trouble({ error }: { error: unknown }) {
-  const { detail, hint } = sentenceOf(error);
-  return (
-    <Notice level="stopped">
-      <p>{detail}</p>
-      <p>{hint}</p>
-    </Notice>
-  );
-}
-
-/** An act of a person: what it answers is said, what refuses it is said in its words, and what is shown is asked anew. */
-export function useAct<Input, Output>(
-  act: (input: Input) => Promise<Output>,
-  done: (answer: Output) => void,
-) {
-  const cache = useQueryClient();
-  return useMutation({
-    mutationFn: act,
-    onSuccess: done,
-    onError: complain,
-    onSettled: () => cache.invalidateQueries(),
-  });
 }
 
 function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void }) {
@@ -237,8 +213,8 @@ function ImportForm({ dataset }: { dataset: number }) {
 
 function ImportRow({ job }: { job: ImportJob }) {
   const [open, setOpen] = useState(false);
-  const cancel = useAct(learning.cancelImport, () => undefined);
-  const resume = useAct(learning.resumeImport, () => undefined);
+  const cancel = useAct(learning.cancelImport);
+  const resume = useAct(learning.resumeImport);
   return (
     <li data-import={job.id} data-state={job.state}>
       <b>{job.source}</b> <span className="chip plain">{job.state}</span> {job.taken} taken of {job.total},{" "}

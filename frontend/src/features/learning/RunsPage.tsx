@@ -4,8 +4,9 @@ import { useState } from "react";
 
 import type { Boot } from "../../api/boot";
 import { curveOf, leftInWords, polylineOf } from "./curve";
-import { Trouble, useAct } from "./DatasetsPage";
 import { learning, type Run, type RunEvent, type RunKind } from "./learningApi";
+import { Trouble } from "./Trouble";
+import { useAct } from "./useAct";
 
 const POLL_MS = 2000;
 const OPEN = new Set(["queued", "running"]);
@@ -65,7 +66,7 @@ function Launch({ onLaunched }: { onLaunched: (id: string) => void }) {
       if (from === null) throw new Error("no dataset");
       const [version] = (await learning.dataset(from)).versions;
       if (version === undefined) throw new Error("no version");
-      return learning.launch({ version: version.id, kind: kindName, settings });
+      return learning.launch({ version: version.id, kind: kindName, name: "", seed: 0, settings });
     },
     (run) => onLaunched(run.id),
   );
@@ -158,10 +159,7 @@ function SettingField({ setting, value, onChange }: SettingProps) {
 }
 
 function OneRun({ run }: { run: Run }) {
-  const act = useAct(
-    (what: "pause" | "cancel" | "resume") => learning.act(run.id, what),
-    () => undefined,
-  );
+  const act = useAct((what: "pause" | "cancel" | "resume") => learning.act(run.id, what));
   const events = useQuery({
     queryKey: ["runs", run.id, "events", run.events_seq],
     queryFn: () => learning.events(run.id, Math.max(0, run.events_seq - 2000)),
@@ -283,6 +281,5 @@ function Log({ told }: { told: readonly RunEvent[] }) {
 function wordsOf(data: Record<string, unknown>): string {
   const said = data["text"] ?? data["sentence"];
   if (typeof said === "string") return said;
-  const rest = Object.entries(data).filter(([name]) => name !== "at");
-  return JSON.stringify(Object.fromEntries(rest));
+  return JSON.stringify(Object.fromEntries(Object.entries(data).filter(([name]) => name !== "at")));
 }

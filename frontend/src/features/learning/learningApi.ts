@@ -7,15 +7,7 @@ type Schemas = components["schemas"];
 export type Dataset = Answer<Schemas["Dataset"]>;
 export type WholeDataset = Answer<Schemas["WholeDataset"]>;
 export type ImportJob = Answer<Schemas["Import"]>;
-export interface Trouble {
-  file: string;
-  line: number | null;
-  detail: string;
-  hint: string;
-}
-export type ImportWithTroubles = Omit<Answer<Schemas["ImportWithTroubles"]>, "troubles"> & {
-  troubles: readonly Trouble[];
-};
+export type ImportWithTroubles = Answer<Schemas["ImportWithTroubles"]>;
 export type DatasetVersion = Answer<Schemas["DatasetVersion"]>;
 export type Run = Answer<Schemas["Run"]>;
 export type RunKind = Answer<Schemas["RunKind"]>;
@@ -71,8 +63,7 @@ export const learning = {
   runs: () => ask<Run[]>("GET", "runs"),
   events: (run: string, after: number) =>
     ask<RunEvent[]>("GET", `runs/${run}/events?after=${after}&limit=2000`),
-  launch: (order: Pick<Schemas["NewRunRequest"], "version" | "kind" | "settings">) =>
-    ask<Run>("POST", "runs", order),
+  launch: (order: Schemas["NewRunRequest"]) => ask<Run>("POST", "runs", order),
   act: (run: string, act: "pause" | "cancel" | "resume") => ask<Run>("POST", `runs/${run}/${act}`, {}),
   models: () => ask<ModelVersion[]>("GET", "model-versions"),
 };
