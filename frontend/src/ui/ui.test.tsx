@@ -11,7 +11,9 @@ import { Toasts, complain, say } from "./toasts";
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => {
   cleanup();
-  act(() => vi.runOnlyPendingTimers());
+  act(() => {
+    vi.runOnlyPendingTimers();
+  });
   vi.useRealTimers();
 });
 
@@ -22,7 +24,9 @@ describe("messages", () => {
       say("Saved.");
       complain(new ApiError("busy", "It is busy.", "Wait.", 503));
     });
-    act(() => vi.advanceTimersByTime(5000));
+    act(() => {
+      vi.advanceTimersByTime(5000);
+    });
     expect(screen.queryByText("Saved.")).toBeNull();
     expect(screen.getByText("It is busy.")).toBeTruthy();
     fireEvent.click(screen.getByRole("button", { name: "Close" }));
@@ -41,8 +45,12 @@ describe("messages", () => {
   test("what can be taken back stays long enough to get there, and acts once", () => {
     const undo = vi.fn();
     render(<Toasts />);
-    act(() => say("Drained.", { label: "Undo", act: undo }));
-    act(() => vi.advanceTimersByTime(8000));
+    act(() => {
+      say("Drained.", { label: "Undo", act: undo });
+    });
+    act(() => {
+      vi.advanceTimersByTime(8000);
+    });
     fireEvent.click(screen.getByRole("button", { name: "Undo" }));
     expect(undo).toHaveBeenCalledOnce();
     expect(screen.queryByText("Drained.")).toBeNull();
@@ -72,7 +80,9 @@ describe("hooks", () => {
   test("the clock goes on by itself", () => {
     const { result } = renderHook(() => useNow(1000));
     const before = result.current;
-    act(() => vi.advanceTimersByTime(3000));
+    act(() => {
+      vi.advanceTimersByTime(3000);
+    });
     expect(result.current - before).toBe(3000);
   });
 
