@@ -34,7 +34,7 @@ export function aServer(answers: Record<string, Answer>): { asked: Asked[]; of: 
     asked.push(one);
     const known = answers[`${method} ${url.pathname}`];
     if (known === undefined) return refusal(404, "not_found", "There is nothing here.");
-    const answer = typeof known === "function" ? known(one) : known;
+    const answer = typeof known === "function" ? (known as (asked: Asked) => object)(one) : known;
     return answer instanceof Response ? answer.clone() : Response.json(answer);
   });
   return { asked, of: (route) => asked.filter(({ method, path }) => `${method} ${path}` === route) };

@@ -93,7 +93,7 @@ export function asQuery(filter: QueueFilter): FrameFilter {
     since,
     until,
   };
-  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)) as FrameFilter;
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
 }
 
 function whole(text: string | undefined): number | undefined {

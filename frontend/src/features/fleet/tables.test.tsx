@@ -143,7 +143,7 @@ describe("a replay's result", () => {
   });
   const shown = (of: ReplayResult) => {
     draw(<ReplayResultView run={aReplay()} result={of} />);
-    return document.body.textContent ?? "";
+    return document.body.textContent;
   };
 
   test("says how many would have gone elsewhere, and what that would have cost", () => {

@@ -94,7 +94,9 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
             <td>
               {node}
               {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
-              {fact?.quality && <span className="hint"> in {fact.quality}</span>}
+              {fact?.quality !== undefined && fact.quality !== "" && (
+                <span className="hint"> in {fact.quality}</span>
+              )}
             </td>
             <td className="number">{formatMs(fact?.predicted_ms)}</td>
             <td className="number">{formatMs(fact?.measured_ms)}</td>

@@ -1,6 +1,6 @@
 /** Datasets: what they hold, imports with their progress, sealing. */
 import { useQuery } from "@tanstack/react-query";
-import { useId, useState, type FormEvent } from "react";
+import { useId, useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
 import { say } from "../../ui/toasts";
@@ -64,7 +64,7 @@ function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void
       onMade(made.id);
     },
   );
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     make.mutate(undefined);
   };

@@ -94,7 +94,10 @@ test("what failed on the way is tried again under the same key", async () => {
   draw(<DropZone station={7} />);
   choose(file("a.jpg"));
   const [first] = HeldUpload.made;
-  await act(() => Promise.resolve(first?.onerror()));
+  await act(async () => {
+    first?.onerror();
+    await Promise.resolve();
+  });
   expect(screen.getByRole("alert").textContent).toContain("The server does not answer.");
   fireEvent.click(screen.getByRole("button", { name: "Try again a.jpg" }));
   await waitFor(() => expect(HeldUpload.made).toHaveLength(2));
