@@ -22,7 +22,7 @@ class LineQuery(serializers.Serializer):
 # -- datasets ---------------------------------------------------------------------------------------
 
 
-class ClassCountSerializer(serializers.Serializer):
+class LabelCountSerializer(serializers.Serializer):
     name = serializers.CharField(source="regions__defect_class__name")
     title = serializers.CharField(source="regions__defect_class__title")
     regions = serializers.IntegerField(source="regions_count")
@@ -85,7 +85,7 @@ class WholeDatasetSerializer(serializers.Serializer):
     product = serializers.CharField()
     frames = serializers.IntegerField()
     without_defects = serializers.IntegerField()
-    classes = ClassCountSerializer(many=True)
+    classes = LabelCountSerializer(many=True)
     stated_splits = serializers.DictField(child=serializers.IntegerField())
     corrections = serializers.IntegerField(help_text="Frames called wrong since it was last sealed")
     imports = ImportSerializer(many=True)

@@ -71,7 +71,14 @@ function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void
   return (
     <form onSubmit={submit} className="stacked">
       <label>
-        New dataset <input className="input" required maxLength={100} value={name} onChange={(e) => setName(e.target.value)} />
+        New dataset{" "}
+        <input
+          className="input"
+          required
+          maxLength={100}
+          value={name}
+          onChange={(e) => setName(e.target.value)}
+        />
       </label>
       <label>
         Line{" "}
@@ -97,7 +104,9 @@ function OneDataset({ id }: { id: number }) {
     refetchInterval: ({ state }) =>
       state.data?.imports.some((job) => OPEN.has(job.state)) === true ? POLL_MS : false,
   });
-  const reviewed = useAct(learning.addReviewed, ({ changed }) => say(`${changed} reviewed frames are new or changed.`));
+  const reviewed = useAct(learning.addReviewed, ({ changed }) =>
+    say(`${changed} reviewed frames are new or changed.`),
+  );
   if (whole.error !== null) return <Trouble error={whole.error} />;
   if (whole.data === undefined) return <p className="hint padded">Asking for the dataset…</p>;
   const { data } = whole;
@@ -111,7 +120,12 @@ function OneDataset({ id }: { id: number }) {
       <Classes data={data} />
       <h3>Bring in</h3>
       <ImportForm dataset={id} />
-      <button type="button" className="button" disabled={reviewed.isPending} onClick={() => reviewed.mutate(id)}>
+      <button
+        type="button"
+        className="button"
+        disabled={reviewed.isPending}
+        onClick={() => reviewed.mutate(id)}
+      >
         Add reviewed frames of the line
       </button>
       <ul className="imports">
@@ -177,8 +191,8 @@ function ImportForm({ dataset }: { dataset: number }) {
         </select>
       </label>
       <label>
-        <input type="checkbox" checked={addClasses} onChange={(e) => setAddClasses(e.target.checked)} /> Names that the
-        line does not know become classes
+        <input type="checkbox" checked={addClasses} onChange={(e) => setAddClasses(e.target.checked)} /> Names
+        that the line does not know become classes
       </label>
       <label htmlFor={field}>A zip of pictures and labels</label>
       <input
@@ -258,10 +272,15 @@ function Versions({ data }: { data: WholeDataset }) {
     <>
       <h3>Sealed versions</h3>
       <label>
-        <input type="checkbox" checked={gaps} onChange={(e) => setGaps(e.target.checked)} /> Also where a class lacks
-        samples in a split
+        <input type="checkbox" checked={gaps} onChange={(e) => setGaps(e.target.checked)} /> Also where a
+        class lacks samples in a split
       </label>{" "}
-      <button type="button" className="button" disabled={seal.isPending} onClick={() => seal.mutate(undefined)}>
+      <button
+        type="button"
+        className="button"
+        disabled={seal.isPending}
+        onClick={() => seal.mutate(undefined)}
+      >
         Seal
       </button>
       <ul>

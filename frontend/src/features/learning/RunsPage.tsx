@@ -170,8 +170,8 @@ function OneRun({ run }: { run: Run }) {
     <section className="panel padded" aria-labelledby="run-title" data-run-shown={run.id}>
       <h2 id="run-title">{run.title}</h2>
       <p role="status">
-        <span className="chip plain">{run.wish === "" ? run.state : `${run.state}, to ${run.wish}`}</span> step {run.step} of{" "}
-        {run.steps} {run.state === "running" ? leftInWords(run.eta_s) : ""}
+        <span className="chip plain">{run.wish === "" ? run.state : `${run.state}, to ${run.wish}`}</span>{" "}
+        step {run.step} of {run.steps} {run.state === "running" ? leftInWords(run.eta_s) : ""}
       </p>
       {run.steps > 0 && <progress max={run.steps} value={run.step} aria-label="Steps" />}
       {run.error_detail !== "" && (
@@ -181,8 +181,12 @@ function OneRun({ run }: { run: Run }) {
       )}
       <p>
         {OPEN.has(run.state) && <Act name="Pause" onClick={() => act.mutate("pause")} />}
-        {(OPEN.has(run.state) || run.state === "paused") && <Act name="Cancel" onClick={() => act.mutate("cancel")} />}
-        {(run.state === "paused" || run.state === "failed") && <Act name="Go on" onClick={() => act.mutate("resume")} />}
+        {(OPEN.has(run.state) || run.state === "paused") && (
+          <Act name="Cancel" onClick={() => act.mutate("cancel")} />
+        )}
+        {(run.state === "paused" || run.state === "failed") && (
+          <Act name="Go on" onClick={() => act.mutate("resume")} />
+        )}
       </p>
       <div className="curves">
         {CURVES.map(([name, title]) => (
@@ -240,7 +244,8 @@ function Samples({ told }: { told: readonly RunEvent[] }) {
       <ul>
         {samples.map(({ seq, data }) => (
           <li key={seq}>
-            <span className="hint">step {String(data["step"])}</span> <code>{JSON.stringify(data["answer"])}</code>
+            <span className="hint">step {String(data["step"])}</span>{" "}
+            <code>{JSON.stringify(data["answer"])}</code>
           </li>
         ))}
       </ul>
