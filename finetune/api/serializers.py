@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from finetune.datasets.formats import FORMATS
@@ -22,7 +23,7 @@ class LineQuery(serializers.Serializer):
 # -- datasets ---------------------------------------------------------------------------------------
 
 
-class LabelCountSerializer(serializers.Serializer):
+class LabelledClassSerializer(serializers.Serializer):
     name = serializers.CharField(source="regions__defect_class__name")
     title = serializers.CharField(source="regions__defect_class__title")
     regions = serializers.IntegerField(source="regions_count")
@@ -63,6 +64,7 @@ class ImportWithTroublesSerializer(ImportSerializer):
     class Meta(ImportSerializer.Meta):
         fields = [*ImportSerializer.Meta.fields, "troubles"]
 
+    @extend_schema_field(ImportTroubleSerializer(many=True))
     def get_troubles(self, job: ImportJob) -> list[dict[str, Any]]:
         return list(ImportTroubleSerializer(job.troubles.all()[:TROUBLES_SHOWN], many=True).data)
 
@@ -85,7 +87,7 @@ class WholeDatasetSerializer(serializers.Serializer):
     product = serializers.CharField()
     frames = serializers.IntegerField()
     without_defects = serializers.IntegerField()
-    classes = LabelCountSerializer(many=True)
+    classes = LabelledClassSerializer(many=True)
     stated_splits = serializers.DictField(child=serializers.IntegerField())
     corrections = serializers.IntegerField(help_text="Frames called wrong since it was last sealed")
     imports = ImportSerializer(many=True)

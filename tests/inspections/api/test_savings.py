@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.cast import Cast, add_dispatch, frame_row
+from inspections.models import Frame, Station
+from scheduling.services import fleet
+from tests.cast import Cast, add_dispatch, frame_row, picture
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
@@ -30,3 +32,18 @@ def test_an_engineer_allows_it_and_a_viewer_may_not(cast: Cast, as_person: Any) 
 
     assert (told["ladder"], told["sure_regions"], told["describe_within_ms"]) == (True, "later", 2_000)
     assert as_person(cast.alice).patch(url, {"sure_regions": "never"}, format="json").status_code == 400
+
+
+def test_a_sender_to_a_station_that_asks_for_it_hears_429_with_retry_after(
+    cast: Cast, as_person: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = {"at": 1.0, "nodes": {}, "curves": {"edge_detector": [[0, 8.2], [4, 12.0]]}}
+    monkeypatch.setattr(fleet, "worker_views", lambda: [view])
+    Station.objects.filter(pk=cast.station.pk).update(admission=True, deadline_ms=1_000)
+    url = f"/api/v1/stations/{cast.station.pk}/frames"
+
+    answer = as_person(cast.alice).post(url, picture(), content_type="image/jpeg")
+
+    assert (answer.status_code, answer["Retry-After"]) == (429, "8")
+    assert answer.json()["code"] == "overloaded"
+    assert not Frame.objects.exists()

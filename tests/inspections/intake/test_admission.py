@@ -1,13 +1,11 @@
 """A station that asks for it refuses what would be decided too late, before anything of it is kept."""
 
-from typing import Any
-
 import pytest
 
 from inspections.media.errors import Overloaded
 from inspections.models import Frame, Station
 from scheduling.services import fleet, heartbeat, redis_client
-from tests.cast import Cast, add_frame, picture
+from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, runtime_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
@@ -37,16 +35,6 @@ def test_a_frame_that_would_be_late_is_refused_with_the_time_to_come_again(
     assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
     assert "0.4 s after its deadline" in refused.value.detail
     assert list(Frame.objects.values_list("pk", flat=True)) == kept
-
-
-def test_a_sender_hears_429_with_retry_after(cast: Cast, as_person: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    foretold(monkeypatch, (0, 8.2), (4, 12.0))
-    url = f"/api/v1/stations/{asks(cast.station).pk}/frames"
-
-    answer = as_person(cast.alice).post(url, picture(), content_type="image/jpeg")
-
-    assert (answer.status_code, answer["Retry-After"]) == (429, "8")
-    assert answer.json()["code"] == "overloaded"
 
 
 def test_a_station_that_does_not_ask_takes_everything_in(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
