@@ -104,7 +104,9 @@ class Command(BaseCommand):
         """How far it is, on a line of its own that the next one replaces."""
         try:
             while not done.wait(SHOW_EVERY_S):
-                job = ImportJob.objects.get(pk=job_id)
+                job = ImportJob.objects.filter(pk=job_id).first()
+                if job is None:
+                    continue
                 self.stderr.write(f"\r{job.done} of {job.total}, {job.troubles_count} troubles", ending="")
         finally:
             connection.close()
