@@ -20,8 +20,8 @@ from rest_framework.test import APIClient
 from inspections import tasks
 from inspections.models import Description, Frame
 from inspections.pipeline import process
-from scheduling.client.triton import close_all
-from scheduling.services import fleet, runtimes
+from scheduling.services import fleet
+from scheduling.services import process as fleet_process
 from tests.cast import Cast, picture, token_for
 from tests.nodes import RunningNode
 
@@ -64,7 +64,7 @@ def traced() -> Iterator[Trace]:
         yield trace
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]  # None takes it back
+        threading.setprofile(None)  # None takes it back
 
 
 def listed(heading: str) -> set[str]:
@@ -86,12 +86,12 @@ def _own_process(constant_node: RunningNode) -> Iterator[None]:
     """The worker of this process, as a Celery process has it, over one node that serves both models."""
     models = ("edge_detector", "describer")
     fleet.ensure_node(name="both", kind="cloud", grpc_url=constant_node.grpc_url, models=models, capacity=4)
-    runtimes.current.cache_clear()
+    fleet_process.current().__dict__.pop("dispatcher", None)
     process.current.cache_clear()
     yield
     process.current().stop()
-    close_all()
-    runtimes.current.cache_clear()
+    fleet_process.current().clients.close()
+    fleet_process.current().__dict__.pop("dispatcher", None)
     process.current.cache_clear()
 
 
@@ -111,7 +111,7 @@ def test_a_frame_passes_the_files_and_values_that_the_page_lists(cast: Cast) -> 
     token = token_for(cast.line, "ingest")
     inspect(cast, token, 1)
     with traced() as trace:
-        process.current()._pool._threads.clear()  # threads that began before are not watched
+        process.current()._pool._threads.clear()  # type: ignore[attr-defined]  # threads that began before are not watched
         inspect(cast, token, 2)
     assert not Frame.objects.filter(completed_at=None).exists()
     assert Description.objects.count() > 1

@@ -152,6 +152,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Adaptive edge-cloud collaboration for industrial visual inspection.",
     "VERSION": "1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "WorkStateEnum": "finetune.models.work.State.choices",
+        "RunKindEnum": "finetune.models.run.Kind.choices",
+        "ModelKindEnum": "finetune.models.registry.ModelKind.choices",
+    },
 }
 
 # -- files ------------------------------------------------------------------------------------------

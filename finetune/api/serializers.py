@@ -8,7 +8,6 @@ from finetune.datasets.formats import FORMATS
 from finetune.models import DatasetVersion, FineTuneRun, ImportJob, ImportTrouble, ModelVersion, RunEvent, State
 from finetune.models.registry import ModelKind
 from finetune.models.run import Kind
-from finetune.runs.recipes import KINDS
 from inspections.api.serializers import NamedSerializer, ProductNameField
 
 MOST_ID = 2**63 - 1
@@ -23,7 +22,7 @@ class LineQuery(serializers.Serializer):
 # -- datasets ---------------------------------------------------------------------------------------
 
 
-class ClassCountSerializer(serializers.Serializer):
+class LabelledClassSerializer(serializers.Serializer):
     name = serializers.CharField(source="regions__defect_class__name")
     title = serializers.CharField(source="regions__defect_class__title")
     regions = serializers.IntegerField(source="regions_count")
@@ -86,7 +85,7 @@ class WholeDatasetSerializer(serializers.Serializer):
     product = serializers.CharField()
     frames = serializers.IntegerField()
     without_defects = serializers.IntegerField()
-    classes = ClassCountSerializer(many=True)
+    classes = LabelledClassSerializer(many=True)
     stated_splits = serializers.DictField(child=serializers.IntegerField())
     corrections = serializers.IntegerField(help_text="Frames called wrong since it was last sealed")
     imports = ImportSerializer(many=True)
@@ -170,7 +169,7 @@ class RunSerializer(serializers.ModelSerializer):
 
 class NewRunSerializer(serializers.Serializer):
     version = serializers.IntegerField(min_value=1, max_value=MOST_ID, help_text="Id of the sealed version")
-    kind = serializers.ChoiceField([(each.name, each.title) for each in KINDS.values()])
+    kind = serializers.ChoiceField(Kind.choices)
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=MOST_SEED)
     settings = serializers.DictField(child=serializers.JSONField(), default=dict)

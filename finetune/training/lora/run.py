@@ -100,7 +100,7 @@ class Run:
         train, held_out = self.manifest.of("train"), self.manifest.of("val")
         self.errors: BoxErrors = fit_box_errors(train)
         self.events.log(f"{self.errors.count} boxes of the detector were matched with regions to learn its errors.")
-        common = {"seed": self.recipe.seed, "good_share": self.recipe.good_share}
+        common: dict[str, Any] = {"seed": self.recipe.seed, "good_share": self.recipe.good_share}
         self.places: list[Place] = places_of(train, detector_boxes=self.recipe.detector_boxes, **common)
         judged_places = places_of(held_out, detector_boxes=self.recipe.detector_boxes, **common)
         self.validation = self._validation(judged_places)

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 
 from inspections.models import Frame, Step
 from inspections.pipeline.stages import STAGES
+from inspections.pipeline.worker import Worker
 from scheduling.client.answers import RawOutputs
 from scheduling.client.triton import bytes_tensor
 from scheduling.models import Dispatch, ServedModel
@@ -21,7 +22,6 @@ from scheduling.services import fleet
 from scheduling.serving.contracts import MODELS, ModelContract, tensors
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, runtime_of
-from tests.inspections.pipeline.test_worker import Worker
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "how-to" / "add-a-stage.md").read_text()

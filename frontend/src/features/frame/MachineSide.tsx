@@ -87,32 +87,32 @@ function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefin
   const node = fact?.node ?? step.node;
   return (
     <>
-    <tr>
-      <th scope="row">{step.title}</th>
-      {step.state === "done" || fact?.measured_ms != null ? (
-        <>
-          <td>
-            {node}
-            {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
-            {fact?.quality && <span className="hint"> in {fact.quality}</span>}
+      <tr>
+        <th scope="row">{step.title}</th>
+        {step.state === "done" || fact?.measured_ms != null ? (
+          <>
+            <td>
+              {node}
+              {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+              {fact?.quality && <span className="hint"> in {fact.quality}</span>}
+            </td>
+            <td className="number">{formatMs(fact?.predicted_ms)}</td>
+            <td className="number">{formatMs(fact?.measured_ms)}</td>
+          </>
+        ) : (
+          <td colSpan={3} className="hint">
+            {STATE_WORDS[step.state]}
+            {node !== null && step.state === "running" && ` on ${node}`}
           </td>
-          <td className="number">{formatMs(fact?.predicted_ms)}</td>
-          <td className="number">{formatMs(fact?.measured_ms)}</td>
-        </>
-      ) : (
-        <td colSpan={3} className="hint">
-          {STATE_WORDS[step.state]}
-          {node !== null && step.state === "running" && ` on ${node}`}
-        </td>
-      )}
-    </tr>
-    {Object.entries(step.result).map(([name, text]) => (
-      <tr key={name}>
-        <td colSpan={4}>
-          {name}: {text}
-        </td>
+        )}
       </tr>
-    ))}
+      {Object.entries(step.result).map(([name, text]) => (
+        <tr key={name}>
+          <td colSpan={4}>
+            {name}: {text}
+          </td>
+        </tr>
+      ))}
     </>
   );
 }

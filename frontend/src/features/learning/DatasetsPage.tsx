@@ -1,12 +1,12 @@
 /** Datasets: what they hold, imports with their progress, sealing. */
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useId, useState, type FormEvent } from "react";
 
 import type { Boot } from "../../api/boot";
-import { sentenceOf } from "../../api/client";
-import { Notice } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
+import { say } from "../../ui/toasts";
 import { learning, type ImportJob, type WholeDataset } from "./learningApi";
+import { Trouble } from "./Trouble";
+import { useAct } from "./useAct";
 
 const FORMATS: readonly (readonly [string, string])[] = [
   ["coco", "COCO"],
@@ -54,27 +54,6 @@ export function DatasetsPage({ boot }: { boot: Boot }) {
   );
 }
 
-export function Trouble({ error }: { error: unknown }) {
-  const { detail, hint } = sentenceOf(error);
-  return (
-    <Notice level="stopped">
-      <p>{detail}</p>
-      <p>{hint}</p>
-    </Notice>
-  );
-}
-
-/** An act of a person: what it answers is said, what refuses it is said in its words, and what is shown is asked anew. */
-export function useAct<Input, Output>(act: (input: Input) => Promise<Output>, done: (answer: Output) => void) {
-  const cache = useQueryClient();
-  return useMutation({
-    mutationFn: act,
-    onSuccess: done,
-    onError: complain,
-    onSettled: () => cache.invalidateQueries(),
-  });
-}
-
 function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void }) {
   const [name, setName] = useState("");
   const [line, setLine] = useState(boot.lines[0]?.id ?? 0);
@@ -92,7 +71,14 @@ function NewDataset({ boot, onMade }: { boot: Boot; onMade: (id: number) => void
   return (
     <form onSubmit={submit} className="stacked">
       <label>
-        New dataset <input className="input" required maxLength={100} value={name} onChange={(e) => setName(e.target.value)} />
+        New dataset{" "}
+        <input
+          className="input"
+          required
+          maxLength={100}
+          value={name}
+          onChange={(e) => setName(e.target.value)}
+        />
       </label>
       <label>
         Line{" "}
@@ -118,7 +104,9 @@ function OneDataset({ id }: { id: number }) {
     refetchInterval: ({ state }) =>
       state.data?.imports.some((job) => OPEN.has(job.state)) === true ? POLL_MS : false,
   });
-  const reviewed = useAct(learning.addReviewed, ({ changed }) => say(`${changed} reviewed frames are new or changed.`));
+  const reviewed = useAct(learning.addReviewed, ({ changed }) =>
+    say(`${changed} reviewed frames are new or changed.`),
+  );
   if (whole.error !== null) return <Trouble error={whole.error} />;
   if (whole.data === undefined) return <p className="hint padded">Asking for the dataset…</p>;
   const { data } = whole;
@@ -132,7 +120,12 @@ function OneDataset({ id }: { id: number }) {
       <Classes data={data} />
       <h3>Bring in</h3>
       <ImportForm dataset={id} />
-      <button type="button" className="button" disabled={reviewed.isPending} onClick={() => reviewed.mutate(id)}>
+      <button
+        type="button"
+        className="button"
+        disabled={reviewed.isPending}
+        onClick={() => reviewed.mutate(id)}
+      >
         Add reviewed frames of the line
       </button>
       <ul className="imports">
@@ -198,8 +191,8 @@ function ImportForm({ dataset }: { dataset: number }) {
         </select>
       </label>
       <label>
-        <input type="checkbox" checked={addClasses} onChange={(e) => setAddClasses(e.target.checked)} /> Names that the
-        line does not know become classes
+        <input type="checkbox" checked={addClasses} onChange={(e) => setAddClasses(e.target.checked)} /> Names
+        that the line does not know become classes
       </label>
       <label htmlFor={field}>A zip of pictures and labels</label>
       <input
@@ -220,8 +213,8 @@ function ImportForm({ dataset }: { dataset: number }) {
 
 function ImportRow({ job }: { job: ImportJob }) {
   const [open, setOpen] = useState(false);
-  const cancel = useAct(learning.cancelImport, () => undefined);
-  const resume = useAct(learning.resumeImport, () => undefined);
+  const cancel = useAct(learning.cancelImport);
+  const resume = useAct(learning.resumeImport);
   return (
     <li data-import={job.id} data-state={job.state}>
       <b>{job.source}</b> <span className="chip plain">{job.state}</span> {job.taken} taken of {job.total},{" "}
@@ -279,10 +272,15 @@ function Versions({ data }: { data: WholeDataset }) {
     <>
       <h3>Sealed versions</h3>
       <label>
-        <input type="checkbox" checked={gaps} onChange={(e) => setGaps(e.target.checked)} /> Also where a class lacks
-        samples in a split
+        <input type="checkbox" checked={gaps} onChange={(e) => setGaps(e.target.checked)} /> Also where a
+        class lacks samples in a split
       </label>{" "}
-      <button type="button" className="button" disabled={seal.isPending} onClick={() => seal.mutate(undefined)}>
+      <button
+        type="button"
+        className="button"
+        disabled={seal.isPending}
+        onClick={() => seal.mutate(undefined)}
+      >
         Seal
       </button>
       <ul>

@@ -4,8 +4,9 @@ import { useState } from "react";
 
 import type { Boot } from "../../api/boot";
 import { curveOf, leftInWords, polylineOf } from "./curve";
-import { Trouble, useAct } from "./DatasetsPage";
 import { learning, type Run, type RunEvent, type RunKind } from "./learningApi";
+import { Trouble } from "./Trouble";
+import { useAct } from "./useAct";
 
 const POLL_MS = 2000;
 const OPEN = new Set(["queued", "running"]);
@@ -158,10 +159,7 @@ function SettingField({ setting, value, onChange }: SettingProps) {
 }
 
 function OneRun({ run }: { run: Run }) {
-  const act = useAct(
-    (what: "pause" | "cancel" | "resume") => learning.act(run.id, what),
-    () => undefined,
-  );
+  const act = useAct((what: "pause" | "cancel" | "resume") => learning.act(run.id, what));
   const events = useQuery({
     queryKey: ["runs", run.id, "events", run.events_seq],
     queryFn: () => learning.events(run.id, Math.max(0, run.events_seq - 2000)),
@@ -172,8 +170,8 @@ function OneRun({ run }: { run: Run }) {
     <section className="panel padded" aria-labelledby="run-title" data-run-shown={run.id}>
       <h2 id="run-title">{run.title}</h2>
       <p role="status">
-        <span className="chip plain">{run.wish === "" ? run.state : `${run.state}, to ${run.wish}`}</span> step {run.step} of{" "}
-        {run.steps} {run.state === "running" ? leftInWords(run.eta_s) : ""}
+        <span className="chip plain">{run.wish === "" ? run.state : `${run.state}, to ${run.wish}`}</span>{" "}
+        step {run.step} of {run.steps} {run.state === "running" ? leftInWords(run.eta_s) : ""}
       </p>
       {run.steps > 0 && <progress max={run.steps} value={run.step} aria-label="Steps" />}
       {run.error_detail !== "" && (
@@ -183,8 +181,12 @@ function OneRun({ run }: { run: Run }) {
       )}
       <p>
         {OPEN.has(run.state) && <Act name="Pause" onClick={() => act.mutate("pause")} />}
-        {(OPEN.has(run.state) || run.state === "paused") && <Act name="Cancel" onClick={() => act.mutate("cancel")} />}
-        {(run.state === "paused" || run.state === "failed") && <Act name="Go on" onClick={() => act.mutate("resume")} />}
+        {(OPEN.has(run.state) || run.state === "paused") && (
+          <Act name="Cancel" onClick={() => act.mutate("cancel")} />
+        )}
+        {(run.state === "paused" || run.state === "failed") && (
+          <Act name="Go on" onClick={() => act.mutate("resume")} />
+        )}
       </p>
       <div className="curves">
         {CURVES.map(([name, title]) => (
@@ -242,7 +244,8 @@ function Samples({ told }: { told: readonly RunEvent[] }) {
       <ul>
         {samples.map(({ seq, data }) => (
           <li key={seq}>
-            <span className="hint">step {String(data["step"])}</span> <code>{JSON.stringify(data["answer"])}</code>
+            <span className="hint">step {String(data["step"])}</span>{" "}
+            <code>{JSON.stringify(data["answer"])}</code>
           </li>
         ))}
       </ul>
@@ -278,6 +281,5 @@ function Log({ told }: { told: readonly RunEvent[] }) {
 function wordsOf(data: Record<string, unknown>): string {
   const said = data["text"] ?? data["sentence"];
   if (typeof said === "string") return said;
-  const { at: _at, ...rest } = data;
-  return JSON.stringify(rest);
+  return JSON.stringify(Object.fromEntries(Object.entries(data).filter(([name]) => name !== "at")));
 }

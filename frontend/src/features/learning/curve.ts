@@ -15,7 +15,8 @@ export function curveOf(events: readonly Told[], name: string): CurvePoint[] {
   const points = new Map<number, number>();
   for (const { data } of events) {
     const { step, [name]: value } = data;
-    if (typeof step === "number" && typeof value === "number" && Number.isFinite(value)) points.set(step, value);
+    if (typeof step === "number" && typeof value === "number" && Number.isFinite(value))
+      points.set(step, value);
   }
   return [...points].map(([step, value]) => ({ step, value })).sort((one, other) => one.step - other.step);
 }

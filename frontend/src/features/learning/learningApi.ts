@@ -1,17 +1,18 @@
 /** Datasets, runs and models by REST, in the types of the schema. */
 import { ApiError, csrfToken, errorFrom } from "../../api/client";
 import type { components } from "../../api/schema";
+import type { Answer } from "../../api/types";
 
 type Schemas = components["schemas"];
-export type Dataset = Schemas["Dataset"];
-export type WholeDataset = Schemas["WholeDataset"];
-export type ImportJob = Schemas["Import"];
-export type ImportWithTroubles = Schemas["ImportWithTroubles"];
-export type DatasetVersion = Schemas["DatasetVersion"];
-export type Run = Schemas["Run"];
-export type RunKind = Schemas["RunKind"];
-export type RunEvent = Schemas["RunEvent"];
-export type ModelVersion = Schemas["ModelVersion"];
+export type Dataset = Answer<Schemas["Dataset"]>;
+export type WholeDataset = Answer<Schemas["WholeDataset"]>;
+export type ImportJob = Answer<Schemas["Import"]>;
+export type ImportWithTroubles = Answer<Schemas["ImportWithTroubles"]>;
+export type DatasetVersion = Answer<Schemas["DatasetVersion"]>;
+export type Run = Answer<Schemas["Run"]>;
+export type RunKind = Answer<Schemas["RunKind"]>;
+export type RunEvent = Answer<Schemas["RunEvent"]>;
+export type ModelVersion = Answer<Schemas["ModelVersion"]>;
 
 const TIMEOUT_MS = 15_000;
 /** A zip of a few hundred MB over a factory's network. */

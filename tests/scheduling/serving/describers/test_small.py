@@ -86,7 +86,10 @@ def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, Sma
     rng = np.random.default_rng(5)
     text = torch.from_numpy(rng.integers(10, size - 10, (3, 6)))
     wrong = torch.from_numpy(rng.integers(10, size - 10, (3, 4)))
-    prefix = torch.tensor([describer._prefix] * 3)
+    read = describer.tokens.prefix(
+        describer.shape.layout.image_tokens, describer.tokens.hint_ids(None, describer.hint_tokens)
+    )
+    prefix = torch.tensor([read] * 3)
     expected = reference_logits(model, describer, crops, torch.cat([prefix, text], dim=1))
     writer = Writer(describer._weights, describer.shape)
     words, write, length = writer.words, writer.forward, prefix.shape[1]
