@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from finetune.datasets.formats import FORMATS
@@ -63,6 +64,7 @@ class ImportWithTroublesSerializer(ImportSerializer):
     class Meta(ImportSerializer.Meta):
         fields = [*ImportSerializer.Meta.fields, "troubles"]
 
+    @extend_schema_field(ImportTroubleSerializer(many=True))
     def get_troubles(self, job: ImportJob) -> list[dict[str, Any]]:
         return list(ImportTroubleSerializer(job.troubles.all()[:TROUBLES_SHOWN], many=True).data)
 

@@ -348,18 +348,18 @@ class ReviewSerializer(serializers.ModelSerializer):
         return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
-class StationCountSerializer(NamedSerializer):
+class StationFramesSerializer(NamedSerializer):
     count = serializers.IntegerField()
 
 
-class ClassCountSerializer(DefectClassNameSerializer):
+class ClassFramesSerializer(DefectClassNameSerializer):
     count = serializers.IntegerField()
 
     class Meta(DefectClassNameSerializer.Meta):
         fields = [*DefectClassNameSerializer.Meta.fields, "count"]
 
 
-class ModelCountSerializer(NamedSerializer):
+class ModelFramesSerializer(NamedSerializer):
     kind = serializers.CharField()
     version = serializers.CharField()
     count = serializers.IntegerField()
@@ -373,9 +373,9 @@ class FrameCountsSerializer(serializers.Serializer):
     disagreements = serializers.IntegerField()
     decisions = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome; `none` is undecided")
     verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Of the newest review, or `none`")
-    stations = StationCountSerializer(many=True)
-    classes = ClassCountSerializer(many=True, help_text="Frames with a region of this class that counts")
-    models = ModelCountSerializer(many=True)
+    stations = StationFramesSerializer(many=True)
+    classes = ClassFramesSerializer(many=True, help_text="Frames with a region of this class that counts")
+    models = ModelFramesSerializer(many=True)
 
 
 class MarkChangeSerializer(serializers.Serializer):

@@ -134,6 +134,11 @@ def test_a_stations_first_frames_are_begun_again_after_a_sentence(
     expect(section).to_contain_text("0 of 100 collected")
 
 
+def live_of(api: httpx.Client, stack: RunningStack) -> str:
+    line = api.get("/api/v1/stations").raise_for_status().json()[0]["line"]["id"]
+    return f"{stack.base_url}/live/{line}/"
+
+
 BOOT = re.compile(r'(<script id="boot" type="application/json">)(.*?)(</script>)', re.DOTALL)
 
 
@@ -150,10 +155,10 @@ def answered_with(page: Page, address: str, **boot: Any) -> None:
     page.route(address, changed)
 
 
-def test_without_a_line_each_page_says_what_to_do(page: Page, stack: RunningStack) -> None:
+def test_without_a_line_each_page_says_what_to_do(page: Page, api: httpx.Client, stack: RunningStack) -> None:
     answered_with(page, "**/live/**", line=None, lines=[], may_make_lines=True)
     answered_with(page, "**/review/**", lines=[])
-    page.goto(f"{stack.base_url}/")
+    page.goto(live_of(api, stack))
     expect(page.get_by_role("heading", name="No line to show")).to_be_visible()
     expect(page.get_by_role("link", name="Make the first line")).to_have_attribute("href", "/lines/new/")
     assert findings(page) == []
@@ -162,17 +167,16 @@ def test_without_a_line_each_page_says_what_to_do(page: Page, stack: RunningStac
     assert findings(page) == []
 
 
-def test_without_a_role_live_says_who_can_give_one(page: Page, stack: RunningStack) -> None:
+def test_without_a_role_live_says_who_can_give_one(page: Page, api: httpx.Client, stack: RunningStack) -> None:
     answered_with(page, "**/live/**", line=None, lines=[], may_make_lines=False)
-    page.goto(f"{stack.base_url}/")
+    page.goto(live_of(api, stack))
     expect(page.get_by_text("You have no role on any line yet.")).to_be_visible()
     expect(page.get_by_role("link", name="Make the first line")).to_have_count(0)
 
 
 def test_a_line_without_a_station_leads_to_adding_one(page: Page, api: httpx.Client, stack: RunningStack) -> None:
-    line = api.get("/api/v1/stations").raise_for_status().json()[0]["line"]["id"]
     page.route("**/api/v1/stations?**", lambda route: route.fulfill(json=[]))
-    page.goto(f"{stack.base_url}/live/{line}/")
+    page.goto(live_of(api, stack))
     send_here = page.get_by_label("Send frames")
     expect(send_here).to_contain_text("This line has no station yet")
     send_here.get_by_role("link", name="Add a station").click()

@@ -1074,7 +1074,7 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
         };
-        ClassCount: {
+        ClassFrames: {
             readonly id: number;
             /** @description As the detector names it */
             name: string;
@@ -1394,10 +1394,10 @@ export interface components {
             verdicts: {
                 [key: string]: number;
             };
-            stations: components["schemas"]["StationCount"][];
+            stations: components["schemas"]["StationFrames"][];
             /** @description Frames with a region of this class that counts */
-            classes: components["schemas"]["ClassCount"][];
-            models: components["schemas"]["ModelCount"][];
+            classes: components["schemas"]["ClassFrames"][];
+            models: components["schemas"]["ModelFrames"][];
         };
         FrameList: {
             frames: components["schemas"]["Frame"][];
@@ -1465,6 +1465,14 @@ export interface components {
             /** Format: date-time */
             readonly finished_at: string | null;
         };
+        ImportTrouble: {
+            code: string;
+            file: string;
+            line?: number | null;
+            entry?: string;
+            detail: string;
+            hint?: string;
+        };
         ImportWithTroubles: {
             readonly id: number;
             dataset: number;
@@ -1494,9 +1502,7 @@ export interface components {
             /** Format: date-time */
             readonly finished_at: string | null;
             /** @description The first 200 */
-            readonly troubles: {
-                [key: string]: unknown;
-            }[];
+            readonly troubles: components["schemas"]["ImportTrouble"][];
         };
         LabelledClass: {
             name: string;
@@ -1594,7 +1600,7 @@ export interface components {
             roles: components["schemas"]["Role"][];
             can: components["schemas"]["Abilities"];
         };
-        ModelCount: {
+        ModelFrames: {
             id: number;
             name: string;
             kind: string;
@@ -2183,7 +2189,7 @@ export interface components {
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };
-        StationCount: {
+        StationFrames: {
             id: number;
             name: string;
             count: number;

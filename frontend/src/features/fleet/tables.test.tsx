@@ -129,6 +129,7 @@ describe("a replay's result", () => {
     ...part,
   });
   const result = (part: Partial<ReplayResult> = {}): ReplayResult => ({
+    looks: 10,
     decisions: 10,
     same_node: 7,
     median_change_ms: 12,

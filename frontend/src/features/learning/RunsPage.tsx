@@ -66,7 +66,7 @@ function Launch({ onLaunched }: { onLaunched: (id: string) => void }) {
       if (from === null) throw new Error("no dataset");
       const [version] = (await learning.dataset(from)).versions;
       if (version === undefined) throw new Error("no version");
-      return learning.launch({ version: version.id, kind: kindName, settings });
+      return learning.launch({ version: version.id, kind: kindName, name: "", seed: 0, settings });
     },
     (run) => onLaunched(run.id),
   );
