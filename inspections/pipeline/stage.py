@@ -15,7 +15,7 @@ from scheduling.client.answers import NodeAnswer
 from scheduling.client.inference import Inference
 from scheduling.dispatch.values import Answer
 from scheduling.policy.items import Load
-from scheduling.policy.types import FULL_QUALITY, Quality
+from scheduling.policy.types import Quality
 from scheduling.serving.contracts import ModelContract
 
 from . import steps
@@ -60,7 +60,7 @@ class Stage(ABC, Generic[A]):
     """Its Step's deadline, from when it was begun. The first stage has the Frame's own."""
 
     has_ladder: ClassVar[bool] = False
-    """Whether `build` makes pictures of a lower quality, where a Station allows it and a link is too slow."""
+    """Whether `build_in` makes pictures of a lower quality, where a Station allows it and a link is too slow."""
 
     may_be_skipped: ClassVar[bool] = False
     """Whether its Steps may end without a Node being asked, so that they are looked at while all Nodes are full too."""
@@ -78,11 +78,12 @@ class Stage(ABC, Generic[A]):
         return Step(frame=frame, kind=self.kind, deadline_at=now + self.due_within)
 
     @abstractmethod
-    def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> Inference[A]:
-        """What a Node is asked about the Frame, with pictures of that quality where it has a ladder.
+    def build(self, frame: Frame) -> Inference[A]:
+        """What a Node is asked about the Frame. Raises BadMedia, or Unavailable while the decoder is busy."""
 
-        Raises BadMedia, or Unavailable while the decoder is busy.
-        """
+    def build_in(self, frame: Frame, quality: Quality) -> Inference[A]:
+        """As `build`, with pictures of that quality; a stage without a ladder is only asked for full quality."""
+        return self.build(frame)
 
     @abstractmethod
     def commit(self, *, claim: "steps.Claim", frame: Frame, answer: Answer[A], stages: "Stages", now: Moment) -> None:

@@ -229,7 +229,7 @@ class Worker:
 
     def _do(self, stage: Stage[A], claim: steps.Claim, frame: Frame, assignment: Assignment) -> None:
         """From a Step to its answer: the stage builds the question, a Node answers, the stage commits that."""
-        inference = stage.build(frame, assignment.quality)
+        inference = stage.build_in(frame, assignment.quality)
         answer = self.fleet.carry_out(assignment, inference)
         stage.commit(claim=claim, frame=frame, answer=answer, stages=self.stages, now=Now())
 

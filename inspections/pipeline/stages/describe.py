@@ -72,6 +72,9 @@ class DescribeStage(Stage[DescribeAnswer]):
             tokens=TokenListener(frame),
         )
 
+    def build_in(self, frame: Frame, quality: Quality) -> DescribeInference:
+        return self.build(frame, quality)
+
     def commit(
         self, *, claim: steps.Claim, frame: Frame, answer: Answer[DescribeAnswer], stages: Stages, now: Moment
     ) -> None:

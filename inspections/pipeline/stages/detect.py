@@ -42,6 +42,9 @@ class DetectStage(Stage[DetectAnswer]):
             timeout_s=detect_budget_s(self.budget_s, (frame.width, frame.height)),
         )
 
+    def build_in(self, frame: Frame, quality: Quality) -> DetectInference:
+        return self.build(frame, quality)
+
     def commit(
         self, *, claim: steps.Claim, frame: Frame, answer: Answer[DetectAnswer], stages: Stages, now: Moment
     ) -> None:
