@@ -84,7 +84,8 @@ def fit_box_errors(frames: Sequence[ManifestFrame]) -> BoxErrors:
     """From the frames that the detector has looked at."""
     offsets: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     said: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    found, all_of = defaultdict(int), defaultdict(int)
+    found: dict[str, int] = defaultdict(int)
+    all_of: dict[str, int] = defaultdict(int)
     for frame in frames:
         if not frame.detected:
             continue
@@ -109,7 +110,8 @@ def matches(
 
     A second box on a region, or one that only grazes one, has no one right answer and is left out.
     """
-    left, pairs = list(regions), []
+    left = list(regions)
+    pairs: list[tuple[DetectorBox, MarkedRegion | None]] = []
     for box in sorted(detected, key=lambda one: -one.score):
         overlaps = _overlaps(box.box_xyxy, left)
         best = int(np.argmax(overlaps)) if len(overlaps) else -1

@@ -140,9 +140,9 @@ class HubDescriber:
             text = f"{SECOND_PICTURE} {text}"
         content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
         content.append({"type": "text", "text": text})
-        template = getattr(self.processor, "chat_template", None) or self.family.chat_template or None
+        chat = getattr(self.processor, "chat_template", None) or self.family.chat_template or None
         prompt = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], chat_template=template, add_generation_prompt=True, tokenize=False
+            [{"role": "user", "content": content}], chat_template=chat, add_generation_prompt=True, tokenize=False
         )
         made = self.processor(text=[prompt], images=pictures, return_tensors="pt", **self.family.images)
         return made.to(self.model.device)

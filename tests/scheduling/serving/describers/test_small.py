@@ -85,7 +85,9 @@ def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, Sma
     rng = np.random.default_rng(5)
     text = torch.from_numpy(rng.integers(10, size - 10, (3, 6)))
     wrong = torch.from_numpy(rng.integers(10, size - 10, (3, 4)))
-    prefix = torch.tensor([describer._prefix] * 3)
+    count = describer.shape.layout.image_tokens
+    hint = describer.tokens.hint_ids(("open", 0.9), describer.hint_tokens)
+    prefix = torch.tensor([describer.tokens.prefix(count, hint)] * 3)
     expected = reference_logits(model, describer, crops, torch.cat([prefix, text], dim=1))
     writer = Writer(describer._weights, describer.shape)
     words, write, length = writer.words, writer.forward, prefix.shape[1]
