@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 export PYTHONUNBUFFERED := 1
 export SPLIT FULL
 
-TYPED := scheduling finetune inspections aivd_web tools
+TYPED := scheduling finetune inspections aivd_web tools benchmarks tests scripts/dead_weight.py scripts/run_all.py
 
 .DEFAULT_GOAL := help
 
@@ -37,13 +37,20 @@ down: ## stop what runs from this folder
 demo: setup ## inspect generated boards through the public API and print the verdict
 	@exec $(MANAGE) up --then $(MANAGE) demo $(ARGS)
 
-# --- check; each is "name:command", see scripts/run_all.py
+.PHONY: wheel
+wheel: setup ## a wheel with the built front end in dist/, to be installed without a clone (docs/how-to/install.md)
+	@$(PY) -m pip wheel --no-deps --quiet --wheel-dir dist .
+	@rm -rf build *.egg-info
+	@ls dist/aivd-*.whl
+
+# --- check; each is "name:command", see scripts/run_all.py; how tests are shared out: tests/workers.py
 
 LINT := \
     "ruff:$(PY) -m ruff check ." \
     "format:$(PY) -m ruff format --check ." \
     "import directions:.venv/bin/lint-imports" \
-    "migrations:$(MANAGE) makemigrations --check --dry-run" \
+    "dead weight:$(PY) scripts/dead_weight.py" \
+    "migrations:$(MANAGE) makemigrations --check --dry-run --settings=tests.no_database" \
     "front end:$(PY) scripts/npm.py run lint"
 TYPES := \
     "mypy:$(PY) -m mypy $(TYPED)" \
@@ -55,16 +62,15 @@ test-setup:
 
 .PHONY: test
 test: test-setup ## everything that must be green: style, types, TypeScript, Python, browser
-	@$(PY) scripts/run_all.py $(LINT) $(TYPES) \
-	    "TypeScript:$(PY) scripts/npm.py run test" \
-	    "Python and browser:$(PY) -m pytest $(ARGS)"
+	@$(PY) scripts/run_all.py $(TYPES) $(LINT) "TypeScript:$(PY) scripts/npm.py run test" \
+	    -- "Python and browser:$(PY) -m pytest -n 2 $(ARGS)"
 
 .PHONY: e2e
 e2e: test-setup ## the browser tests alone
 	@$(PY) -m pytest -m e2e $(ARGS)
 
 .PHONY: lint
-lint: test-setup ## style, import directions, missing migrations
+lint: test-setup ## style, import directions, dead weight, missing migrations
 	@$(PY) scripts/run_all.py $(LINT)
 
 .PHONY: types

@@ -1,17 +1,7 @@
 #!/usr/bin/env python
-"""Django's command line for AIVD."""
+"""Django's command line for AIVD, in a clone."""
 
-import os
-import sys
-
-
-def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aivd_web.settings")
-    os.environ.setdefault("AIVD_ROLE", "command")  # as patient as the person who runs it
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
-
+from aivd_web.__main__ import main
 
 if __name__ == "__main__":
     main()

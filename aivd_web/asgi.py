@@ -18,7 +18,7 @@ from django.urls import path, re_path  # noqa: E402
 from aivd_web.body_cap import FREE_BYTES, BodyCap  # noqa: E402
 from aivd_web.kernel.socket import NoSuchSocket  # noqa: E402
 from aivd_web.sockets import KnownSockets  # noqa: E402
-from aivd_web.upload_gate import TEMPLATES, UPLOADS, refusal_of  # noqa: E402
+from aivd_web.upload_gate import IMPORTS, TEMPLATES, UPLOADS, refusal_of  # noqa: E402
 from inspections.consumers import StreamSocket, ViewerSocket  # noqa: E402
 from scheduling.consumers import FleetSocket  # noqa: E402
 
@@ -30,6 +30,8 @@ def cap_for(path: str, content_type: str) -> int:
     """The most bytes that a body may have there. What is not called a picture may be a zip of many."""
     if TEMPLATES.fullmatch(path):
         return int(settings.MAX_UPLOAD_BYTES) + FORM_BYTES
+    if IMPORTS.fullmatch(path):
+        return int(settings.MAX_ARCHIVE_BYTES)
     if not UPLOADS.fullmatch(path):
         return FREE_BYTES
     one = not content_type or content_type.lower().startswith(PICTURES)

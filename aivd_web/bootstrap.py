@@ -2,11 +2,13 @@
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 
+from aivd_web.launcher.addresses import NodeAddress
 from scheduling.services import fleet
 from scheduling.serving.contracts import DESCRIBER, EDGE_DETECTOR
 
@@ -14,10 +16,6 @@ ADMIN = "admin"
 MODELS = {"edge": (EDGE_DETECTOR.model,), "cloud": (DESCRIBER.model,)}
 FLEET_MANAGERS = "Fleet managers"
 FLEET_RIGHTS = ("view_node", "add_node", "change_node")
-
-
-class BadNodeList(ValueError):
-    """AIVD_NODES cannot be read; the text says where."""
 
 
 def ensure_admin(*, password_file: Path) -> str | None:
@@ -42,17 +40,8 @@ def ensure_fleet_managers() -> Group:
     return group
 
 
-def ensure_nodes(text: str) -> list[str]:
-    """Make the Nodes that `text` names: `name=kind@host:port`, separated by commas; kind is edge or cloud.
-
-    Returns their names. Nodes that are not named stay, for a person may have added them.
-    """
-    names = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, rest = part.partition("=")
-        kind, _, url = rest.partition("@")
-        if not (name and url.rpartition(":")[2].isdigit()) or kind not in MODELS:
-            raise BadNodeList(f"'{part}' in AIVD_NODES is not name=edge@host:port or name=cloud@host:port.")
-        fleet.ensure_node(name=name, kind=kind, grpc_url=url, models=MODELS[kind])
-        names.append(name)
-    return names
+def ensure_nodes(nodes: Sequence[NodeAddress]) -> list[str]:
+    """Make the Nodes of these addresses and return their names. Others stay, for a person may have added them."""
+    for node in nodes:
+        fleet.ensure_node(name=node.name, kind=node.kind, grpc_url=node.grpc_url, models=MODELS[node.kind])
+    return [node.name for node in nodes]

@@ -33,6 +33,8 @@ app.conf.update(
     task_routes={
         "scheduling.*": {"queue": "housekeeping"},
         "aivd_web.demo.*": {"queue": "housekeeping"},
+        "finetune.reap": {"queue": "housekeeping"},
+        "finetune.import_pictures": {"queue": "housekeeping"},
         "finetune.*": {"queue": "training"},
     },
     beat_schedule={
@@ -52,6 +54,7 @@ app.conf.update(
             "schedule": 600.0,
             "options": {"queue": "housekeeping", "expires": 3 * 3600},  # longer than clocks differ
         },
+        "reap-runs": {"task": "finetune.reap", "schedule": 5.0, "options": {"expires": 10}},
         "resume-demo": {"task": "aivd_web.demo.resume", "schedule": 10.0, "options": {"expires": 10}},
     },
 )

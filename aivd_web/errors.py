@@ -11,12 +11,14 @@ from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
+from django_vite.core.exceptions import DjangoViteAssetNotFoundError, DjangoViteManifestError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from aivd_web.kernel.database import is_about_data, is_away, is_busy
 from aivd_web.kernel.errors import AivdError, Forbidden, NotFound, Unavailable
+from aivd_web.launcher import source
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,15 @@ class Unstorable(AivdError):
     hint = "Send plain text without control characters, and times and numbers in their usual range."
 
 
+NO_MANIFEST = (DjangoViteManifestError, DjangoViteAssetNotFoundError)
+
+
+class NoFrontEnd(AivdError):
+    code = "no_front_end"
+    status = 503
+    hint = source.GET_FRONT_END
+
+
 class CsrfFailed(Forbidden):
     code = "csrf_failed"
     hint = HINTS["csrf_failed"]
@@ -98,10 +109,16 @@ def as_aivd_error(exc: BaseException) -> AivdError | None:
     if is_about_data(exc) or isinstance(exc, IntegrityError):
         log.error("A value cannot be stored or read", exc_info=exc)
         return Unstorable("This holds a value that cannot be stored or read.")
-    if isinstance(exc, Http404):
-        return PLAIN_MESSAGES[404]
     if type(exc) in FORM_CAPS:
         return _over_form_cap(*FORM_CAPS[type(exc)])
+    return _refusal(exc)
+
+
+def _refusal(exc: BaseException) -> AivdError | None:
+    if isinstance(exc, NO_MANIFEST) and not source.has_front_end():
+        return NoFrontEnd(source.NO_FRONT_END)
+    if isinstance(exc, Http404):
+        return PLAIN_MESSAGES[404]
     if isinstance(exc, PermissionDenied):
         return PLAIN_MESSAGES[403]
     if isinstance(exc, exceptions.PermissionDenied) and "CSRF" in str(exc.detail):
@@ -202,6 +219,6 @@ def _said(request: HttpRequest, error: AivdError) -> HttpResponse:
         return JsonResponse(error.as_dict(), status=error.status)
     try:
         page = render_to_string("error.html", {"error": error, "theme": request.COOKIES.get("aivd_theme")})
-    except TemplateDoesNotExist:
+    except (TemplateDoesNotExist, *NO_MANIFEST):
         return HttpResponse(f"{error.detail} {error.hint}", status=error.status, content_type="text/plain")
     return HttpResponse(page, status=error.status)

@@ -19,6 +19,7 @@ from aivd_web.kernel.reads import over_own_pool
 from inspections import rules as line_rules
 from inspections.models import Frame, Step
 from inspections.pipeline import liveness
+from inspections.pipeline.stages import STAGES
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Node
 from scheduling.services import fleet, redis_client
@@ -94,8 +95,7 @@ def _backlog(who: Any) -> dict[str, int]:
     on_them = Step.objects.filter(frame__line__in=theirs)
     waiting = on_them.filter(state=Step.State.WAITING)
     return {
-        "waiting_to_detect": waiting.filter(kind=Step.Kind.DETECT).count(),
-        "waiting_to_describe": waiting.filter(kind=Step.Kind.DESCRIBE).count(),
+        **{f"waiting_to_{stage.kind}": waiting.filter(kind=stage.kind).count() for stage in STAGES},
         "dead_letters": on_them.filter(state=Step.State.FAILED).count(),
         "undecided": Frame.objects.on_lines(theirs).filter(decided_at__isnull=True).count(),
     }

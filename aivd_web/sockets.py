@@ -13,12 +13,19 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.crypto import constant_time_compare
 
 from aivd_web import origins
+from aivd_web.kernel.socket import NO_LAYER
 from aivd_web.kernel.threads import in_thread
 from inspections.rules import Principal, TokenPrincipal
 from inspections.services import tokens
 
 TOKEN_SUBPROTOCOL = "aivd.token."
 App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Denier(WebsocketDenier):
+    """Refuses whoever opens it, which must cost nobody a connection to Redis."""
+
+    channel_layer_alias = NO_LAYER
 
 
 class KnownSockets:
@@ -34,7 +41,7 @@ class KnownSockets:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         text = token_in(scope)
         if not may_open(scope, with_token=bool(text)):
-            await WebsocketDenier()(scope, receive, send)
+            await Denier()(scope, receive, send)
             return
 
         async def who() -> Principal | None:

@@ -18,6 +18,7 @@ api: tuple[list[URLPattern | URLResolver], str] = (
     [
         path("", include("inspections.api.urls")),
         path("", include("scheduling.api.urls")),
+        path("", include("finetune.api.urls")),
         path("stations/<int:station_id>/demo", DemoView.as_view(), name="station-demo"),
     ],
     "api",
@@ -35,6 +36,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     *pages_of("inspections.pages"),
     *pages_of("scheduling.pages"),
+    *pages_of("finetune.pages"),
     *pages_of("aivd_web.reference"),
     *pages_of("aivd_web.pages"),
 ]

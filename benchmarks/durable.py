@@ -142,7 +142,7 @@ class Run:
         self.meta["settled_s"] = round(time.time() - self.began, 1)
         head = await asyncio.to_thread(asked, heads.get)
         ends_at = time.monotonic() + VIEWER_S
-        while time.monotonic() < ends_at and viewer.last_seq < head:
+        while time.monotonic() < ends_at and (viewer.last_seq or 0) < head:
             await asyncio.sleep(0.1)
 
     def collect(self) -> int:
@@ -170,7 +170,7 @@ def asked(question: Callable[[], int]) -> int:
     """The database's answer; connections that PostgreSQL's crash left in the pool are used up on the way."""
     from django.db import DatabaseError
 
-    from inspections.pipeline.work import own_connection
+    from inspections.pipeline.worker import own_connection
 
     for attempt in range(ASK_TIMES):
         try:

@@ -42,12 +42,12 @@ class Faults:
 
     async def run(self, progress: Callable[[], float]) -> None:
         """Carry out the plan along `progress` (0 to 1). A fault that lasts does not hold up the next one."""
-        lasting = []
+        lasting: list[asyncio.Future[None]] = []
         for fault in self.plan():
             while progress() < fault.share:
                 await asyncio.sleep(0.02)
             self._note(fault.name)
-            lasting.append(asyncio.create_task(fault.act()))
+            lasting.append(asyncio.ensure_future(fault.act()))
         await asyncio.gather(*lasting)
 
     async def _kill(self, child: str, number: signal.Signals = signal.SIGKILL) -> None:

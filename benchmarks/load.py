@@ -57,7 +57,7 @@ class Load:
         ends_at = time.monotonic() + seconds
 
         def sender(index: int) -> list[Posted]:
-            posted = []
+            posted: list[Posted] = []
             while time.monotonic() < ends_at:
                 posted.append(self.post(index * 1_000_000 + len(posted)))
             return posted

@@ -27,7 +27,8 @@ from typing import Any
 from aivd_web.demo.follower import Follower
 from benchmarks import history, models
 from benchmarks.load import Load, Posted, boards
-from benchmarks.stack import BenchStack, bench_folder, free_ports
+from benchmarks.ports import free_ports
+from benchmarks.stack import BenchStack, bench_folder
 from scheduling.serving.nodes import NodeSpec, node_command, prepare_node
 
 NODE_READY_S = 90.0
@@ -242,7 +243,7 @@ def rate_of(folder: Path, phase: str) -> float | None:
     if not completed:
         return None
     took_s = max(row["at"] for row in completed) - min(row["sent_at"] for row in posted)
-    return round(len(completed) / took_s, 1)
+    return float(round(len(completed) / took_s, 1))
 
 
 def added_ms(folder: Path) -> tuple[float | None, float | None]:

@@ -7,11 +7,9 @@ import io
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from aivd_web.launcher import main
 from aivd_web.launcher.layout import layout_from
 from benchmarks import models
+from benchmarks.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 NODE_PORTS = 11
@@ -118,21 +117,3 @@ def constant_models(*, service_ms: float = 0.0, token_ms: float = 2.0) -> Mappin
         "AIVD_DETECTOR": f"{models.DETECTOR}?service_ms={service_ms:g}",
         "AIVD_DESCRIBER": f"{models.DESCRIBER}?token_ms={token_ms:g}",
     }
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on now."""
-    for first in range(20_000 + os.getpid() % 9_000, 32_000, count + 3):
-        if all(_is_free(first + offset) for offset in range(count)):
-            return first
-    raise RuntimeError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -18,9 +18,12 @@ export default defineConfig({
       input: {
         shell: "src/entries/shell.ts",
         admin: "src/entries/admin.ts",
+        review: "src/entries/review.tsx",
         live: "src/entries/live.tsx",
         frame: "src/entries/frame.tsx",
         fleet: "src/entries/fleet.tsx",
+        datasets: "src/entries/datasets.tsx",
+        runs: "src/entries/runs.tsx",
       },
     },
   },

@@ -105,6 +105,28 @@ class StationForm(ProductForm):
     )
     describe = forms.BooleanField(label="Have defects described", required=False)
     max_regions = forms.IntegerField(label="Regions described in one frame, at most", min_value=1, max_value=64)
+    describe_within_s = forms.DecimalField(
+        label="Descriptions are wanted within, in seconds",
+        min_value=0.1,
+        max_value=86_400,
+        decimal_places=3,
+        help_text="After the decision. Later ones wait until the cloud has room.",
+    )
+    sure_regions = forms.ChoiceField(
+        label="Defects that the edge is sure of are",
+        choices=Station.SureRegions.choices,
+        help_text="Sure is what your reviews prove: at most 1 in 100 wrong. A few are described all the same.",
+    )
+    ladder = forms.BooleanField(
+        label="Send pictures in lower quality where a link is too slow for the deadline",
+        required=False,
+        help_text="As JPEG 75 or 50. The frame says so.",
+    )
+    admission = forms.BooleanField(
+        label="Refuse frames that would be decided after their deadline",
+        required=False,
+        help_text="The sender hears 429 and when to come again; nothing is lost that was accepted.",
+    )
 
     def __init__(self, *args: Any, station: Station, classes: Iterable[DefectClass], **kwargs: Any) -> None:
         products: list[Product] = list(kwargs.pop("products"))
@@ -129,8 +151,13 @@ class StationForm(ProductForm):
     def changes(self) -> dict[str, Any]:
         """The settings in the units of the service."""
         said = self.cleaned_data
-        plain = {name: said[name] for name in ("product", "bit_depth", "describe", "max_regions")}
-        return plain | {"deadline_ms": int(said["deadline_s"] * 1000), "min_score": float(said["min_score"]) / 100}
+        plain = {
+            name: said[name]
+            for name in ("product", "bit_depth", "describe", "max_regions", "sure_regions", "ladder", "admission")
+        }
+        times = {"deadline_ms": said["deadline_s"], "describe_within_ms": said["describe_within_s"]}
+        in_ms = {name: int(seconds * 1000) for name, seconds in times.items()}
+        return plain | in_ms | {"min_score": float(said["min_score"]) / 100}
 
     @property
     def thresholds(self) -> dict[int, float]:
@@ -153,6 +180,10 @@ def _settings_of(station: Station) -> dict[str, Any]:
         "min_score": _percent(station.min_score),
         "describe": station.describe,
         "max_regions": station.max_regions,
+        "describe_within_s": station.describe_within_ms / 1000,
+        "sure_regions": station.sure_regions,
+        "ladder": station.ladder,
+        "admission": station.admission,
     }
 
 

@@ -8,10 +8,11 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import path
+from django.urls import path, reverse
+from django.views.decorators.http import require_POST
 
 from aivd_web.kernel.errors import AivdError
 from inspections import rules
@@ -19,8 +20,8 @@ from inspections.api.serializers import LineSerializer, MeSerializer
 from inspections.forms import NewLineForm, NewStationForm, StationForm, chosen_classes
 from inspections.models import DefectClass, Line, Station
 from inspections.rules import Action
+from inspections.services import baselines, products, stations, vocabulary
 from inspections.services import lines as line_services
-from inspections.services import products, stations, vocabulary
 
 
 @login_required
@@ -34,6 +35,12 @@ def home(request: HttpRequest) -> HttpResponse:
 def live(request: HttpRequest, line_id: int) -> HttpResponse:
     line = get_object_or_404(rules.lines(request.user), pk=line_id)
     return _island(request, "live", f"Live · {line.name}", line=line)
+
+
+@login_required
+def review(request: HttpRequest) -> HttpResponse:
+    """The queue of frames to look through. Which ones is said by the address: see `FrameFilterQuery`."""
+    return _island(request, "review", "Review", line=None, page="review")
 
 
 @login_required
@@ -65,13 +72,41 @@ def station(request: HttpRequest, station_id: int) -> HttpResponse:
         if form.is_valid() and _done(form, lambda: _configure(request, found, form)):
             messages.success(request, f"Saved. The next frame of {found.name} is inspected by these settings.")
             return redirect("station", found.pk)
-    context = {"form": form, "station": found, "line": found.line, "may_change": may_change}
+    context = {"form": form, "station": found, "line": found.line, "may_change": may_change, **_baseline_of(found)}
     return render(request, "station.html", _plain(context), status=_status(form))
 
 
 def _configure(request: HttpRequest, found: Station, form: StationForm) -> None:
     by = request.user.get_username()
     stations.configure(station=found, by=by, changes=form.changes, thresholds=form.thresholds)
+
+
+def _baseline_of(found: Station) -> dict[str, Any]:
+    baseline = baselines.of(found)
+    frames = baselines.first_frames(baseline)
+    return {"baseline": baselines.described(baseline), "first_frames": frames, "fewest": baselines.FEWEST_CONFIRMED}
+
+
+@login_required
+@require_POST
+def baseline(request: HttpRequest, station_id: int) -> HttpResponse:
+    """Confirm what a station's first frames look like, or collect anew; what came of it stands on the settings page."""
+    found = get_object_or_404(rules.stations(request.user), pk=station_id)
+    if not rules.stations(request.user, Action.CONFIGURE).filter(pk=found.pk).exists():
+        raise PermissionDenied
+    act, done = {
+        "confirm": (baselines.confirm, "Confirmed. Frames like these are inspected from now on."),
+        "restart": (baselines.restart, "Begun again. The next frames are collected."),
+    }.get(request.POST.get("action", ""), (None, ""))
+    if act is None:
+        return HttpResponseBadRequest("The action is 'confirm' or 'restart'.")
+    try:
+        act(station=found, by=request.user.get_username())
+    except AivdError as refusal:
+        messages.error(request, f"{refusal.detail} {refusal.hint}".strip())
+    else:
+        messages.success(request, done)
+    return redirect(f"{reverse('station', args=[found.pk])}#baseline")
 
 
 @login_required
@@ -139,12 +174,14 @@ def _plain(context: dict[str, Any]) -> dict[str, Any]:
     return {"page": "live", **context}
 
 
-def _island(request: HttpRequest, entry: str, title: str, *, line: Line | None, **boot: Any) -> HttpResponse:
+def _island(
+    request: HttpRequest, entry: str, title: str, *, line: Line | None, page: str = "live", **boot: Any
+) -> HttpResponse:
     lines = rules.lines(request.user).select_related("site")
     roles = [{"line": line_id, "role": role} for line_id, role in rules.roles(request.user)]
     me = {"username": request.user.get_username(), "roles": roles, "can": rules.abilities(request.user)}
     context = {
-        "page": "live",
+        "page": page,
         "title": title,
         "entry": f"src/entries/{entry}.tsx",
         "boot": {
@@ -163,6 +200,8 @@ urlpatterns = [
     path("lines/new/", new_line, name="new-line"),
     path("lines/<int:line_id>/stations/new/", new_station, name="new-station"),
     path("stations/<int:station_id>/", station, name="station"),
+    path("stations/<int:station_id>/baseline/", baseline, name="station-baseline-page"),
+    path("review/", review, name="review"),
     path("", home, name="home"),
     path("live/<int:line_id>/", live, name="live"),
     path("frames/<uuid:frame_id>/", frame, name="frame"),

@@ -54,10 +54,6 @@ class FrameQuerySet(models.QuerySet["Frame"]):
         """Those without a decision when their deadline came."""
         return self.filter(decision__code="late")
 
-    def awaiting_review(self) -> "FrameQuerySet":
-        """Decided frames that no person has judged yet."""
-        return self.filter(decided_at__isnull=False, reviews__isnull=True)
-
     def overdue(self, now: Moment) -> "FrameQuerySet":
         return self.filter(decided_at__isnull=True, deadline_at__lte=now)
 
@@ -113,6 +109,3 @@ class StepQuerySet(models.QuerySet["Step"]):
 
     def open(self) -> "StepQuerySet":
         return self.filter(state__in=("waiting", "running"))
-
-    def dead_letters(self) -> "StepQuerySet":
-        return self.filter(state="failed").order_by("-id")

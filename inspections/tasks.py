@@ -4,13 +4,13 @@ from celery import shared_task
 from django.db.models.functions import Now
 
 from inspections.intake import sweep
-from inspections.pipeline import steps, worker
+from inspections.pipeline import process, steps
 
 
 @shared_task(name="inspections.dispatch_waiting")
 def dispatch_waiting() -> int:
     """Carry out the Steps that wait, in the process of this worker."""
-    return worker.current().drain()
+    return process.current().run_until_idle()
 
 
 @shared_task(name="inspections.reap")

@@ -7,16 +7,7 @@ from django.db import models
 from django.db.models import Count
 
 if TYPE_CHECKING:
-    from scheduling.models import Dispatch, Node  # noqa: F401 - named in strings below
-
-
-class NodeQuerySet(models.QuerySet["Node"]):
-    def accepting(self) -> "NodeQuerySet":
-        """Nodes that a person has not taken out of rotation."""
-        return self.filter(draining=False)
-
-    def with_model(self, model: str) -> "NodeQuerySet":
-        return self.filter(placements__model=model)
+    from scheduling.models import Dispatch  # noqa: F401 - named in strings below
 
 
 class DispatchQuerySet(models.QuerySet["Dispatch"]):

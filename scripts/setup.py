@@ -87,7 +87,7 @@ def install_packages(extras: Sequence[str]) -> Path:
         say("Creating the environment .venv")
         run([sys.executable, "-m", "venv", str(ENVIRONMENT)])
     wanted = _requirements(extras)
-    stamp = ENVIRONMENT / f"aivd-{'-'.join(['run', *extras])}.stamp"
+    stamp = ENVIRONMENT / f"aivd-{'-'.join(extras)}.stamp"
     digest = digest_of([LOCK], "\n".join(wanted))
     if not _is_current(stamp, digest) and not _installed_already(python, wanted):
         say(
@@ -115,9 +115,19 @@ def _plain(name: str) -> str:
 
 
 def _requirements(extras: Sequence[str]) -> list[str]:
+    """What the extras name; one that names other extras of ours (`aivd[web,node]`) stands for what those name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    chosen = [project["optional-dependencies"][extra] for extra in extras]
-    return sorted({*project["dependencies"], *(package for extra in chosen for package in extra)})
+    wanted, waiting, known = set(project["dependencies"]), list(extras), set()
+    while waiting:
+        extra = waiting.pop()
+        if extra in known:
+            continue
+        known.add(extra)
+        for requirement in project["optional-dependencies"][extra]:
+            own = re.fullmatch(rf"{project['name']}\[(.+)\]", requirement)
+            waiting += own[1].split(",") if own else []
+            wanted |= set() if own else {requirement}
+    return sorted(wanted)
 
 
 # --- Front end
@@ -266,7 +276,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         check_machine()
-        python = install_packages(["dev"] if options.tests else [])
+        python = install_packages(["dev"] if options.tests else ["all"])
         build_front_end(python)
         if options.tests:
             install_browser()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
-from scheduling.services import redis_client
+from scheduling.services import process
 from tests.cast import cast  # noqa: F401
 from tests.nodes import *  # noqa: F403
 from tests.services import (  # noqa: F401
@@ -15,12 +15,13 @@ from tests.services import (  # noqa: F401
     suite_layout,
 )
 from tests.suite import pytest_runtest_teardown  # noqa: F401
+from tests.workers import pytest_xdist_make_scheduler  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
 def _redis_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that took Redis away leaves no second of silence to the next one."""
-    monkeypatch.setattr(redis_client, "_away_until", 0.0)
+    monkeypatch.setattr(process.current().hints, "_away_until", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,8 @@ node makes its own with `make_node`.
 
 import contextlib
 import os
-import secrets
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,13 +16,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.ports import free_ports
+from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from tests.suite import shared
+from tests.waiting import eventually
 
 __all__ = ["constant_node", "make_node", "node_layout", "template_node"]
 
-START_TIMEOUT_S = 60.0
 CONSTANT_DETECTOR = "python:tests.node_fakes:ConstantDetector"
 CONSTANT_DESCRIBER = "python:tests.node_fakes:ConstantDescriber"
 TEST_MODELS = {"AIVD_ALLOW_TEST_MODELS": "1"}
@@ -40,7 +39,6 @@ class RunningNode:
     log_path: Path
     process: subprocess.Popen[bytes]
     client: NodeClient
-    started_in_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -53,12 +51,16 @@ class RunningNode:
     def running_pid(self) -> int | None:
         return self.process.pid if self.process.poll() is None else None
 
-    def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        ends_at = time.monotonic() + timeout_s
-        while not self.client.probe(timeout_s=1.0, models=self.spec.models).ready:
-            if self.process.poll() is not None or time.monotonic() > ends_at:
-                pytest.fail(f"node {self.name} did not become ready:\n{self.log_path.read_text()[-4000:]}")
-            time.sleep(0.02)
+    def wait_ready(self) -> None:
+        def ready_or_ended() -> bool:
+            ready = self.client.probe(timeout_s=1.0, models=self.spec.models).ready
+            return ready or self.process.poll() is not None
+
+        def log() -> str:
+            return f"node {self.name} did not become ready:\n{self.log_path.read_text()[-4000:]}"
+
+        eventually(ready_or_ended, log)
+        assert self.process.poll() is None, log()
 
     def kill(self) -> None:
         """SIGKILL to the server process alone, as an out-of-memory killer would."""
@@ -68,10 +70,8 @@ class RunningNode:
     def freeze(self) -> None:
         """SIGSTOP; returns when every thread of the server stands still, which on busy cores is not at once."""
         self.process.send_signal(signal.SIGSTOP)
-        ends_at = time.monotonic() + 10
-        while not all(_state(task) in "Tt" for task in Path(f"/proc/{self.process.pid}/task").iterdir()):
-            assert time.monotonic() < ends_at, f"node {self.name} did not stop"
-            time.sleep(0.005)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        eventually(lambda: all(_state(task) in "Tt" for task in tasks.iterdir()), f"node {self.name} did not stop")
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
@@ -100,32 +100,9 @@ def _state(task: Path) -> str:
     return "T"
 
 
-def free_port_range(count: int) -> int:
-    """The first of `count` ports in a row on which nobody listens, below those that clients are given.
-
-    A port of the clients' range may go to any connection between now and the moment when it is needed.
-    """
-    first_of_clients = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    highest = max(min(first_of_clients, 60_000) - count, 11_000)
-    for _ in range(200):
-        # The system's randomness: the run seeds Python's own, and two runs must not meet on the same ports.
-        first = secrets.SystemRandom().randrange(10_000, highest)
-        if all(_is_free(port) for port in range(first, first + count)):
-            return first
-    raise AssertionError(f"There are no {count} free ports in a row.")
-
-
-def _is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
     """A spec on free ports, with the constant test models unless `options` say otherwise."""
-    first = free_port_range(3)
+    first = free_ports(3)
     spec = NodeSpec(
         name=name,
         models=models or ("edge_detector", "describer"),
@@ -139,25 +116,23 @@ def node_spec(name: str, *models: str, **options: object) -> NodeSpec:
     return replace(spec, **options)  # type: ignore[arg-type]
 
 
-def start_node(spec: NodeSpec, *, layout_dir: Path) -> RunningNode:
+def start_node(spec: NodeSpec, *, layout_dir: Path, tls: NodeTls | None = None) -> RunningNode:
     """Start the node and wait until it is ready; the caller closes it."""
     prepare_node(spec, layout_dir=layout_dir)
     argv, environment = node_command(spec, layout_dir=layout_dir)
     log_path = layout_dir / f"{spec.name}.log"
-    started = time.monotonic()
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             argv, env=environment, cwd="/", stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
     node = RunningNode(
-        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control)
+        spec, layout_dir, log_path, process, NodeClient(spec.grpc_url, name=spec.name, control=spec.control, tls=tls)
     )
     try:
         node.wait_ready()
     except BaseException:
         node.close()
         raise
-    node.started_in_s = time.monotonic() - started
     return node
 
 

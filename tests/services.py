@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from aivd_web.launcher.layout import Layout, current
 from aivd_web.launcher.postgres import Postgres
 from aivd_web.launcher.processes import Identity, die_with_parent, wait_until
 from aivd_web.launcher.redis import EmbeddedRedis
+from scheduling.services import process
+from scheduling.services.hints import RedisHints, client_of
 from tests.suite import shared
 
 READY_WITHIN_S = 60
@@ -26,7 +29,7 @@ class Service:
 
     def __init__(
         self,
-        server: Postgres | EmbeddedRedis,
+        server: Any,
         *,
         log_file: Path,
         stop_signal: signal.Signals,
@@ -96,6 +99,12 @@ def postgres_service(layout: Layout) -> Service:
 def redis_service(layout: Layout) -> Service:
     server = EmbeddedRedis(layout)
     return Service(server, log_file=layout.log_folder / "redis.log", stop_signal=signal.SIGTERM)
+
+
+def take_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the rest of the test Redis is at an address where nothing answers."""
+    nobody = RedisHints(client_of("unix:///nonexistent/redis.sock"))
+    monkeypatch.setattr(process.current(), "hints", nobody)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ import shutil
 import tempfile
 
 # A folder of the suite's own, chosen before anything asks for the layout: the tests throw away what is in it.
-if "aivd-test-" not in os.environ.get("AIVD_VAR", ""):
-    os.environ["AIVD_VAR"] = tempfile.mkdtemp(prefix="aivd-test-")
+# Each worker of pytest-xdist has one, and what it starts uses that one too.
+if (prefix := f"aivd-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}-") not in os.environ.get("AIVD_VAR", ""):
+    os.environ["AIVD_VAR"] = tempfile.mkdtemp(prefix=prefix)
     os.chmod(os.environ["AIVD_VAR"], 0o711 if os.geteuid() == 0 else 0o700)
     atexit.register(shutil.rmtree, os.environ["AIVD_VAR"], ignore_errors=True)
 

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from finetune.models import Dataset, DatasetVersion, FineTuneRun, ImportJob, ModelVersion
 from inspections.models import Step
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, ReplayRun
@@ -40,6 +41,7 @@ CALLERS = (
 # Charlie is admin of another one, Fay manages the fleet. 4xx other than 401, 403 and 404 means: let in, but there was
 # nothing to do.
 SEES = (200, 200, 200, 200, 404, 404, 404, 200, 404, 200, 401)
+WHOLE = (200, 200, 200, 200, 404, 404, 404, 200, 404, 404, 401)  # a station's token sees no line as a whole
 LISTS = (200,) * 10 + (401,)  # lists are empty, not forbidden; see the tests of each
 FLEET = (200, 200, 200, 200, 200, 404, 200, 200, 404, 200, 401)
 MANAGES = (200, 403, 403, 403, 403, 404, 200, 403, 404, 403, 401)
@@ -75,6 +77,29 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("get", "frames/<uuid:frame_id>/dispatches"): SEES,
     ("post", "frames/<uuid:frame_id>/reviews"): (400, 400, 400, 403, 404, 404, 404, 403, 404, 403, 401),
     ("post", "frames/<uuid:frame_id>/retry"): (409, 409, 409, 403, 404, 404, 404, 403, 404, 403, 401),
+    ("get", "datasets"): LISTS,
+    ("post", "datasets"): (400,) * 10 + (401,),
+    ("get", "datasets/<int:dataset_id>"): WHOLE,
+    ("post", "datasets/<int:dataset_id>/imports"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "datasets/<int:dataset_id>/reviewed"): (200, 200, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "datasets/<int:dataset_id>/versions"): (422, 422, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("get", "imports/<int:import_id>"): WHOLE,
+    ("post", "imports/<int:import_id>/cancel"): (200, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "imports/<int:import_id>/resume"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("get", "run-kinds"): LISTS,
+    ("get", "runs"): LISTS,
+    ("post", "runs"): (400,) * 10 + (401,),
+    ("get", "runs/<uuid:run_id>"): WHOLE,
+    ("get", "runs/<uuid:run_id>/events"): WHOLE,
+    ("post", "runs/<uuid:run_id>/pause"): (200, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "runs/<uuid:run_id>/cancel"): (200, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "runs/<uuid:run_id>/resume"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("get", "model-versions"): LISTS,
+    ("get", "model-versions/<int:version_id>"): WHOLE,
+    ("post", "model-versions/<int:version_id>/promote"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "model-versions/<int:version_id>/shadow"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("delete", "model-versions/<int:version_id>/shadow"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "lines/<int:line_id>/roll-back"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("get", "nodes"): FLEET,
     ("get", "dispatches"): FLEET,
     ("get", "dispatches/accuracy"): FLEET,
@@ -124,6 +149,28 @@ def client_of(cast: Cast, caller: str) -> APIClient:
     return client
 
 
+def learning_values(cast: Cast) -> dict[str, Any]:
+    """A dataset of the line with an import, a sealed version, a run and weights."""
+    dataset = Dataset.objects.create(line=cast.line, name="boards", created_by="alice")
+    job = ImportJob.objects.create(dataset=dataset, format="coco", source="a.zip", created_by="alice")
+    version = DatasetVersion.objects.create(
+        dataset=dataset, number=1, digest="d" * 64, folder="x", seed=0, classes=[], counts={}, sealed_by="alice"
+    )
+    run = FineTuneRun.objects.create(
+        line=cast.line, version=version, kind="describer-lora", base="aivd-small", created_by="alice"
+    )
+    made = ModelVersion.objects.create(
+        line=cast.line, kind="adapter", number=1, digest="e" * 64, format="safetensors", bytes=9, run=run,
+        version=version, base="aivd-small", registered_by="alice",
+    )  # fmt: skip
+    return {
+        "<int:dataset_id>": dataset.pk,
+        "<int:import_id>": job.pk,
+        "<uuid:run_id>": run.pk,
+        "<int:version_id>": made.pk,
+    }
+
+
 @pytest.fixture
 def call(cast: Cast) -> Callable[[str, str, str], int]:
     frame = add_frame(cast.station)
@@ -138,6 +185,7 @@ def call(cast: Cast) -> Callable[[str, str, str], int]:
         "<int:station_id>": cast.station.pk,
         "<uuid:frame_id>": frame.pk,
         "<slug:name>": "node-edge-1",
+        **learning_values(cast),
     }
 
     def request(method: str, route: str, caller: str) -> int:
@@ -193,7 +241,7 @@ ADDRESSES = (
     "unix:/run/aivd/edge-3.plant.local.sock: no such file",
     "http://edge-3.plant.local/v2 said 503",
 )
-HIDDEN = ("10.0.0.7", "edge-3", "8001", "fd00", "::1")
+HIDDEN = ("10.0.0.7", "edge-3", ":8001", "fd00::", "::1")
 
 
 @pytest.mark.parametrize("text", ADDRESSES)

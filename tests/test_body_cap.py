@@ -49,7 +49,7 @@ async def request_raw() -> AsyncIterator[Callable]:
     door = BodyCap(echo, lambda path, content_type: CAP, admits, pause_s=PAUSE_S)
     config = uvicorn.Config(door, lifespan="off", log_level="warning")
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     port = listener.getsockname()[1]
 

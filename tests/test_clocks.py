@@ -20,7 +20,7 @@ from scheduling.services.dispatching import running
 from scheduling.services.sweep import close_lost_dispatches
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.pipeline.test_work import frames, working
+from tests.inspections.pipeline.test_worker import frames, working
 
 ROOT = Path(__file__).resolve().parents[1]
 DECIDING = ("inspections", "scheduling", "aivd_web/demo")
@@ -82,7 +82,7 @@ class TestAProcessWhoseClockIsOff:
         frames(cast.station, 8)
         assert steps.hold_overdue() == 0
         with working(FakeNode("edge-1"), lease_s=2) as worker:
-            worker.drain()
+            worker.run_until_idle()
             worker.renew()
         assert steps.reap() == steps.hold_overdue() == 0
         assert set(Decision.objects.values_list("outcome", flat=True)) == {"pass"}
@@ -104,9 +104,9 @@ class TestAProcessWhoseClockIsOff:
 
     def test_what_it_gives_back_may_be_tried_again_soon(self, cast: Cast, clock_that_is_off: timedelta) -> None:
         add_frame(cast.station)
-        failing = FakeNode("edge-1", before=lambda: 1 / 0)  # type: ignore[arg-type]
+        failing = FakeNode("edge-1", before=lambda: 1 / 0)
         with working(failing) as worker:
-            worker.drain()
+            worker.run_until_idle()
         step = Step.objects.get()
         assert step.state == "waiting"
         assert step.not_before - database_now() < timedelta(seconds=10)
@@ -133,7 +133,7 @@ class TestAProcessWhoseClockIsOff:
         seen: list[Any] = []
         node.before = lambda: seen.extend([running(), close_lost_dispatches()])
         with working(node) as worker:
-            worker.drain()
+            worker.run_until_idle()
         assert [len(seen[0]), seen[1]] == [1, 0]
         assert abs(Dispatch.objects.get().sent_at - database_now()) < timedelta(minutes=1)
 

@@ -3,10 +3,13 @@
 import pytest
 from django.db import OperationalError
 from django.test import Client
+from django_vite.core.asset_loader import DjangoViteAssetLoader
+from django_vite.core.exceptions import DjangoViteAssetNotFoundError
 from rest_framework.exceptions import Throttled, ValidationError
 
 from aivd_web.errors import api_error, server_error
 from aivd_web.kernel.errors import Unavailable
+from aivd_web.launcher import source
 
 ENVELOPE = {"code", "detail", "hint"}
 
@@ -105,3 +108,18 @@ def test_what_nobody_foresaw_is_still_an_error_of_ours(rf):
         answer = server_error(rf.get("/api/v1/frames"))
     assert answer.status_code == 500
     assert "Retry-After" not in answer
+
+
+def test_a_page_of_an_installation_without_a_front_end_says_so(client, monkeypatch):
+    """A wheel may be made without it, for nodes."""
+    monkeypatch.setattr(source, "has_front_end", lambda: False)
+    monkeypatch.setattr(DjangoViteAssetLoader.instance()._apps["default"], "manifest", _NoManifest())
+    page = client.get("/sign-in/", headers={"accept": "text/html"})
+    assert page.status_code == 503
+    assert source.NO_FRONT_END in page.content.decode()
+    assert client.get("/sign-in/").json()["code"] == "no_front_end"
+
+
+class _NoManifest:
+    def get(self, path: str) -> None:
+        raise DjangoViteAssetNotFoundError(path)

@@ -15,6 +15,7 @@ from scheduling.services.heartbeat import VIEW_PREFIX
 from scheduling.services.redis_client import get as redis_client
 from tests.cast import add_dispatch, add_node, frame_row
 from tests.cast import decide as cast_decide
+from tests.services import take_away
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 
@@ -132,11 +133,8 @@ def test_a_row_that_cannot_be_read_leaves_health_able_to_speak(cast, client):
 
 
 def test_redis_away_is_degraded(cast, client, monkeypatch):
-    import redis
-
     add_node(health="ready")
-    nobody = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2)
-    monkeypatch.setattr(health.redis_client, "get", lambda: nobody)
+    take_away(monkeypatch)
     client.force_login(cast.vera)
     body = client.get("/health").json()
     assert (body["status"], body["parts"]["redis"]) == ("degraded", "down")

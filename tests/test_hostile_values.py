@@ -81,8 +81,8 @@ def calls(path: str, told: dict[str, Any], known: dict[str, Any]) -> Iterator[tu
             for text in filter(None, IN_ADDRESSES):
                 yield f"{parameter['name']}: {text[:20]}", path.format(**known | {parameter["name"]: text}), json_call
     yield "an unknown filter", f"{right}?{quote(chr(0))}=%00&x[]=1", json_call
-    for name, value in HEADERS.items():
-        yield name, right, json_call | {name: value}
+    for name, header in HEADERS.items():
+        yield name, right, json_call | {name: header}
     for kind in TYPES:
         yield kind, right, {"data": b"\xff\x00", "content_type": kind}
     for raw in RAW_BODIES:

@@ -95,7 +95,7 @@ WRONG_HEADERS = [
 @pytest.mark.django_db
 @pytest.mark.parametrize("headers", WRONG_HEADERS, ids=str)
 @pytest.mark.parametrize("address", ["/api/docs/", "/api/schema/", "/api/schema/?format=json", "/api/schema/?format=x"])
-def test_the_reference_is_read_without_signing_in_whatever_is_sent_with_it(client: Client, address, headers) -> None:
+def test_the_reference_is_read_without_signing_in_whatever_is_sent_with_it(client, address, headers):
     answer = client.get(address, headers=headers)
     assert answer.status_code == 200
     assert "unsafe-inline" not in answer["Content-Security-Policy"]

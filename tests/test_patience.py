@@ -19,8 +19,9 @@ from inspections.models import Frame, Station
 from inspections.pipeline import liveness, steps
 from tests.cast import Cast, add_frame, picture, token_for
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.pipeline.test_work import eventually, polled, working
+from tests.inspections.pipeline.test_worker import polled, working
 from tests.services import Service
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,

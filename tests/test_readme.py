@@ -55,7 +55,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         golden = np.zeros((640, 640), np.uint8)
         golden[100:540, 100 + 60 * index : 400 + 60 * index] = 255
         tested = golden.copy()
-        cv2.circle(tested, (250 + 30 * index, 300), 12, 0, -1)
+        cv2.circle(tested, (250 + 30 * index, 300), 12, (0,), -1)
         cv2.imwrite(str(folder / "templates" / f"{index}.png"), golden)
         cv2.imwrite(str(folder / "images" / f"{index}.png"), tested)
         x = 250 + 30 * index
@@ -75,6 +75,7 @@ def test_bench_detect_as_the_readme_states_it_measures(boards: Path) -> None:
 
 @pytest.mark.parametrize("data", ["", "/nonexistent"])
 def test_a_benchmark_without_its_data_says_so_and_fails(data: str) -> None:
-    done = run("make bench-detect", **({DATA: data} if data else {}))
+    environment = {DATA: data} if data else {}
+    done = run("make bench-detect", timeout_s=300, **environment)
     assert done.returncode != 0
     assert "AIVD_DATA" in done.stdout + done.stderr

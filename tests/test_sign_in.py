@@ -4,7 +4,7 @@ import re
 import threading
 
 import pytest
-import redis
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.test import Client
@@ -16,6 +16,7 @@ from aivd_web import passwords
 from aivd_web.attempts import Attempts, Count, Counted, LocalCounts, RedisCounts, TooManyAttempts, network_of
 from aivd_web.passwords import BoundedArgon2, MaximumLengthValidator, Places, TooBusy
 from scheduling.services import redis_client
+from tests.services import take_away
 
 PAGE = {"accept": "text/html"}
 DOORS = ("/sign-in/", "/admin/login/")
@@ -165,8 +166,7 @@ def test_all_processes_count_together_and_go_on_alone_without_redis(monkeypatch)
     fail(first, 4)
     fail(second, 4)
     assert wait_of(first) == wait_of(second) == 8
-    nobody = redis.Redis(host="127.0.0.1", port=1, socket_connect_timeout=0.2)
-    monkeypatch.setattr(redis_client, "get", lambda: nobody)
+    take_away(monkeypatch)
     assert wait_of(first) == 0, "it has seen four"
     fail(first, 2)
     assert wait_of(first) == 2
@@ -319,9 +319,9 @@ def test_a_password_of_any_length_is_cut_before_it_is_hashed(cast, fresh, monkey
     cast.vera.set_password("v" * passwords.MOST_LETTERS)
     cast.vera.save()
     hashed = []
-    was = passwords.ModelBackend.authenticate
+    was = ModelBackend.authenticate
     monkeypatch.setattr(
-        passwords.ModelBackend,
+        ModelBackend,
         "authenticate",
         lambda self, request, username, password: (
             hashed.append(len(password)) or was(self, request, username=username, password=password)

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import uvicorn
 import websockets
+from channels_redis.core import RedisChannelLayer
 
-from aivd_web.kernel.socket import LIMITS, LiveSocket
+from aivd_web.kernel.socket import LIMITS, LiveSocket, NoSuchSocket
+from aivd_web.sockets import Denier
 from aivd_web.web_sockets import TEXT_BYTES, BoundedWebSockets, MessageFilter
+from tests.websocket import WebsocketCommunicator
 
 PICTURE_BYTES = 300_000
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 class Echo(LiveSocket):
@@ -211,3 +214,46 @@ def test_however_the_bytes_arrive_each_message_passes_or_becomes_empty(seed: int
         at += step
     assert got == expected
     assert list(passing.dropped) == dropped
+
+
+def communicator(consumer: Any, **scope: Any) -> WebsocketCommunicator:
+    async def application(given: Any, receive: Any, send: Any) -> None:
+        await consumer.as_asgi()({**given, **scope}, receive, send)
+
+    return WebsocketCommunicator(application, "/", headers=[], subprotocols=[])
+
+
+async def test_a_cancellation_that_a_library_swallows_keeps_no_socket() -> None:
+    """As `asyncio.wait_for` of Python 3.11 does where what it waits for is just done."""
+
+    class Swallowing(Echo):
+        async def _hint(self) -> dict[str, Any]:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def who() -> str:
+        return "vera"
+
+    socket = communicator(Swallowing, who=who)
+    assert (await socket.connect(PATIENCE_S))[0]
+    await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+    ended, _ = await asyncio.wait({socket.future}, timeout=PATIENCE_S)
+    assert ended
+
+
+@pytest.mark.stack
+@pytest.mark.django_db  # channels closes what is old of the thread's connections before each message
+@pytest.mark.parametrize("consumer", [NoSuchSocket, Denier])
+async def test_who_is_refused_costs_nobody_a_connection_to_redis(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(RedisChannelLayer, "new_channel", asked)
+    monkeypatch.setattr(RedisChannelLayer, "receive", asked)
+    socket = communicator(consumer)
+    await socket.connect(PATIENCE_S)
+    await socket.disconnect(PATIENCE_S)

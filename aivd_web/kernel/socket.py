@@ -14,7 +14,6 @@ from typing import Any
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
-from channels.utils import await_many_dispatch
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +25,12 @@ CLOSE_TIMEOUT_S = 0.5
 LAYER_TIMEOUT_S = 2.0
 LIMITS = "aivd.limits"  # of the server's websockets, see aivd_web/web_sockets.py
 PLAIN_SUBPROTOCOL = "aivd.v1"
+NO_LAYER = "none"  # of a socket that closes as it opens: it hears nobody, so it asks nothing of Redis
 
 SIGNED_OUT = 4401
 NOT_FOUND = 4404
 TOO_SLOW = 4009
 TROUBLE = 1011
-
-Who = Callable[[], Awaitable[Any]]
 
 
 class Refused(Exception):
@@ -58,7 +56,7 @@ class LiveSocket(AsyncWebsocketConsumer):
         self.channel_layer = get_channel_layer()
         self.channel_name = await self.channel_layer.new_channel()
         try:
-            await await_many_dispatch([receive, self._hint, self._end], self.dispatch)
+            await self._dispatch_all([receive, self._hint, self._end])
         except StopConsumer:
             pass
         finally:
@@ -154,6 +152,19 @@ class LiveSocket(AsyncWebsocketConsumer):
         if not await self.allowed(who):
             raise Refused(NOT_FOUND)
 
+    async def _dispatch_all(self, sources: list[Callable[[], Coroutine[Any, Any, dict[str, Any]]]]) -> None:
+        """Each message of each source as it comes. channels' own cancels only once at the end (see `_end_all`)."""
+        tasks = [asyncio.create_task(source()) for source in sources]
+        try:
+            while True:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for n, task in enumerate(tasks):
+                    if task.done():
+                        await self.dispatch(task.result())
+                        tasks[n] = asyncio.create_task(sources[n]())
+        finally:
+            await _end_all(tasks)
+
     async def _join(self) -> None:
         if not self.group:
             return
@@ -221,7 +232,7 @@ async def _first_to_end(*works: Coroutine[Any, Any, None]) -> None:
         await _end_all(tasks)
 
 
-async def _end_all(tasks: Collection[asyncio.Task[None]]) -> None:
+async def _end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel until they have ended: a cancellation that meets the end of a wait is swallowed by some libraries."""
     running = {task for task in tasks if not task.done()}
     while running:
@@ -239,6 +250,8 @@ def chosen_subprotocol(offered: list[str]) -> str | None:
 
 class NoSuchSocket(AsyncWebsocketConsumer):
     """What answers at an address without a websocket, so that the client is told and nothing is logged as a crash."""
+
+    channel_layer_alias = NO_LAYER
 
     async def connect(self) -> None:
         await self.accept(subprotocol=chosen_subprotocol(self.scope["subprotocols"]))

@@ -14,6 +14,7 @@ LOOPBACK = "127.0.0.1"
 EVERY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104
 NODE_KINDS = ("edge", "cloud")
 EMBEDDED_PORTS = 11
+NODE = re.compile(r"([a-z0-9][a-z0-9-]{0,31})=([a-z]+)@((?:grpcs://)?)(\[[0-9a-fA-F:]+\]|[^:/@=\s]+):(\d{1,5})")
 
 
 class AddressError(ValueError):
@@ -22,7 +23,8 @@ class AddressError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """A node as its clients see it: `grpc_url` is `host:port`, behind the link where there is one."""
+    """A node as its clients see it: `grpc_url` is `host:port`, behind the link where there is one, or by TLS
+    `grpcs://host:port`."""
 
     name: str
     kind: str
@@ -53,7 +55,6 @@ class Addresses:
 
     host: str
     port: int
-    node_port_base: int
     embedded: tuple[EmbeddedNode, ...]
     nodes: tuple[NodeAddress, ...]
 
@@ -84,7 +85,6 @@ def addresses_from(environ: Mapping[str, str]) -> Addresses:
     return Addresses(
         host=_host(environ),
         port=port,
-        node_port_base=base,
         embedded=embedded,
         nodes=parse_nodes(given) if given else tuple(node.address for node in embedded),
     )
@@ -109,7 +109,10 @@ def embedded_nodes(base: int) -> tuple[EmbeddedNode, ...]:
 
 
 def parse_nodes(text: str) -> tuple[NodeAddress, ...]:
-    """Read `name=kind@host:port,...`; names are unique, kinds are edge and cloud."""
+    """Read `name=kind@host:port,...`, or `name=kind@grpcs://host:port` for TLS; names are unique, kinds edge and cloud.
+
+    The only reader of AIVD_NODES. Raises AddressError.
+    """
     nodes = tuple(_parse_node(part.strip()) for part in text.split(",") if part.strip())
     names = [node.name for node in nodes]
     if len(set(names)) < len(names):
@@ -123,13 +126,13 @@ def current() -> Addresses:
 
 
 def _parse_node(part: str) -> NodeAddress:
-    found = re.fullmatch(r"([a-z0-9][a-z0-9-]{0,31})=([a-z]+)@(\[[0-9a-fA-F:]+\]|[^:@=\s]+):(\d{1,5})", part)
-    if found is None or found[2] not in NODE_KINDS or not 0 < int(found[4]) < 65536:
+    found = NODE.fullmatch(part)
+    if found is None or found[2] not in NODE_KINDS or not 0 < int(found[5]) < 65536:
         raise AddressError(
             f"AIVD_NODES holds {part!r}; write name=kind@host:port with kind edge or cloud, "
-            "for example edge-1=edge@10.0.0.5:8001,cloud-1=cloud@10.0.1.9:8001."
+            "for example edge-1=edge@10.0.0.5:8001,cloud-1=cloud@grpcs://10.0.1.9:8001 (grpcs:// where it speaks TLS)."
         )
-    return NodeAddress(found[1], found[2], f"{found[3]}:{found[4]}")
+    return NodeAddress(found[1], found[2], f"{found[3]}{found[4]}:{found[5]}")
 
 
 def _check_apart(port: int, base: int) -> None:

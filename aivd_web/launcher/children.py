@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aivd_web.launcher import source
 from aivd_web.launcher.processes import Identity, command_of
 
 ReadyCheck = Callable[[], Awaitable[bool]]
@@ -116,7 +117,7 @@ def refuse_taken_ports(children: Sequence[Child]) -> None:
                 raise PortTaken(
                     f"Port {claim.port} on {claim.host}, which {child.name} needs, is taken by another "
                     f"program{by}. End that program, or choose another port with {claim.variable}, "
-                    f"for example {claim.variable}={claim.port + 1000} make run"
+                    f"for example {claim.variable}={claim.port + 1000} {source.says('run')}"
                 )
 
 

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-SOURCE_ROOT = Path(__file__).resolve().parents[2]
+from aivd_web.launcher import source
 
 MAX_SOCKET_PATH_BYTES = 107
 """A unix socket's address holds 108 bytes and the last one is a zero (unix(7))."""
@@ -53,7 +53,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of one installation; two installations differ in `var` and share nothing."""
+    """The places of one installation; two installations differ in `var` and share nothing.
+
+    `root` is where our processes run: Python looks for packages there too, so nobody else may write to it.
+    """
 
     root: Path
     var: Path
@@ -187,28 +190,19 @@ def broker_url(redis_url: str) -> str:
 
 
 def layout_from(environ: Mapping[str, str]) -> Layout:
-    """The layout that these environment variables ask for (AIVD_VAR, else `var` beside the source)."""
-    var = Path(environ.get("AIVD_VAR") or SOURCE_ROOT / "var")
-    return Layout(root=SOURCE_ROOT, var=Path(os.path.abspath(var)).resolve(), as_root=os.geteuid() == 0)
+    """The layout that these environment variables ask for: AIVD_VAR, else `var` in the clone or, where a wheel was
+    installed, in the working folder. Nothing is ever kept beside installed packages."""
+    home = source.HOME if source.IS_CLONE else Path.cwd()
+    if not environ.get("AIVD_VAR") and home == Path("/"):
+        raise LayoutError("The working folder is / and its var is the system's own. Name a folder in AIVD_VAR.")
+    var = Path(os.path.abspath(environ.get("AIVD_VAR") or home / "var")).resolve()
+    return Layout(root=source.HOME if source.IS_CLONE else var, var=var, as_root=os.geteuid() == 0)
 
 
 @cache
 def current() -> Layout:
     """The layout of this process."""
     return layout_from(os.environ)
-
-
-def database_settings() -> dict[str, str]:
-    return current().database_settings()
-
-
-def redis_url() -> str:
-    """`REDIS_URL` from the environment, else the embedded Redis."""
-    return os.environ.get("REDIS_URL") or current().redis_url()
-
-
-def celery_broker_url() -> str:
-    return broker_url(redis_url())
 
 
 def is_plain(path: Path) -> bool:

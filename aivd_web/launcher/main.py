@@ -10,12 +10,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TextIO
 
-from aivd_web.launcher import addresses, layout
+from aivd_web.launcher import addresses, layout, source
 from aivd_web.launcher.children import PortTaken, refuse_taken_ports
 from aivd_web.launcher.console import Console
 from aivd_web.launcher.processes import ProcessMark, mark_of, wait_until
@@ -73,8 +72,8 @@ def up_detached(*, environ: Mapping[str, str], stream: TextIO) -> int:
     read_end, write_end = os.pipe()
     with (place.log_folder / "up.log").open("ab") as log:
         launcher = subprocess.Popen(
-            [sys.executable, str(place.root / "manage.py"), "up", f"--mirror-fd={write_end}"],
-            env=dict(environ),
+            source.manage("up", f"--mirror-fd={write_end}"),
+            env={**environ, "AIVD_VAR": str(place.var)},  # it starts in another folder, and means this one
             cwd=place.root,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -97,7 +96,9 @@ def up_while(command: Sequence[str], *, environ: Mapping[str, str], stream: Text
     was_up = find_running(place) is not None
     status = up_detached(environ=environ, stream=stream)
     try:
-        return status or subprocess.run(list(command), env=dict(environ), cwd=place.root, check=False).returncode
+        there = source.HOME if source.IS_CLONE else None
+        told = {**environ, "AIVD_VAR": str(place.var)}
+        return status or subprocess.run(list(command), env=told, cwd=there, check=False).returncode
     finally:
         if not was_up:
             down(environ=environ, stream=stream)
@@ -137,6 +138,8 @@ def _up_alone(stack: Stack, console: Console) -> int:
     control_file = place.run_folder / "children.json"
     end_remains(control_file, console=console)
     _note(stack, ready=False)
+    if not source.has_front_end():
+        console.say(f"{source.NO_FRONT_END} {source.GET_FRONT_END}")
     children = stack.children()
     refuse_taken_ports(children)
     supervisor = Supervisor(children, console=console, log_folder=place.log_folder, control_file=control_file)
@@ -231,7 +234,7 @@ def _say_running(place: layout.Layout, console: Console) -> int:
     if running is None or not running.ready:
         console.say("Another AIVD of this folder is starting or stopping; try again in a moment.")
         return 1
-    console.say(f"AIVD is already running (process {running.process.pid}); stop it with: make down")
+    console.say(f"AIVD is already running (process {running.process.pid}); stop it with: {source.says('down')}")
     console.say(running.line)
     return IN_PART if running.missing else 0
 

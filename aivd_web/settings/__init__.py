@@ -3,16 +3,17 @@
 Other code gets them as arguments or from `django.conf.settings`; nothing else reads the environment.
 """
 
+import os
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from aivd_web.launcher import layout
+from aivd_web.launcher import layout, source
 from aivd_web.origins import is_origin
 from aivd_web.settings import database
+from scheduling.client.tls import BadCertificates, tls_from
 
-BASE_DIR = Path(__file__).resolve().parents[2]
 env = environ.Env()
 LAYOUT = layout.current()
 
@@ -70,7 +71,7 @@ ASGI_APPLICATION = "aivd_web.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [source.TEMPLATES],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -151,12 +152,17 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Adaptive edge-cloud collaboration for industrial visual inspection.",
     "VERSION": "1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "WorkStateEnum": "finetune.models.work.State.choices",
+        "RunKindEnum": "finetune.models.run.Kind.choices",
+        "ModelKindEnum": "finetune.models.registry.ModelKind.choices",
+    },
 }
 
 # -- files ------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = LAYOUT.static_folder
-FRONTEND_DIST = BASE_DIR / "frontend" / "dist"
+FRONTEND_DIST = source.FRONT_END
 STATICFILES_DIRS = [FRONTEND_DIST] if FRONTEND_DIST.is_dir() else []
 # Compressing takes a minute and pays only over a network.
 STATIC_STORAGE = (
@@ -183,9 +189,18 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 
+# -- nodes ------------------------------------------------------------------------------------------
+try:
+    NODE_TLS = tls_from(os.environ)
+except BadCertificates as error:
+    raise ImproperlyConfigured(str(error)) from error
+
 # -- inspection -------------------------------------------------------------------------------------
 LEASE_S = env.float("AIVD_LEASE_S", default=3.0)
 MAX_WAITING_STEPS = env.int("AIVD_MAX_WAITING_STEPS", default=5_000)
+
+# -- training ---------------------------------------------------------------------------------------
+TRAINING_MEMORY_MIB = env.int("AIVD_TRAINING_MEMORY_MIB", default=0)
 
 # -- log --------------------------------------------------------------------------------------------
 LOGGING = {

@@ -47,7 +47,7 @@ def held_lines() -> list[int]:
     from django.db import OperationalError, connection, transaction
 
     from inspections.models import EventHead
-    from inspections.pipeline.work import own_connection
+    from inspections.pipeline.worker import own_connection
 
     held = []
     with own_connection():

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.schedule.scenarios import LADDER
 from finetune.boards import CLASSES, generate_board
 from finetune.boards.contracts import Board
 from finetune.training.detector_metrics import Truth, f_at, match, mean_average_precision
 from scheduling.policy import FULL_QUALITY, Quality
+from scheduling.policy.items import LADDER
 from scheduling.serving.contracts import DEFAULT_MIN_SCORE, AnswerEvent, Describer, Detector, RegionRequest, Rgb
 from scheduling.serving.crops import cut_crop
 from scheduling.serving.describers import SMALL, load_describer

@@ -75,6 +75,8 @@ def nearest(policies: dict[str, Rows]) -> list[tuple[str, float, float, float]]:
 def scenario_summary(policies: dict[str, Rows]) -> dict[str, Any]:
     plain, admitted = best(policies, admission=False), best(policies, admission=True)
     return {
+        "actions": sorted({action for row in policies[OURS] for action in row["actions"]}),
+        "lost": sum(row["lost"] for row in policies[OURS]),
         "ours": round(share(policies[OURS]), 5),
         "clairvoyant": round(share(policies[CLAIRVOYANT]), 5),
         "best_baseline": [plain[0], round(plain[1], 5)],

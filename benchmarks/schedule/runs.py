@@ -37,7 +37,7 @@ ABLATION: dict[str, Callable[[], PctLb]] = {
     "serial uplink": lambda: PctLb(weights=Weights(serial_uplink=False)),
     "stall and silence": lambda: PctLb(weights=Weights(slowness=False)),
     "wait": lambda: PctLb(weights=Weights(wait=False)),
-    "recall": lambda: PctLb(recalls=False),
+    "recall": lambda: PctLb(reissues=False),
     "last resort for Nodes in doubt": lambda: PctLb(weights=Weights(doubt=False)),
     "deviation (kappa 0)": lambda: PctLb(weights=Weights(kappa=0.0)),
 }
@@ -47,6 +47,8 @@ ABLATED_ON = ("network@0.6", "slowdowns@0.6", "crash@0.6")
 
 # The policy was tuned on seeds 100 to 115 and, before, on 0; those from here were first run once it stood.
 FIRST_SEED = 1000
+# Two stages are judged by production's own deadlines since; these seeds were first run after that.
+FIRST_PIPELINE_SEED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ class Size:
     @property
     def seed_numbers(self) -> range:
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    @property
+    def pipeline_seed_numbers(self) -> range:
+        return range(FIRST_PIPELINE_SEED, FIRST_PIPELINE_SEED + self.seeds)
 
 
 QUICK = Size("quick", 2, 15, 15, 15)
@@ -150,9 +156,9 @@ def summary(result: Result) -> dict[str, Any]:
     return {
         "arrived": result.arrived,
         "on_time": result.on_time,
-        "degraded": result.degraded,
-        "refused": result.refused,
-        "failed": result.failed,
+        "actions": dict(result.actions),
+        "given_back": result.given_back,
+        "lost": result.lost,
         "bytes": round(result.bytes),
         "busy_s": round(result.busy_s, 3),
         "blocks": [result.blocks[b] for b in sorted(result.blocks)],
@@ -164,7 +170,7 @@ def summary(result: Result) -> dict[str, Any]:
 def run_pipeline(size: Size, log: Log, say: Callable[[str], None]) -> None:
     rules = [name for name in POLICIES if name not in (OURS, "edge-only", "cloud-only")]
     seconds = size.pipeline_seconds
-    for number, seed in enumerate(size.seed_numbers):
+    for number, seed in enumerate(size.pipeline_seed_numbers):
         for scenario in pipeline.scenarios():
             for name in [OURS, "edge-only", "cloud-only", *rules, *(rule + ADMISSION for rule in rules)]:
                 key = f"{scenario.name}|{seed}|{seconds}|{name}"
@@ -175,14 +181,15 @@ def run_pipeline(size: Size, log: Log, say: Callable[[str], None]) -> None:
 def _measure_pipeline(scenario: Scenario, seed: int, seconds: int, name: str) -> dict[str, Any]:
     world, work, frames = pipeline.build(scenario, seed, seconds)
     style = name if name in pipeline.STYLES else "both"
-    result = pipeline.Pipeline(make(name, seed, world, work), work, world, frames, style).outcome()
+    policy = make(name, seed, world, work)
+    result = pipeline.Pipeline(policy, work, world, frames, style, scenario.leeway).outcome()
     return {"scenario": scenario.name, "seed": seed, "policy": name, **asdict(result)}
 
 
 def run_capacity(size: Size, log: Log, say: Callable[[str], None]) -> dict[str, float]:
     """The largest load, as a share of the capacity bound, at which 99 of 100 arrivals are answered within the SLO.
 
-    A refused request counts as late, so nobody holds a rate by refusing. Every rule is asked at the load that ours
+    Every rule is asked at the load that ours
     holds; a rule that fails there is searched below it.
     """
     names = [OURS, *(n for n in POLICIES if n not in (OURS, "edge-only", "cloud-only", "random", "round-robin"))]

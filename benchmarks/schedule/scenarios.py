@@ -14,25 +14,35 @@ from typing import Any
 
 from benchmarks.schedule.links import Link, SteadyLink, trace
 from benchmarks.schedule.world import SimNode, World
-from scheduling.policy.types import Item, Quality
-
-MODEL = "edge_detector"
-# Expected size against the full-quality frame: assumed, on the safe side. Over 60 generated boards the medians are
-# 0.38 and 0.24 of the bytes at JPEG 95, and nine boards in ten stay under 0.63 and 0.51.
-LADDER = (Quality("JPEG 75", 75, 1.0, 0.62), Quality("JPEG 50", 50, 1.0, 0.42))
+from scheduling.policy.items import AS_IT_IS, DETECTOR, Leeway, frame_load, make_item
+from scheduling.policy.types import Item
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the results: `pair` names the traces behind the static and the driving link, None for wires."""
+    """One row of the results: `pair` names the traces behind the static and the driving link, None for wires.
+
+    `station` names what its stations let the scheduler do, and so the actions that may occur.
+    """
 
     name: str
     load: float
     pair: tuple[str, str] | None
     slowdowns: bool
+    station: str
     faults: tuple[dict[str, Any], ...] = ()
     burst_cv: float = 2.0
     tide: float = 0.25
+
+    @property
+    def leeway(self) -> Leeway:
+        spec = settings()["stations"][self.station]
+        return Leeway(ladder=spec.get("ladder", False), skip=spec.get("skip", False))
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What may become of a waiting request."""
+        return tuple(settings()["stations"][self.station]["actions"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +68,13 @@ def one_stage() -> Iterator[Scenario]:
                 label = f"{name}@{load}" + (f"/{pair[0]}+{pair[1]}" if pair else "")
                 faults = tuple(spec.get("faults", ()))
                 traces = tuple(pair) if pair else None
-                yield Scenario(label, load, traces, spec.get("slowdowns", False), faults)
+                yield Scenario(label, load, traces, spec.get("slowdowns", False), spec["station"], faults)
 
 
 def at_capacity(load: float) -> Scenario:
     """Wires and Poisson arrivals at this share of the capacity bound."""
     spec = settings()["capacity"]
-    return Scenario(f"capacity@{load}", load, None, False, (), spec["burst_cv"], spec["tide"])
+    return Scenario(f"capacity@{load}", load, None, False, spec["station"], (), spec["burst_cv"], spec["tide"])
 
 
 def build_world(scenario: Scenario, seed: int, seconds: int) -> World:
@@ -75,7 +85,7 @@ def build_world(scenario: Scenario, seed: int, seconds: int) -> World:
             spec["name"],
             spec["kind"],
             spec["slots"],
-            {MODEL: spec["detect_ms"] / 1000},
+            {DETECTOR: spec["detect_ms"] / 1000},
             spec["rtt_ms"] / 1000,
             build_link(spec["link"], scenario.pair, rng, seconds),
             slow=_slow_windows(rng, seconds) if scenario.slowdowns else [],
@@ -109,21 +119,21 @@ def _slow_windows(rng: random.Random, seconds: int) -> list[tuple[float, float, 
 def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) -> Workload:
     spec = settings()["arrivals"]
     size = 1000 * spec["payload_kb"]
-    capacity = world.capacity(MODEL, size, 0, seconds)
+    capacity = world.capacity(DETECTOR, size, 0, seconds)
     rng = random.Random(f"work {seed}")
     items, noise = [], {}
     for number, at in enumerate(arrival_times(scenario, scenario.load * capacity, seconds, rng)):
-        item = Item(
-            id=str(number),
-            model=MODEL,
-            bytes=int(log_normal(rng, size, spec["payload_sigma"])),
-            deadline_at=at + spec["slo_ms"] / 1000,
-            arrived_at=at,
-            qualities=LADDER,
-        )
+        bytes_ = int(log_normal(rng, size, spec["payload_sigma"]))
+        item = frame_item(str(number), bytes_, arrived_at=at, within_s=spec["slo_ms"] / 1000, leeway=scenario.leeway)
         items.append(item)
         noise[item.id] = log_normal(rng, 1.0, spec["service_cv"])
     return Workload(items, noise, seconds, spec["slo_ms"] / 1000, spec["timeout_s"], capacity)
+
+
+def frame_item(name: str, size: int, *, arrived_at: float, within_s: float, leeway: Leeway = AS_IT_IS) -> Item:
+    """A frame of one tile, as the worker would offer it to the policy."""
+    load, deadline_at = frame_load(size, 1), arrived_at + within_s
+    return make_item(load, id=name, model=DETECTOR, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
 
 
 def arrival_times(scenario: Scenario, rate: float, seconds: float, rng: random.Random) -> Iterator[float]:

@@ -5,20 +5,23 @@ a health probe a second. It never sees when an upload ended, nor the World, unle
 """
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
-from benchmarks.schedule.scenarios import MODEL, Workload
+from benchmarks.schedule.scenarios import Workload
 from benchmarks.schedule.world import World
 from scheduling.policy import FleetState, Item, NodeState, Placed, Policy
-from scheduling.policy.node import RECALLED
+from scheduling.policy.items import looked_at
+from scheduling.policy.node import REISSUED
+from scheduling.policy.types import FULL_QUALITY, Action
 
 TICK_S = 0.010
 PROBE_S = 1.0
 MOST_ATTEMPTS = 3
 BLOCK_S = 5.0
-LOOK = 64  # waiting items shown to a policy at once, oldest first, as a worker claims them
+GIVEN_BACK_S = 0.5  # how long what failed three times waits, as a Step does
+DRAIN_S = 60.0  # after the last arrival, at most; what is not answered by then counts as lost
 
 
 @dataclass(slots=True)
@@ -26,14 +29,14 @@ class Result:
     """Counts and latencies of one run.
 
     latencies_ms: of everything answered, on time or not. blocks: for each stretch of BLOCK_S seconds, how many arrived
-    and how many of these were answered in time; the intervals are made from them.
+    and how many of these were answered in time; the intervals are made from them. actions: what became of waiting
+    requests, how often; a request that waits is counted once.
     """
 
     arrived: int = 0
     on_time: int = 0
-    degraded: int = 0
-    refused: int = 0
-    failed: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    given_back: int = 0
     bytes: float = 0.0
     busy_s: float = 0.0
     blocks: dict[int, list[int]] = field(default_factory=dict)
@@ -44,6 +47,11 @@ class Result:
     def share(self) -> float:
         return self.on_time / max(1, self.arrived)
 
+    @property
+    def lost(self) -> int:
+        """Neither answered nor skipped when the run was over."""
+        return self.arrived - len(self.latencies_ms) - self.actions["skip"]
+
 
 @dataclass(slots=True)
 class Flight:
@@ -51,7 +59,7 @@ class Flight:
     node: str
     predicted_ms: float | None
     sent_at: float
-    recallable: bool
+    reissuable: bool
 
 
 def new_state(world: World) -> FleetState:
@@ -73,6 +81,8 @@ class Simulation:
         for item in workload.items:
             self.block(item)[0] += 1
         self.waiting: dict[str, Item] = {}
+        self.kept_waiting: set[str] = set()
+        self.paused = 0
         self.attempts: dict[str, int] = {}
         self.flights: dict[str, Flight] = {}
         self.events: list[tuple[float, int, str, Any]] = []
@@ -85,7 +95,8 @@ class Simulation:
         arrivals = iter(self.work.items)
         item = next(arrivals, None)
         events = self.events
-        while item is not None or self.flights or self.waiting:
+        now, ends_at = 0.0, self.work.seconds + DRAIN_S
+        while now < ends_at and (item is not None or self.flights or self.waiting or self.paused):
             if item is not None and (not events or item.arrived_at <= events[0][0]):
                 now = item.arrived_at
                 self.waiting[item.id] = item
@@ -105,26 +116,31 @@ class Simulation:
         heapq.heappush(self.events, (when, self.count, kind, payload))
 
     def decide(self, now: float) -> None:
-        for placed in self.policy.place(list(islice(self.waiting.values(), LOOK)), self.state, now):
+        for placed in self.policy.place(looked_at(self.waiting.values(), now), self.state, now):
             if placed.node is not None:
                 self.send(placed, self.waiting.pop(placed.item_id), now)
-            elif placed.action in ("reject", "defer", "skip"):
-                del self.waiting[placed.item_id]
-                self.result.refused += 1
+            elif placed.action == "skip":
+                self.skip(self.waiting.pop(placed.item_id), now)
+            elif placed.item_id not in self.kept_waiting:
+                self.kept_waiting.add(placed.item_id)
+                self.result.actions["wait"] += 1
         if self.waiting and not self.ticking:
             self.ticking = True
             self.at(now + TICK_S, "tick", None)
+
+    def skip(self, item: Item, now: float) -> None:
+        self.result.actions["skip"] += 1
 
     def send(self, placed: Placed, item: Item, now: float) -> None:
         assert placed.node is not None
         size = item.bytes * placed.quality.bytes_factor
         request = f"{item.id}.{self.attempts.get(item.id, 0)}"
         node = self.world.nodes[placed.node]
-        timeout_s = self.work.timeout_s if placed.recall_s is None else min(placed.recall_s, self.work.timeout_s)
+        timeout_s = self.work.timeout_s if placed.reissue_s is None else min(placed.reissue_s, self.work.timeout_s)
         outcome = node.send(now, size, item.model, item.units * self.work.noise[item.id], timeout_s)
         self.state.nodes[placed.node].sent(request, now, size, item.model, item.units)
         self.flights[request] = Flight(item, placed.node, placed.predicted_ms, now, timeout_s < self.work.timeout_s)
-        self.result.degraded += placed.action == "degrade"
+        self.result.actions[placed.action] += 1
         self.result.bytes += size
         self.result.busy_s += outcome.busy_s
         self.at(outcome.at, "hear", (request, outcome))
@@ -137,28 +153,35 @@ class Simulation:
             node.answered(request, now, outcome.service_ms, outcome.queue_ms, 1)
             self.score(flight, now)
             return
-        recalled = flight.recallable and outcome.code == "timeout"
-        node.failed(request, now, RECALLED if recalled else outcome.code)
+        reissued = flight.reissuable and outcome.code == "timeout"
+        node.failed(request, now, REISSUED if reissued else outcome.code)
         item = flight.item
         self.attempts[item.id] = self.attempts.get(item.id, 0) + 1
-        if now < item.deadline_at and self.attempts[item.id] < MOST_ATTEMPTS:
-            self.waiting[item.id] = replace(
-                item,
-                excluded=item.excluded if recalled else item.excluded | {flight.node},
-                attempt=self.attempts[item.id] + 1,
-            )
-        else:
-            self.result.failed += 1
+        if item.attempt < MOST_ATTEMPTS:
+            excluded = item.excluded if reissued else item.excluded | {flight.node}
+            self.waiting[item.id] = replace(item, excluded=excluded, attempt=item.attempt + 1)
+        else:  # as a Step that is given back: after a pause, and any Node may try it
+            self.result.given_back += 1
+            self.paused += 1
+            self.at(now + GIVEN_BACK_S, "again", replace(item, excluded=frozenset(), attempt=1))
+
+    def again(self, now: float, item: Item) -> None:
+        self.paused -= 1
+        self.waiting[item.id] = item
 
     def score(self, flight: Flight, now: float) -> None:
-        result = self.result
-        in_time = now <= flight.item.deadline_at
-        result.on_time += in_time
-        self.block(flight.item)[1] += in_time
-        result.latencies_ms.append(1000 * (now - flight.item.arrived_at))
+        self.note_error(flight, now)
+        self.note_end(flight.item, now, in_time=now <= flight.item.deadline_at)
+
+    def note_end(self, item: Item, now: float, *, in_time: bool) -> None:
+        self.result.on_time += in_time
+        self.block(item)[1] += in_time
+        self.result.latencies_ms.append(1000 * (now - item.arrived_at))
+
+    def note_error(self, flight: Flight, now: float) -> None:
         if flight.predicted_ms:
             took = 1000 * (now - flight.sent_at)
-            result.errors.append(abs(flight.predicted_ms - took) / max(took, 1e-9))
+            self.result.errors.append(abs(flight.predicted_ms - took) / max(took, 1e-9))
 
     def tick(self, now: float, _: Any) -> None:
         self.ticking = False
@@ -175,12 +198,12 @@ class Simulation:
 
 
 class Clairvoyant:
-    """Greedy with true future bandwidth and service time; `admission` refuses what no Node can answer in time."""
+    """Greedy with true future bandwidth and service time; drops what no Node can answer in time."""
 
     name = "clairvoyant"
 
-    def __init__(self, world: World, work: Workload, *, admission: bool = True) -> None:
-        self.world, self.work, self.admission = world, work, admission
+    def __init__(self, world: World, work: Workload) -> None:
+        self.world, self.work = world, work
 
     def place(self, waiting: list[Item], state: FleetState, now: float) -> list[Placed]:
         return [self._place(item, now) for item in waiting[:1]]
@@ -188,13 +211,13 @@ class Clairvoyant:
     def _place(self, item: Item, now: float) -> Placed:
         work = item.units * self.work.noise[item.id]
         names = [n for n in self.world.nodes if n not in item.excluded]
-        for factor, quality in [(1.0, None), *((q.bytes_factor, q) for q in item.qualities)]:
-            size = item.bytes * factor
-            done_at, name = min((self.world.nodes[n].answer_at(now, size, MODEL, work), n) for n in names)
-            if done_at <= item.deadline_at or not self.admission:
-                extra = {} if quality is None else {"quality": quality}
-                return Placed(item.id, "send" if quality is None else "degrade", node=name, **extra)
-        return Placed(item.id, "reject")
+        for quality in (FULL_QUALITY, *item.qualities):
+            size = item.bytes * quality.bytes_factor
+            done_at, name = min((self.world.nodes[n].answer_at(now, size, item.model, work), n) for n in names)
+            if done_at <= item.deadline_at:
+                action: Action = "send" if quality is FULL_QUALITY else "degrade"
+                return Placed(item.id, action, node=name, quality=quality)
+        return Placed(item.id, "skip")
 
 
 def simulate(policy: Policy, workload: Workload, world: World) -> Result:

@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import redis
 
-from scheduling.dispatch.dispatcher import Dispatcher, Request
-from scheduling.dispatch.ledger import Ended, Ledger, LocalLedger, SharedLedger
-from scheduling.policy import Item, NodeState
+from benchmarks.schedule.scenarios import frame_item
+from scheduling.dispatch.dispatcher import Dispatcher
+from scheduling.dispatch.ledger import Completion, Ledger, LocalLedger, SharedLedger
+from scheduling.dispatch.values import Request
+from scheduling.policy import NodeState
 
 NODES, ITEMS = 50, 48
 WARM_UP = 10  # decisions that load scripts and fill the nodes; not counted
@@ -25,13 +27,13 @@ def decision_ms(client: redis.Redis | None, *, rounds: int) -> list[float]:
     took = []
     for number in range(-WARM_UP, rounds):
         now = time.monotonic()
-        items = [Item(f"{number}.{n}", "edge_detector", 40_000, now + 2, now, late_ok=True) for n in range(ITEMS)]
+        waiting = [frame_item(f"{number}.{n}", 40_000, arrived_at=now, within_s=2) for n in range(ITEMS)]
         started = time.perf_counter()
-        sendings, _ = fleet.place([Request(item, "", "pct-lb") for item in items], limit=ITEMS)
+        assignments, _ = fleet.place([Request(item, "", "pct-lb") for item in waiting], limit=ITEMS)
         took.append(1000 * (time.perf_counter() - started))
-        for sending in sendings:
-            fleet.state.nodes[sending.node].answered(sending.request_id, time.monotonic() + 0.02, 15.0, 0.0)
-            fleet.ledger.ended(Ended(sending.request_id, sending.node, "", 15.0, 0.0))
+        for assignment in assignments:
+            fleet.state.nodes[assignment.node].answered(assignment.request_id, time.monotonic() + 0.02, 15.0, 0.0)
+            fleet.ledger.ended(Completion(assignment.request_id, assignment.node, "", 15.0, 0.0))
     return sorted(took[WARM_UP:])
 
 

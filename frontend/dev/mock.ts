@@ -135,16 +135,26 @@ function frame(n: number): Frame {
     steps: [
       {
         kind: "detect",
+        title: "Detect",
+        result: {},
         state: n === 11 ? "running" : "done",
         attempts: 1,
         node: n % 3 === 0 ? "edge-2" : "edge-1",
         error: null,
       },
-      { kind: "describe", state: n >= 10 ? "running" : "done", attempts: 1, node: "cloud-1", error: null },
+      {
+        kind: "describe",
+        title: "Describe",
+        result: {},
+        state: n >= 10 ? "running" : "done",
+        attempts: 1,
+        node: "cloud-1",
+        error: null,
+      },
     ],
     dispatches: {
-      detect: { node: "edge-1", predicted_ms: 42.1, measured_ms: 44.9 },
-      describe: { node: "cloud-1", predicted_ms: 810, measured_ms: 942 },
+      detect: { node: "edge-1", predicted_ms: 42.1, measured_ms: 44.9, quality: "" },
+      describe: { node: "cloud-1", predicted_ms: 810, measured_ms: 942, quality: "JPEG 75" },
     },
     urls: {
       picture: board(n),
@@ -334,7 +344,12 @@ function answer(path: string): unknown {
 }
 
 window.fetch = (input) => {
-  const path = typeof input === "string" ? input : input instanceof URL ? input.pathname : input.url;
+  const path =
+    typeof input === "string"
+      ? input
+      : input instanceof URL
+        ? input.pathname
+        : input.url.replace(location.origin, "");
   if (state === "error")
     return Promise.resolve(
       Response.json(

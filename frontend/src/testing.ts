@@ -4,6 +4,7 @@ import type {
   Dispatch,
   FleetNode,
   Frame,
+  FrameCounts,
   Health,
   Mark,
   Region,
@@ -17,6 +18,7 @@ export function aRegion(part: Partial<Region> = {}): Region {
     box_xyxy: [100, 120, 140, 150],
     score: 0.91,
     counts: true,
+    sure: false,
     defect_class: { id: 1, name: "open", title: "", colour_index: 0 },
     model: { name: "detector", version: "1" },
     node: "edge-1",
@@ -99,6 +101,7 @@ export function aNode(part: Partial<FleetNode> = {}): FleetNode {
     load: { outstanding: 0, waiting_ms: 0, service_ms: { edge_detector: 38 }, placed_last_minute: 0 },
     link: { rtt_ms: 0.4, bandwidth_bytes_s: null },
     credits: { limit: 3, left: 3 },
+    counts: {},
     breaker: "closed",
     last_act: null,
     ...part,
@@ -122,6 +125,8 @@ export function aDispatch(part: Partial<Dispatch> = {}): Dispatch {
     queue_ms: null,
     service_ms: null,
     payload_bytes: 60_000,
+    full_bytes: 60_000,
+    quality: "",
     sent_at: "2026-03-02T10:42:00Z",
     outcome: "running",
     error_code: "",
@@ -143,6 +148,20 @@ export function aReplay(part: Partial<Replay> = {}): Replay {
     error: "",
     created_at: "2026-03-02T10:42:00Z",
     result: null,
+    ...part,
+  };
+}
+
+export function someCounts(part: Partial<FrameCounts> = {}): FrameCounts {
+  return {
+    total: 0,
+    capped: false,
+    disagreements: 0,
+    decisions: {},
+    verdicts: {},
+    stations: [],
+    classes: [],
+    models: [],
     ...part,
   };
 }

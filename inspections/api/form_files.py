@@ -19,6 +19,8 @@ class OneTemporaryFile(FileUploadHandler):
         super().__init__(request)
         self._file: IO[bytes] | None = None
         self._starts_at = 0
+        self.interrupted = False
+        """The form ended before the last file did: nobody knows how much of it is missing."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
@@ -37,6 +39,7 @@ class OneTemporaryFile(FileUploadHandler):
         return UploadedFile(section, self.file_name, self.content_type, file_size, self.charset)
 
     def upload_interrupted(self) -> None:
+        self.interrupted = True
         if self._file is not None:
             self._file.close()
 

@@ -5,7 +5,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -20,21 +19,27 @@ from inspections.intake import uploads
 from inspections.media import renditions, storage
 from inspections.models import Decision, Frame, Review
 from inspections.pipeline import steps
+from inspections.pipeline.stages import STAGES
 from inspections.querysets import FrameQuerySet
 from inspections.rules import Action
-from inspections.services import reviews
+from inspections.services import review_queue, reviews
 from scheduling.api.serializers import DispatchSerializer, dispatch_fact, shown_dispatches
 from scheduling.models import Dispatch
 
 from .media import RANGE_HEADER, media_type_of, picture_answers, send_picture
-from .serializers import FrameListSerializer, FrameSerializer, ReviewChangeSerializer, ReviewSerializer
+from .serializers import (
+    FrameCountsSerializer,
+    FrameListSerializer,
+    FrameSerializer,
+    ReviewChangeSerializer,
+    ReviewSerializer,
+)
 
 PICTURE_TYPES = ["image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp"]
-STAGE_OF_MODEL = {"edge_detector": "detect", "describer": "describe"}
 
 
-class FrameQuery(serializers.Serializer):
-    """What a list of frames can be narrowed by. Other parameters are refused, not ignored."""
+class FrameFilterQuery(serializers.Serializer):
+    """What frames can be narrowed by. Other parameters are refused, not ignored."""
 
     station = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     line = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
@@ -42,8 +47,25 @@ class FrameQuery(serializers.Serializer):
     verdict = serializers.ChoiceField(
         [*Review.Verdict.values, "none"], required=False, help_text="Of the newest review"
     )
-    before = serializers.UUIDField(required=False, help_text="Only frames older than this one")
-    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
+    defect_class = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="A region of this class that counts; with a score range, one within it",
+    )
+    model = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="A region that this model found or described"
+    )
+    min_score = serializers.FloatField(required=False, min_value=0, max_value=1)
+    max_score = serializers.FloatField(required=False, min_value=0, max_value=1)
+    disagreement = serializers.BooleanField(  # null, or a form's way of reading it would take "not asked" for "no"
+        required=False,
+        allow_null=True,
+        help_text="A describer names another class than the detector, on a region that counts",
+    )
+    part = serializers.CharField(required=False, max_length=100, help_text="Within the part's or the file's name")
+    since = serializers.DateTimeField(required=False, help_text="Received at this moment or later")
+    until = serializers.DateTimeField(required=False, help_text="Received before this moment")
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         unknown = set(self.initial_data) - set(self.fields)
@@ -52,19 +74,9 @@ class FrameQuery(serializers.Serializer):
         return values
 
 
-def narrowed(frames: FrameQuerySet, query: dict[str, Any]) -> FrameQuerySet:
-    for name, path in (("station", "station_id"), ("line", "line_id"), ("before", "id__lt")):
-        if name in query:
-            frames = frames.filter(**{path: query[name]})
-    if decision := query.get("decision"):
-        wanted = {"decision__isnull": True} if decision == "none" else {"decision__outcome": decision}
-        frames = frames.filter(**wanted)
-    if verdict := query.get("verdict"):
-        newest = Review.objects.filter(frame=OuterRef("pk")).order_by("-id").values("verdict")[:1]
-        frames = frames.alias(newest_verdict=Subquery(newest))
-        wanted = {"newest_verdict__isnull": True} if verdict == "none" else {"newest_verdict": verdict}
-        frames = frames.filter(**wanted)
-    return frames
+class FrameQuery(FrameFilterQuery):
+    before = serializers.UUIDField(required=False, help_text="Only frames older than this one")
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=200)
 
 
 class FramesView(APIView):
@@ -77,11 +89,27 @@ class FramesView(APIView):
     def get(self, request: Request) -> Response:
         query = FrameQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        wanted = query.validated_data
-        frames = narrowed(rules.frames(request.user).newest().with_findings(), wanted)
-        page, next_before = frames.page(wanted["limit"])
+        wanted = dict(query.validated_data)
+        limit = wanted.pop("limit")
+        frames = rules.frames(request.user).newest().with_findings()
+        page, next_before = review_queue.narrowed(frames, review_queue.FrameFilter(**wanted)).page(limit)
         body = {"frames": FrameSerializer(page, many=True).data, "next_before": next_before}
         return Response(body)
+
+
+class FrameCountsView(APIView):
+    @extend_schema(
+        operation_id="count_frames",
+        summary="How many frames each choice of a filter would show, the others as they are",
+        description=f"The newest {review_queue.MOST_COUNTED} of each kind are counted; `capped` says there are more.",
+        parameters=[FrameFilterQuery],
+        responses=answers(200, FrameCountsSerializer, errors=[400]),
+    )
+    def get(self, request: Request) -> Response:
+        query = FrameFilterQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = review_queue.FrameFilter(**query.validated_data)
+        return Response(review_queue.counts(rules.frames(request.user), wanted))
 
 
 class FrameView(APIView):
@@ -99,7 +127,7 @@ def frame_json(frame: Frame) -> dict[str, Any]:
     """The whole Frame JSON; `frame` comes from `with_findings()`."""
     rows = Dispatch.objects.about(str(frame.pk))
     # Later attempts come later, so the last of each stage stays.
-    facts = {STAGE_OF_MODEL[row.model]: dispatch_fact(row) for row in rows if row.model in STAGE_OF_MODEL}
+    facts = {kind: dispatch_fact(row) for row in rows if (kind := STAGES.kind_of_model(row.model))}
     return dict(FrameSerializer(frame, context={"dispatches": facts}).data)
 
 

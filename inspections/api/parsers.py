@@ -34,10 +34,13 @@ TEMPLATE_PARSERS = (BoundedJSONParser, MultiPartParser, PictureParser, BytesPars
 def read_form(request: HttpRequest) -> None:
     """Parse a form now, so that what is wrong with it is told here and not wherever it is first looked at.
 
-    Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have their answers.
+    Raises ParseError or StorageFull; a form over a cap raises Django's own errors, which have answers. A form that
+    ends within a file is refused as a whole: Django would leave that file out without a word.
     """
     try:
         _read(request)
+        if any(getattr(handler, "interrupted", False) for handler in request.upload_handlers):
+            raise ParseError("The form ends in the middle of a file. Nothing of it was stored.")
     except Exception:
         for handler in request.upload_handlers:
             handler.upload_interrupted()

@@ -22,6 +22,9 @@ from inspections.models import (
     StationBaseline,
     Step,
 )
+from inspections.pipeline.stages import STAGES
+from inspections.pipeline.stages.describe import DescribeStage
+from inspections.pipeline.stages.describe_sure import DescribeSureStage
 from inspections.services import judgement
 from inspections.services.vocabulary import MAX_CLASSES, MAX_LENGTH
 from scheduling.client.addresses import without_addresses
@@ -95,7 +98,7 @@ class StationSerializer(serializers.ModelSerializer):
         model = Station
         fields = [
             "id", "name", "line", "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe",
-            "max_regions", "thresholds", "has_template",
+            "max_regions", "describe_within_ms", "ladder", "sure_regions", "admission", "thresholds", "has_template",
         ]  # fmt: skip
 
     def get_has_template(self, station: Station) -> bool:
@@ -181,6 +184,12 @@ class StationChangeSerializer(serializers.Serializer):
     context_ratio = serializers.FloatField(required=False, min_value=1, max_value=4)
     describe = serializers.BooleanField(required=False)
     max_regions = serializers.IntegerField(required=False, min_value=1, max_value=64)
+    describe_within_ms = serializers.IntegerField(required=False, min_value=100, max_value=86_400_000)
+    ladder = serializers.BooleanField(required=False, help_text="Lower picture quality where a link is too slow")
+    sure_regions = serializers.ChoiceField(Station.SureRegions.choices, required=False)
+    admission = serializers.BooleanField(
+        required=False, help_text="Answer 429 to a frame that is foreseen to be decided after its deadline"
+    )
     thresholds = ThresholdSerializer(many=True, required=False, max_length=MAX_THRESHOLDS)  # type: ignore[call-arg]
 
 
@@ -208,12 +217,25 @@ class AppearanceSerializer(serializers.ModelSerializer):
 
 
 class StepSerializer(serializers.ModelSerializer):
+    title = serializers.SerializerMethodField(help_text="The stage's name as people read it")
     node = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
+    result = serializers.SerializerMethodField(
+        help_text="What its model answered, where no region shows it: names and plain, untrusted text"
+    )
 
     class Meta:
         model = Step
-        fields = ["kind", "state", "attempts", "node", "error"]
+        fields = ["kind", "title", "state", "attempts", "node", "error", "result"]
+
+    def get_title(self, step: Step) -> str:
+        stage = STAGES.get(step.kind)
+        return stage.title if stage else step.kind
+
+    @extend_schema_field(serializers.DictField(child=serializers.CharField()))
+    def get_result(self, step: Step) -> dict[str, str]:
+        stage = STAGES.get(step.kind)
+        return stage.shown(step.result) if stage else {}
 
     def get_node(self, step: Step) -> str | None:
         return step.node or None
@@ -242,7 +264,7 @@ class DescriptionTextSerializer(serializers.Serializer):
 
 class DescriptionSerializer(serializers.Serializer):
     id = serializers.IntegerField(allow_null=True)
-    state = serializers.ChoiceField(["pending", "streaming", "done", "invalid"])
+    state = serializers.ChoiceField(["pending", "streaming", "done", "invalid", "skipped"])
     text = DescriptionTextSerializer(allow_null=True)
     partial = serializers.CharField(  # type: ignore[assignment]  # the base class uses the name for a flag
         allow_null=True, help_text="What an invalid answer said; text in the making comes by websocket"
@@ -259,7 +281,7 @@ class RegionSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Detection
-        fields = ["id", "box_xyxy", "score", "counts", "defect_class", "model", "node", "description"]
+        fields = ["id", "box_xyxy", "score", "counts", "sure", "defect_class", "model", "node", "description"]
 
     @extend_schema_field(DescriptionSerializer(allow_null=True))
     def get_description(self, detection: Detection) -> dict[str, Any] | None:
@@ -279,8 +301,8 @@ class RegionSerializer(serializers.ModelSerializer):
 def _coming(detection: Detection) -> dict[str, Any] | None:
     """The state of a description that is not there yet, or None where none will be."""
     steps = {step.kind: step for step in detection.frame.steps.all()}
-    step = steps.get(Step.Kind.DESCRIBE)
-    if step is None or step.state not in Step.OPEN or not detection.counts:
+    step = steps.get(DescribeSureStage.kind if detection.sure else DescribeStage.kind)
+    if step is None or step.state not in (*Step.OPEN, Step.State.SKIPPED) or not detection.counts:
         return None
     # The describer takes the best `max_regions` that count, and detections are in falling order of score.
     counting = [other.pk for other in detection.frame.detections.all() if other.counts]
@@ -289,7 +311,7 @@ def _coming(detection: Detection) -> dict[str, Any] | None:
     running = step.state == Step.State.RUNNING
     return {
         "id": None,
-        "state": "streaming" if running else "pending",
+        "state": "skipped" if step.state == Step.State.SKIPPED else "streaming" if running else "pending",
         "text": None,
         "partial": None,
         "node": step.node or None if running else None,
@@ -326,6 +348,36 @@ class ReviewSerializer(serializers.ModelSerializer):
         return [one.reviewer.username for one in judgement.contradicted_by(review, review.frame.reviews.all())]
 
 
+class StationFramesSerializer(NamedSerializer):
+    count = serializers.IntegerField()
+
+
+class ClassFramesSerializer(DefectClassNameSerializer):
+    count = serializers.IntegerField()
+
+    class Meta(DefectClassNameSerializer.Meta):
+        fields = [*DefectClassNameSerializer.Meta.fields, "count"]
+
+
+class ModelFramesSerializer(NamedSerializer):
+    kind = serializers.CharField()
+    version = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class FrameCountsSerializer(serializers.Serializer):
+    """Frames of each kind. A kind without any is left out."""
+
+    total = serializers.IntegerField()
+    capped = serializers.BooleanField(help_text="There are more: only the newest were counted")
+    disagreements = serializers.IntegerField()
+    decisions = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome; `none` is undecided")
+    verdicts = serializers.DictField(child=serializers.IntegerField(), help_text="Of the newest review, or `none`")
+    stations = StationFramesSerializer(many=True)
+    classes = ClassFramesSerializer(many=True, help_text="Frames with a region of this class that counts")
+    models = ModelFramesSerializer(many=True)
+
+
 class MarkChangeSerializer(serializers.Serializer):
     detection = serializers.UUIDField(allow_null=True, default=None, help_text="The Region it confirms or corrects")
     defect_class = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
@@ -355,13 +407,9 @@ class DispatchFactSerializer(serializers.Serializer):
     node = serializers.CharField(allow_null=True)
     predicted_ms = serializers.FloatField(allow_null=True)
     measured_ms = serializers.FloatField(allow_null=True)
-
-
-class DispatchFactsSerializer(serializers.Serializer):
-    """The last Dispatch of each Step; left out where there was none (and in lists)."""
-
-    detect = DispatchFactSerializer(required=False)
-    describe = DispatchFactSerializer(required=False)
+    quality = serializers.CharField(
+        allow_blank=True, help_text="What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are"
+    )
 
 
 class FrameUrlsSerializer(serializers.Serializer):
@@ -384,7 +432,9 @@ class FrameSerializer(serializers.ModelSerializer):
     steps = StepSerializer(many=True)
     regions = RegionSerializer(many=True, source="detections")
     reviews = ReviewSerializer(many=True)
-    dispatches = serializers.SerializerMethodField()
+    dispatches = serializers.SerializerMethodField(
+        help_text="The last Dispatch of each Step, by its kind; left out where there was none (and in lists)"
+    )
     latency_ms = serializers.SerializerMethodField(help_text="From receipt to completion")
     bit_depth = serializers.IntegerField(
         read_only=True, help_text="Bits of its values that are used; 0 where that was not certain"
@@ -421,7 +471,7 @@ class FrameSerializer(serializers.ModelSerializer):
         appearance = getattr(frame, "appearance", None)
         return None if appearance is None else dict(AppearanceSerializer(appearance).data)
 
-    @extend_schema_field(DispatchFactsSerializer())
+    @extend_schema_field(serializers.DictField(child=DispatchFactSerializer()))
     def get_dispatches(self, frame: Frame) -> dict[str, Any]:
         found: dict[str, Any] = self.context.get("dispatches", {})
         return found

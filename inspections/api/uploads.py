@@ -4,8 +4,10 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote_to_bytes
 
 from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -21,7 +23,6 @@ from inspections.media.errors import EmptyBody
 from inspections.models import Frame, Station
 from inspections.rules import Action
 
-from . import request_headers
 from .form_files import OneTemporaryFile
 from .parsers import UPLOAD_PARSERS, read_form
 from .serializers import StoredFrameSerializer, UploadedSerializer
@@ -78,7 +79,7 @@ class StationFramesView(APIView):
         origin = origin_of(request, station)
         if _is_form(request):
             return answer(uploads.add_pictures(origin=origin, sources=_files(request)))
-        name = texts.file_name(request_headers.file_name(request._request))
+        name = texts.file_name(file_name_of(request._request))
         body = Body(request._request)
         if not body.starts_with(archives.SIGNATURES):
             return answer(uploads.add_picture(origin=origin, source=OpenFile(name, cast(BinaryIO, body))))
@@ -119,7 +120,7 @@ def origin_of(request: Request, station: Station) -> Origin:
         station=station,
         sender=rules.sender(request.user),
         key=request.headers.get("Idempotency-Key", ""),
-        part_id=texts.part_id(request_headers.header_text(request._request, "X-Part-Id")),
+        part_id=texts.part_id(header_text(request._request, "X-Part-Id")),
         captured_at=captured.moment(request.headers.get("X-Captured-At", "")),
     )
 
@@ -155,3 +156,37 @@ def _files(request: Request) -> list[OpenFile]:
     if not files:
         raise EmptyBody("The form holds no files.", hint="Put each picture into a field named 'file'.")
     return files
+
+
+# -- text in headers: in whatever way its sender put letters beyond ASCII there ------------------------
+
+
+def header_text(request: HttpRequest, name: str) -> str:
+    """UTF-8 if the bytes are that, else Latin-1, which every other sequence of bytes is."""
+    return _as_text(request.headers.get(name, ""))
+
+
+def file_name_of(request: HttpRequest) -> str:
+    """`X-File-Name`, else the name in `Content-Disposition`, where `filename*` (RFC 8187) comes first."""
+    if plain := header_text(request, "X-File-Name"):
+        return plain
+    disposition = request.headers.get("Content-Disposition", "")
+    extended = [part.strip() for part in disposition.split(";") if part.strip().lower().startswith("filename*")]
+    if extended:
+        charset, _, rest = extended[0].partition("=")[2].strip().strip('"').partition("'")
+        return _decoded(unquote_to_bytes(rest.partition("'")[2]), charset)
+    return _as_text(str(parse_header_parameters(disposition)[1].get("filename", "")))
+
+
+def _as_text(text: str) -> str:
+    try:
+        return text.encode("latin-1").decode()  # the server took each byte for a letter
+    except UnicodeError:
+        return text
+
+
+def _decoded(raw: bytes, charset: str) -> str:
+    try:
+        return raw.decode(charset or "utf-8")
+    except (LookupError, ValueError):
+        return raw.decode("utf-8", errors="replace")

@@ -2,8 +2,8 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import connections
 
@@ -33,10 +33,22 @@ def head(line_id: int) -> Head:
     return Head(seq or 0, epoch())
 
 
-@cache
+_epochs: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""What each connection's database said. A process outlives a database that is put in another's place; its connections
+do not."""
+
+
 def epoch() -> str:
     """Changes when the numbers begin anew, because this is another database than a viewer's numbers are from."""
-    with connections[current_alias()].cursor() as cursor:
+    connection = connections[current_alias()]
+    connection.ensure_connection()
+    if (known := _epochs.get(connection.connection)) is None:
+        known = _epochs[connection.connection] = _asked(connection)
+    return known
+
+
+def _asked(connection: Any) -> str:
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT system_identifier, oid FROM pg_control_system(), pg_database WHERE datname = current_database()"
         )

@@ -59,7 +59,3 @@ class Sequencer:
         self.delivered = fresh[-1]["seq"]
         self.wanted = max(self.wanted, self.delivered)
         return fresh
-
-    def jump(self, seq: int) -> None:
-        """Give up on what lies between; the viewer has been told to start over."""
-        self.delivered = self.wanted = seq

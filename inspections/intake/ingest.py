@@ -1,5 +1,6 @@
 """Take in a picture: when this returns, Frame, first Step and event are committed and the file is on disk."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
@@ -14,8 +15,12 @@ from inspections.media.errors import IdempotencyConflict, Overloaded
 from inspections.media.pictures import Picture
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 from inspections.pipeline import decide, steps, wake
+from inspections.pipeline.stages import STAGES
+from scheduling.services import fleet
 
 from . import captured
+
+LONGEST_RETRY_S = 600
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def add_frame(
     """
     captured.check(captured_at)
     refuse_when_full()  # before the work that a picture makes
+    refuse_when_late(station)
     _let_go_of_the_database()
     with (
         storage.received(data, max_bytes=settings.MAX_UPLOAD_BYTES) as upload,
@@ -71,22 +77,40 @@ def _begin(frame: Frame, picture: Picture) -> None:
     data = {"station": frame.station_id, "width": frame.width, "height": frame.height}
     changes = [numbering.Change("frame.added", frame.pk, data)]
     if picture.trouble:
-        said, now = decide.cannot_scale(picture.trouble), database_now()
-        decide.write(frame=frame, said=said, now=now)
-        changes.append(numbering.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
+        decision, now = decide.cannot_scale(picture.trouble), database_now()
+        decide.write(frame=frame, decision=decision, now=now)
+        changes.append(decide.change(frame.pk, decision))
         if steps.complete_if_no_step_open(frame=frame, now=now):
             changes.append(numbering.Change("frame.complete", frame.pk))
     else:
-        Step.objects.create(frame=frame, kind=Step.Kind.DETECT, deadline_at=frame.deadline_at)
+        Step.objects.create(frame=frame, kind=STAGES.first.kind, deadline_at=frame.deadline_at)
         transaction.on_commit(wake.workers, robust=True)
     numbering.record_all(line_id=frame.line_id, changes=changes)
 
 
 def refuse_when_full() -> None:
     """Raise Overloaded while more Steps wait than the workers can be expected to catch up with."""
-    waiting = Step.objects.filter(state=Step.State.WAITING, kind=Step.Kind.DETECT)
+    waiting = Step.objects.filter(state=Step.State.WAITING, kind=STAGES.first.kind)
     if waiting.values("pk")[settings.MAX_WAITING_STEPS : settings.MAX_WAITING_STEPS + 1]:
         raise Overloaded(f"More than {settings.MAX_WAITING_STEPS:,} frames are waiting.", retry_after_s=5)
+
+
+def refuse_when_late(station: Station) -> None:
+    """Raise Overloaded where the Station asks for it and a frame that came now would be decided after its deadline.
+
+    Where no worker tells what it foresees, the frame is taken in: what cannot be told is no reason to refuse.
+    """
+    if not station.admission:
+        return
+    model = STAGES.first.contract.model
+    ahead = Step.objects.filter(state=Step.State.WAITING, kind=STAGES.first.kind).count()
+    answer_s = fleet.answer_s(model, ahead=ahead)
+    late_s = 0.0 if answer_s is None else answer_s - station.deadline_ms / 1000
+    if late_s > 0:
+        raise Overloaded(
+            f"A frame that came now would be decided {late_s:,.1f} s after its deadline.",
+            retry_after_s=min(LONGEST_RETRY_S, math.ceil(late_s)),
+        )
 
 
 def _take_key(sender: str, station: Station, key: str, sha256: str) -> IdempotencyKey | None:

@@ -130,7 +130,7 @@ def members(file: BinaryIO | IO[bytes]) -> Iterator[list[Member]]:
         found = [
             Member(shown_name(info), place, info, archive)
             for place, info in enumerate(entries)
-            if not info.is_dir() and not is_junk(shown_name(info))
+            if not info.filename.endswith("/") and not is_junk(shown_name(info))
         ]
         _refuse_bombs([member.info for member in found])
         if not found:

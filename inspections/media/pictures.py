@@ -38,7 +38,6 @@ ERRORS: dict[str, type[IngestError]] = {
     faults.BUSY: DecoderBusy,
 }
 BUSY_AGAIN_S = 5
-WAIT_S = 5.0
 """How long a sender waits for a decoder before it is asked to come again."""
 
 
@@ -83,7 +82,9 @@ def checked(path: Path, *, bit_depth: str) -> Iterator[tuple[Picture, Path]]:
         rendition.unlink(missing_ok=True)
 
 
-def examined(path: Path, *, bit_depth: str, rendition: Path, lock: str = "door", wait_s: float = WAIT_S) -> Picture:
+def examined(
+    path: Path, *, bit_depth: str, rendition: Path, lock: str = "door", wait_s: float | None = None
+) -> Picture:
     """What the file at `path` holds; where its bytes are not what people see, that is written to `rendition`."""
     job = {"do": "check", "path": str(path), "bit_depth": bit_depth, "out": str(rendition)}
     answer = asked(job, lock=lock, wait_s=wait_s)
@@ -97,7 +98,7 @@ def examined(path: Path, *, bit_depth: str, rendition: Path, lock: str = "door",
     )
 
 
-def asked(job: Mapping[str, Any], *, lock: str, wait_s: float) -> dict[str, Any]:
+def asked(job: Mapping[str, Any], *, lock: str, wait_s: float | None) -> dict[str, Any]:
     """Have the decoder do it. Very large pictures under one `lock` take turns. Raises IngestError."""
     turns = {"lock": str(settings.MEDIA_DIR / f".large-{lock}")}
     try:

@@ -75,7 +75,21 @@ def thumbnail_path(frame: Frame) -> Path:
     return target
 
 
-def context_crops(frame: Frame, boxes_xyxy: Sequence[BoxXyxy]) -> list[bytes]:
+def lower_bytes(frame: Frame, quality: int) -> bytes:
+    """The picture as a JPEG of that quality, encoded once; as it is where that is smaller. Raises as `shown_bytes`."""
+    target = storage.derived_path(frame, f"{frame.bit_depth}-jpeg-{quality}.jpg")
+    if not target.exists():
+        job = {"do": "lower", "path": str(shown_path(frame)), "quality": quality}
+        _made(target, lambda out: _ask(job | {"out": str(out)}))
+    try:
+        lower = target.read_bytes()
+    except OSError as error:
+        raise BadMedia(f"The picture of lower quality cannot be read: {error.strerror}.") from None
+    shown = shown_bytes(frame)
+    return lower if len(lower) < len(shown) else shown
+
+
+def context_crops(frame: Frame, boxes_xyxy: Sequence[BoxXyxy], *, quality: int = CROP_QUALITY) -> list[bytes]:
     """A JPEG of each region with its surroundings. Raises BadMedia, or Unavailable while the decoder is busy."""
     if not boxes_xyxy:
         return []
@@ -84,7 +98,7 @@ def context_crops(frame: Frame, boxes_xyxy: Sequence[BoxXyxy]) -> list[bytes]:
         "path": str(shown_path(frame)),
         "boxes_xyxy": [list(box) for box in boxes_xyxy],
         "context_ratio": frame.station.context_ratio,
-        "quality": CROP_QUALITY,
+        "quality": quality,
     }
     return [base64.b64decode(crop) for crop in _ask(job)["crops"]]
 

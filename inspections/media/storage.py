@@ -24,7 +24,8 @@ _durable_folders: set[Path] = set()
 
 
 class HasSha256(Protocol):
-    sha256: str
+    @property
+    def sha256(self) -> str: ...
 
 
 class HasTemplate(Protocol):

@@ -7,6 +7,7 @@ from .findings import Decision, Description, Detection
 from .frame import Frame, IdempotencyKey, Inspection, Step
 from .plant import BitDepth, ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
 from .review import Mark, Review
+from .sureness import Sureness
 
 __all__ = [
     "ApiToken",
@@ -31,4 +32,5 @@ __all__ = [
     "Station",
     "StationBaseline",
     "Step",
+    "Sureness",
 ]

@@ -23,6 +23,9 @@ class Detection(models.Model):
     y2 = models.FloatField()
     score = models.FloatField()
     counts = models.BooleanField(help_text="Its score reached the station's threshold when it was made")
+    sure = models.BooleanField(
+        default=False, help_text="Its score was above the bound that the line's reviews prove, and it was not audited"
+    )
     served_model = models.ForeignKey(ServedModel, on_delete=models.PROTECT, related_name="+")
     node = models.CharField(max_length=50)
 

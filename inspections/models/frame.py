@@ -80,29 +80,23 @@ class Frame(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.id)
 
-    @property
-    def storage_key(self) -> str:
-        return f"{self.sha256[:2]}/{self.sha256[2:4]}/{self.sha256}"
-
 
 class Step(models.Model):
     """One stage of a Frame's way. Claimed by conditional UPDATE; `lease_epoch` fences out a late holder."""
-
-    class Kind(models.TextChoices):
-        DETECT = "detect"
-        DESCRIBE = "describe"
 
     class State(models.TextChoices):
         WAITING = "waiting"
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        SKIPPED = "skipped", "no node was asked: the edge is sure of it"
 
     OPEN = (State.WAITING, State.RUNNING)
     MAX_ATTEMPTS = 5
 
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=20, help_text="The stage, as `inspections/pipeline/stages` names it")
+    regions = models.PositiveSmallIntegerField(default=1, help_text="How many regions it is about; 1 for a whole frame")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")
@@ -113,6 +107,9 @@ class Step(models.Model):
     node = models.CharField(max_length=50, blank=True, help_text="The Node it runs or ran on")
     error_code = models.CharField(max_length=40, blank=True)
     error_detail = models.TextField(blank=True)
+    result = models.JSONField(
+        null=True, blank=True, help_text="What the model answered, where the stage has no rows of its own; untrusted"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -133,7 +130,7 @@ class Step(models.Model):
             models.Index(  # Step.objects.expired()
                 fields=["lease_until"], condition=Q(state="running"), name="step_running"
             ),
-            models.Index(  # Step.objects.dead_letters()
+            models.Index(  # those that were set aside, the newest first
                 fields=["-id"], condition=Q(state="failed"), name="step_failed"
             ),
         ]

@@ -74,7 +74,15 @@ class BitDepth(models.TextChoices):
 
 
 class Station(models.Model):
-    """A camera position on a Line. Thresholds below which a Detection does not count are per class here."""
+    """A camera position on a Line. Thresholds below which a Detection does not count are per class here.
+
+    What it lets the scheduler do where a link is too slow (`ladder`, `sure_regions`) is off until somebody allows it.
+    """
+
+    class SureRegions(models.TextChoices):
+        DESCRIBED = "described", "described like the others"
+        LATER = "later", "described when the cloud has room"
+        SKIPPED = "skipped", "not described when the cloud cannot make it in time"
 
     line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="stations")
     name = models.CharField(max_length=100)
@@ -85,6 +93,21 @@ class Station(models.Model):
     context_ratio = models.FloatField(default=1.5, help_text="How much the box grows for the describer's crop")
     describe = models.BooleanField(default=True, help_text="Have regions described by a cloud node")
     max_regions = models.PositiveSmallIntegerField(default=8, help_text="Regions described in one frame")
+    describe_within_ms = models.PositiveIntegerField(
+        default=600_000, help_text="Descriptions are wanted so long after the decision; later ones wait for spare room"
+    )
+    ladder = models.BooleanField(
+        default=False, help_text="Send pictures as JPEG 75 or 50 where a node would else answer too late"
+    )
+    admission = models.BooleanField(
+        default=False, help_text="Refuse a frame (429) that is foreseen to be decided after its deadline"
+    )
+    sure_regions = models.CharField(
+        max_length=9,
+        choices=SureRegions,
+        default=SureRegions.DESCRIBED,
+        help_text="What becomes of regions that the edge names rightly by a bound proven on the line's reviews",
+    )
     template_sha256 = models.CharField(max_length=64, blank=True, help_text="Golden template, if there is one")
     product = models.CharField(
         max_length=40,
@@ -107,6 +130,7 @@ class Station(models.Model):
             models.CheckConstraint(condition=Q(min_score__range=(0, 1)), name="station_min_score_0_1"),
             models.CheckConstraint(condition=Q(context_ratio__range=(1, 4)), name="station_context_1_4"),
             models.CheckConstraint(condition=Q(deadline_ms__gte=100), name="station_deadline_100ms"),
+            models.CheckConstraint(condition=Q(describe_within_ms__gte=100), name="station_describe_100ms"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,8 @@ from django.db import connection
 
 from aivd_web.kernel.database import Moment
 from aivd_web.kernel.text import storable
-from inspections.models import Frame
+from inspections.events import numbering
+from inspections.models import Detection, Frame
 
 MOST_DETAIL = 1000
 # Both times are the database's own, so that neither has to be read to tell how long it took.
@@ -21,19 +22,12 @@ FROM inspections_frame WHERE id = %(frame)s
 
 
 @dataclass(frozen=True)
-class Said:
+class MachineDecision:
+    """What the machine says of a Frame: `pass`, `fail` or `hold`, the code of its reason, and the reason in words."""
+
     outcome: str
     code: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A Detection as far as the Decision looks at it."""
-
-    class_title: str  # as people read it: the reason is for them
-    score: float
-    counts: bool
 
 
 class Thresholds:
@@ -51,47 +45,52 @@ class Thresholds:
         return min([self.default, *self.by_class.values()])
 
 
-def by_findings(findings: Sequence[Finding], *, unplaced: int = 0) -> Said:
+def by_detections(detections: Sequence[Detection], *, unplaced: int = 0) -> MachineDecision:
     """Fail as soon as one region reaches its class's threshold, hold where another lies nowhere, else pass.
 
     A region that counts is a defect wherever the others lie; without one, what cannot be placed may have been one.
     """
-    counting = [finding for finding in findings if finding.counts]
+    counting = [detection for detection in detections if detection.counts]
     if not counting and unplaced:
         return cannot_place(unplaced)
     if not counting:
-        near = f"; {len(findings)} below it" if findings else ""
-        return Said("pass", "clean", f"No region reached its threshold{near}.")
-    names = sorted({finding.class_title for finding in counting})
+        near = f"; {len(detections)} below it" if detections else ""
+        return MachineDecision("pass", "clean", f"No region reached its threshold{near}.")
+    names = sorted({str(detection.defect_class) for detection in counting})
     regions = "1 region" if len(counting) == 1 else f"{len(counting)} regions"
-    return Said("fail", "defect", f"{regions} reached the threshold: {', '.join(names)}.")
+    return MachineDecision("fail", "defect", f"{regions} reached the threshold: {', '.join(names)}.")
 
 
-def too_late(deadline_ms: int) -> Said:
-    return Said("hold", "late", f"There was no decision within {deadline_ms:,} ms.")
+def too_late(deadline_ms: int) -> MachineDecision:
+    return MachineDecision("hold", "late", f"There was no decision within {deadline_ms:,} ms.")
 
 
-def could_not_inspect(detail: str) -> Said:
-    return Said("hold", "failed", f"The frame could not be inspected: {storable(detail, most=MOST_DETAIL)}")
+def could_not_inspect(detail: str) -> MachineDecision:
+    return MachineDecision("hold", "failed", f"The frame could not be inspected: {storable(detail, most=MOST_DETAIL)}")
 
 
-def cannot_place(unplaced: int) -> Said:
+def cannot_place(unplaced: int) -> MachineDecision:
     regions = "1 region that the model found lies" if unplaced == 1 else f"{unplaced} regions that the model found lie"
-    return Said(
+    return MachineDecision(
         "hold", "unplaced", f"{regions} nowhere in the frame, or cannot be named: nobody can say what is there."
     )
 
 
-def cannot_scale(detail: str) -> Said:
-    return Said("hold", "unscaled", detail)
+def cannot_scale(detail: str) -> MachineDecision:
+    return MachineDecision("hold", "unscaled", detail)
 
 
-def write(*, frame: Frame, said: Said, now: Moment) -> bool:
+def change(frame_id: UUID, decision: MachineDecision) -> numbering.Change:
+    """What the viewers hear of a Decision that was written."""
+    return numbering.Change("frame.decided", frame_id, {"outcome": decision.outcome, "code": decision.code})
+
+
+def write(*, frame: Frame, decision: MachineDecision, now: Moment) -> bool:
     """Write the Decision unless the Frame has one; the first one stands, since the line has acted on it."""
-    return write_for(frame_id=frame.pk, said=said, now=now)
+    return write_for(frame_id=frame.pk, decision=decision, now=now)
 
 
-def write_for(*, frame_id: UUID, said: Said, now: Moment) -> bool:
+def write_for(*, frame_id: UUID, decision: MachineDecision, now: Moment) -> bool:
     """As `write`, for a Frame whose row need not be read.
 
     The Frame's row comes first: whoever decides it at the same moment waits there, and holds nothing that we need.
@@ -100,9 +99,9 @@ def write_for(*, frame_id: UUID, said: Said, now: Moment) -> bool:
         return False
     values: dict[str, UUID | str] = {
         "frame": frame_id,
-        "outcome": said.outcome,
-        "code": said.code,
-        "reason": said.reason,
+        "outcome": decision.outcome,
+        "code": decision.code,
+        "reason": decision.reason,
     }
     with connection.cursor() as cursor:
         cursor.execute(DECIDE, values)

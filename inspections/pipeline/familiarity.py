@@ -7,40 +7,31 @@ from dataclasses import dataclass
 
 from inspections.models import Frame, FrameAppearance, StationBaseline
 from inspections.services import baselines
-from scheduling.serving.contracts import Appearance
+from scheduling.serving.contracts import Appearance, DetectMeta
 
-from .decide import Said
-
-
-@dataclass(frozen=True)
-class ModelSaid:
-    """What came with a detector's regions."""
-
-    products: tuple[str, ...] = ()
-    appearance: Appearance | None = None
-    unplaced: int = 0
+from .decide import MachineDecision
 
 
 @dataclass(frozen=True)
 class Familiarity:
     """`doubt` is the Decision where the answer must not be believed; `row` what was measured, still to be stored."""
 
-    doubt: Said | None
+    doubt: MachineDecision | None
     row: FrameAppearance
     collecting: bool
 
 
-def judge(frame: Frame, said: ModelSaid) -> Familiarity:
+def judge(frame: Frame, meta: DetectMeta) -> Familiarity:
     """Hold the frame's look against the model's training pictures and the Station's first frames."""
     baseline = baselines.of(frame.station)
-    row = _measured(frame, said.appearance, baseline)
-    doubt = product_doubt(frame.station.product, said.products) or look_doubt(row, baseline)
+    row = _measured(frame, meta.appearance, baseline)
+    doubt = product_doubt(frame.station.product, meta.products) or look_doubt(row, baseline)
     return Familiarity(doubt, row, collecting=baseline.state == StationBaseline.State.COLLECTING)
 
 
-def product_doubt(product: str, trained_for: tuple[str, ...]) -> Said | None:
+def product_doubt(product: str, trained_for: tuple[str, ...]) -> MachineDecision | None:
     if not product:
-        return Said(
+        return MachineDecision(
             "hold",
             "product",
             "Nobody has said what this station looks at. Choose its product in the station's settings.",
@@ -48,7 +39,7 @@ def product_doubt(product: str, trained_for: tuple[str, ...]) -> Said | None:
     if product in trained_for:
         return None
     known = f"it was trained for {', '.join(trained_for)}" if trained_for else "it does not say what it was trained for"
-    return Said(
+    return MachineDecision(
         "hold",
         "product",
         f"The station looks at '{product}', and the model that answered was not trained for that: {known}. "
@@ -56,13 +47,13 @@ def product_doubt(product: str, trained_for: tuple[str, ...]) -> Said | None:
     )
 
 
-def look_doubt(row: FrameAppearance, baseline: StationBaseline) -> Said | None:
+def look_doubt(row: FrameAppearance, baseline: StationBaseline) -> MachineDecision | None:
     """None where the frame is like the training pictures or like the Station's first frames."""
     if row.model_distance is not None and row.model_limit is not None and row.model_distance <= row.model_limit:
         return None
     if row.station_distance is not None and row.station_limit is not None and row.station_distance <= row.station_limit:
         return None
-    return Said("hold", "unlike", f"{_how_far(row)} {_what_to_do(baseline)}")
+    return MachineDecision("hold", "unlike", f"{_how_far(row)} {_what_to_do(baseline)}")
 
 
 def _how_far(row: FrameAppearance) -> str:

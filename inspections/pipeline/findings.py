@@ -1,129 +1,113 @@
-"""Commit what a model said about a Frame, fenced by the claim under which it was asked."""
+"""Commit what a model answered about a Frame, fenced by the claim under which it was asked."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import TypeVar
 
 from django.db import transaction
 
 from aivd_web.kernel.database import Moment
 from inspections.events import numbering
 from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
-from inspections.services import baselines
+from inspections.services import baselines, sureness
 from inspections.services.vocabulary import readable_title
-from scheduling.serving.contracts import MAX_CLASS_NAME_CHARS, DetectedRegion, name_fault
+from scheduling.client.answers import DescribeAnswer, DetectAnswer, NodeAnswer
+from scheduling.dispatch.values import Answer, Provenance
+from scheduling.services import dispatching
+from scheduling.serving.contracts import MAX_CLASS_NAME_CHARS, DetectedRegion, DetectMeta, name_fault
 
 from . import decide, familiarity, steps, wake
+from .decide import MachineDecision
+from .stage import Stages
 
-DESCRIBE_WITHIN = timedelta(minutes=10)
 COLOURS = 8
-
-
-@dataclass(frozen=True)
-class Spoke:
-    """Who said it: the served model's row, the node's name, and how to book the dispatch as answered."""
-
-    served_model_id: int
-    node: str
-    latency_ms: float
-    book: Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Described:
-    """One region's answer as the node sent it."""
-
-    detection_id: str
-    answer: dict[str, Any]
-    raw_text: str
-    valid: bool
-    errors: tuple[str, ...]
-    tokens: int
-    latency_ms: float
+A = TypeVar("A", bound=NodeAnswer)
 
 
 @transaction.atomic
 def commit_detections(
-    *,
-    claim: steps.Claim,
-    frame: Frame,
-    regions: Sequence[DetectedRegion],
-    model_said: familiarity.ModelSaid,
-    thresholds: decide.Thresholds,
-    spoke: Spoke,
-    now: Moment,
+    *, claim: steps.Claim, frame: Frame, answer: Answer[DetectAnswer], stages: Stages, now: Moment
 ) -> None:
-    """Detections, the Decision and the next Step in one transaction. Raises LateHolder.
+    """Detections, the Decision and the next Steps in one transaction. Raises LateHolder.
 
-    A frame that is unlike what is known is held whatever was found in it, and nobody is asked to describe that.
+    A frame that is unlike what is known is held whatever was found in it, and no later stage is asked about that.
     """
     steps.finish(claim=claim)
-    known = familiarity.judge(frame, model_said)
-    known.row.save(force_insert=True)
-    if known.collecting:
-        gather = partial(baselines.gather, station_id=frame.station_id)
-        transaction.on_commit(gather, robust=True)
-    sane, vocabulary = _sane(regions, frame), Vocabulary(frame.line_id)
-    unplaced = model_said.unplaced + len(regions) - len(sane)
-    detections = [
-        _detection(frame, index, region, vocabulary[region.class_name], thresholds, spoke)
-        for index, region in enumerate(sane)
-    ]
-    if detections:
-        Detection.objects.bulk_create(detections)
-    spoke.book()
+    content, provenance = answer.content, answer.provenance
+    doubt = _doubt(frame, content.meta)
+    detections = _kept(frame, content.regions, provenance)
+    unplaced = content.meta.unplaced + len(content.regions) - len(detections)
+    decision = doubt or decide.by_detections(detections, unplaced=unplaced)
     changes = [numbering.Change("frame.detected", frame.pk, {"regions": len(detections)})]
-    found = [decide.Finding(str(d.defect_class), d.score, d.counts) for d in detections]
-    said = known.doubt or decide.by_findings(found, unplaced=unplaced)
-    if decide.write(frame=frame, said=said, now=now):
-        changes.append(numbering.Change("frame.decided", frame.pk, {"outcome": said.outcome, "code": said.code}))
-    if frame.station.describe and known.doubt is None and any(detection.counts for detection in detections):
-        Step.objects.create(frame=frame, kind=Step.Kind.DESCRIBE, deadline_at=now + DESCRIBE_WITHIN)
+    if decide.write(frame=frame, decision=decision, now=now):
+        changes.append(decide.change(frame.pk, decision))
+    following = stages.after_first(frame, [] if doubt else detections)
+    if following:
+        Step.objects.bulk_create([stage.begun(frame, detections, now) for stage in following])
         transaction.on_commit(wake.workers, robust=True)
-    elif steps.complete_if_no_step_open(frame=frame, now=now):
-        changes.append(numbering.Change("frame.complete", frame.pk))
-    numbering.record_all(line_id=frame.line_id, changes=changes)
+    end(frame, answer, changes, now)
 
 
 @transaction.atomic
 def commit_descriptions(
-    *,
-    claim: steps.Claim,
-    frame: Frame,
-    described: Sequence[Described],
-    prompt_version: str,
-    spoke: Spoke,
-    now: Moment,
+    *, claim: steps.Claim, frame: Frame, answer: Answer[DescribeAnswer], prompt_version: str, now: Moment
 ) -> None:
     """All Descriptions of a Frame in one transaction. Raises LateHolder."""
     steps.finish(claim=claim)
+    provenance, described = answer.provenance, answer.content.answers
     Description.objects.bulk_create(
         [
             Description(
-                detection_id=one.detection_id,
-                served_model_id=spoke.served_model_id,
-                node=spoke.node,
+                detection_id=one.region_id,
+                served_model_id=provenance.served_model_id,
+                node=provenance.node,
                 prompt_version=prompt_version,
                 answer=one.answer,
                 raw_text=one.raw_text,
                 valid=one.valid,
                 errors=list(one.errors),
                 tokens=one.tokens,
-                latency_ms=one.latency_ms,
+                latency_ms=provenance.measured_ms,
             )
             for one in described
         ]
     )
-    spoke.book()
-    valid = sum(one.valid for one in described)
-    data = {"descriptions": len(described), "valid": valid}
-    changes = [numbering.Change("frame.described", frame.pk, data)]
+    data = {"descriptions": len(described), "valid": sum(one.valid for one in described)}
+    end(frame, answer, [numbering.Change("frame.described", frame.pk, data)], now)
+
+
+def end(frame: Frame, answer: Answer[A], changes: list[numbering.Change], now: Moment) -> None:
+    """The last act of every commit: the Dispatch is booked, the Frame is complete when no Step is open, and the
+    viewers hear of it all.
+    """
+    dispatching.book(answer.provenance)
     if steps.complete_if_no_step_open(frame=frame, now=now):
         changes.append(numbering.Change("frame.complete", frame.pk))
     numbering.record_all(line_id=frame.line_id, changes=changes)
+
+
+def _doubt(frame: Frame, meta: DetectMeta) -> MachineDecision | None:
+    """Keep how the frame looks; the Decision where what was found in it must not be believed."""
+    known = familiarity.judge(frame, meta)
+    known.row.save(force_insert=True)
+    if known.collecting:
+        gather = partial(baselines.gather, station_id=frame.station_id)
+        transaction.on_commit(gather, robust=True)
+    return known.doubt
+
+
+def _kept(frame: Frame, regions: Sequence[DetectedRegion], provenance: Provenance) -> list[Detection]:
+    """The regions that can be stored, as rows."""
+    thresholds, vocabulary = thresholds_of(frame.station), Vocabulary(frame.line_id)
+    detections = [
+        _detection(frame, index, region, vocabulary[region.class_name], thresholds, provenance)
+        for index, region in enumerate(_sane(regions, frame))
+    ]
+    bound = sureness.threshold_of(frame.station, provenance.served_model_id) if detections else None
+    for detection in detections:
+        detection.sure = sureness.sure(detection, bound)
+    return Detection.objects.bulk_create(detections) if detections else []
 
 
 def thresholds_of(station: Station) -> decide.Thresholds:
@@ -180,7 +164,7 @@ def _detection(
     region: DetectedRegion,
     defect_class: DefectClass,
     thresholds: decide.Thresholds,
-    spoke: Spoke,
+    provenance: Provenance,
 ) -> Detection:
     x1, y1, x2, y2 = region.box_xyxy
     return Detection(
@@ -193,6 +177,6 @@ def _detection(
         y2=y2,
         score=region.score,
         counts=thresholds.counts(region.class_name, region.score),
-        served_model_id=spoke.served_model_id,
-        node=spoke.node,
+        served_model_id=provenance.served_model_id,
+        node=provenance.node,
     )

@@ -18,6 +18,8 @@ from django.db import connections
 from aivd_web.kernel.reads import current_alias
 from scheduling.services import redis_client
 
+from .stages import STAGES
+
 PREFIX = "aivd:loops:"
 TOLD_FOR_S = 5
 SLOW_S = {"dispatch": 10.0, "renew": 10.0, "reap": 10.0, "hold": 10.0}
@@ -34,7 +36,8 @@ FROM now,
     (SELECT min(deadline_at) AS since FROM inspections_frame
      WHERE decided_at IS NULL AND deadline_at < clock_timestamp()) AS overdue,
     (SELECT min(greatest(created_at, not_before)) AS since FROM inspections_step
-     WHERE state = 'waiting' AND kind = 'detect' AND (not_before IS NULL OR not_before < clock_timestamp())) AS waiting,
+     WHERE state = 'waiting' AND kind = %(first)s AND (not_before IS NULL OR not_before < clock_timestamp()))
+        AS waiting,
     (SELECT max(sent_at) AS since FROM (SELECT sent_at FROM scheduling_dispatch ORDER BY id DESC LIMIT 1) AS newest)
         AS sent
 """
@@ -67,17 +70,17 @@ class Queue:
 
 def queue() -> Queue:
     with connections[current_alias()].cursor() as cursor:
-        cursor.execute(QUEUE)
+        cursor.execute(QUEUE, {"first": STAGES.first.kind})
         return Queue(*map(float, cursor.fetchone()))
 
 
 # -- a worker's loops -------------------------------------------------------------------------------
 
 
-def beat(loop: str) -> None:
-    """This loop of this process has just done its work."""
+def beat(loop: str, at: float | None = None) -> None:
+    """This loop of this process has done its work: just now, or at a time of the monotonic clock."""
     with _lock:
-        _done_at[loop] = time.monotonic()
+        _done_at[loop] = time.monotonic() if at is None else at
 
 
 def tell(now: float | None = None) -> None:

@@ -98,9 +98,26 @@ def renew(*, claims: Sequence[Claim], lease_s: float) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def finish(*, claim: Claim) -> None:
-    """Mark the Step done in the current transaction, or raise LateHolder."""
-    _settle(claim, state=Step.State.DONE, finished_at=Now(), error_code="", error_detail="")
+def finish(*, claim: Claim, result: dict[str, Any] | None = None) -> None:
+    """Mark the Step done in the current transaction, or raise LateHolder.
+
+    `result` is what a stage found that has no rows of its own.
+    """
+    _settle(claim, state=Step.State.DONE, finished_at=Now(), error_code="", error_detail="", result=result)
+
+
+@transaction.atomic
+def skip(*, step_id: int, reason: str) -> bool:
+    """End a waiting Step for which no Node is asked: the edge is sure. False where another worker was faster."""
+    mine = Step.objects.filter(pk=step_id, state=Step.State.WAITING)
+    if not mine.update(state=Step.State.SKIPPED, finished_at=Now(), error_detail=storable(reason, most=MOST_DETAIL)):
+        return False
+    step = Step.objects.select_related("frame").only("kind", "regions", "frame__line_id").get(pk=step_id)
+    changes = [numbering.Change("frame.skipped", step.frame_id, {"step": step.kind, "regions": step.regions})]
+    if _complete(step.frame_id, Now()):
+        changes.append(numbering.Change("frame.complete", step.frame_id))
+    numbering.record_all(line_id=step.frame.line_id, changes=changes)
+    return True
 
 
 def give_back(*, claim: Claim, code: str, detail: str, not_before: Moment, counts: bool) -> None:
@@ -133,10 +150,9 @@ def fail(*, claim: Claim, code: str, detail: str) -> None:
     frames = Frame.objects.select_for_update(no_key=True).filter(pk=claim.frame_id)
     line_id = frames.values_list("line_id", flat=True).get()
     changes = [numbering.Change("frame.failed", claim.frame_id, {"step": claim.kind, "code": code})]
-    if claim.kind == Step.Kind.DETECT:
-        said = decide.could_not_inspect(detail)
-        if decide.write_for(frame_id=claim.frame_id, said=said, now=Now()):
-            changes.append(_decided(claim.frame_id, said))
+    decision = decide.could_not_inspect(detail)
+    if decide.write_for(frame_id=claim.frame_id, decision=decision, now=Now()):  # unless an earlier stage decided
+        changes.append(decide.change(claim.frame_id, decision))
     if _complete(claim.frame_id, Now()):
         changes.append(numbering.Change("frame.complete", claim.frame_id))
     numbering.record_all(line_id=line_id, changes=changes)
@@ -199,16 +215,12 @@ def _hold(line_id: int, frame_ids: Sequence[UUID], now: Moment | None) -> int:
     locked = undecided.select_for_update(of=("self",), skip_locked=True, no_key=True)
     changes = []
     for frame_id, deadline_ms in locked.values_list("pk", "station__deadline_ms"):
-        said = decide.too_late(deadline_ms)
-        if decide.write_for(frame_id=frame_id, said=said, now=Now() if now is None else now):
-            changes.append(_decided(frame_id, said))
+        decision = decide.too_late(deadline_ms)
+        if decide.write_for(frame_id=frame_id, decision=decision, now=Now() if now is None else now):
+            changes.append(decide.change(frame_id, decision))
     if changes:
         numbering.record_all(line_id=line_id, changes=changes)
     return len(changes)
-
-
-def _decided(frame_id: UUID, said: decide.Said) -> numbering.Change:
-    return numbering.Change("frame.decided", frame_id, {"outcome": said.outcome, "code": said.code})
 
 
 @transaction.atomic

@@ -18,7 +18,6 @@ TASK = "inspections.dispatch_waiting"
 # receives, two messages a second pile up at most.
 EXPIRES_S = 3 * 3600
 log = logging.getLogger(__name__)
-_held_until = 0.0
 
 
 def workers() -> None:
@@ -31,18 +30,21 @@ def workers() -> None:
         log.warning("No wake-up was sent (%s); the workers' poll will find the step.", type(error).__name__)
 
 
-def hold() -> None:
-    """A worker with a backlog looks at the table at every tick: let nobody send a wake-up for half a second."""
-    global _held_until
-    now = time.monotonic()
-    if now < _held_until:
-        return
-    _held_until = now + FLAG_MS / 2000
-    redis_client.attempt(lambda client: client.set(FLAG, 1, px=FLAG_MS), otherwise=None)
+class WakeUps:
+    """Of one worker: which of them it wants."""
 
+    def __init__(self) -> None:
+        self._unwanted_until = 0.0
 
-def taken() -> None:
-    """A worker is about to look at the table. Where Redis is away the flag expires by itself."""
-    global _held_until
-    _held_until = 0.0
-    redis_client.attempt(lambda client: client.delete(FLAG), otherwise=None)
+    def suppress(self) -> None:
+        """A worker with a backlog looks at the table at every tick: let nobody send a wake-up for half a second."""
+        now = time.monotonic()
+        if now < self._unwanted_until:
+            return
+        self._unwanted_until = now + FLAG_MS / 2000
+        redis_client.attempt(lambda client: client.set(FLAG, 1, px=FLAG_MS), otherwise=None)
+
+    def taken(self) -> None:
+        """The worker is about to look at the table. Where Redis is away the flag expires by itself."""
+        self._unwanted_until = 0.0
+        redis_client.attempt(lambda client: client.delete(FLAG), otherwise=None)

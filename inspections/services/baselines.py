@@ -42,6 +42,11 @@ def described(baseline: StationBaseline) -> dict[str, object]:
     }
 
 
+def first_frames(baseline: StationBaseline) -> list[UUID]:
+    """The frames that were collected, as they came: what a person looks at before confirming."""
+    return [one.frame_id for one in _first(baseline)]
+
+
 def gather(*, station_id: int) -> None:
     """Establish the baseline as soon as there are enough first frames. Can run twice."""
     with transaction.atomic():

@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from inspections.models import ClassThreshold, DefectClass, EventHead, Line, Site, Station
+from inspections.models import EventHead, Line, Site, Station
 
 from . import vocabulary
 
@@ -35,14 +35,3 @@ def add_line(*, site: Site, name: str, is_demo: bool = False) -> Line:
     EventHead.objects.create(line=line)
     vocabulary.write(line=line, entries=[vocabulary.ClassName(*entry) for entry in DEFECT_CLASSES])
     return line
-
-
-@transaction.atomic
-def set_thresholds(*, station: Station, min_scores: dict[str, float]) -> None:
-    """Replace the station's thresholds per class by `min_scores` (class name -> score)."""
-    classes = {entry.name: entry for entry in DefectClass.objects.filter(line_id=station.line_id)}
-    ClassThreshold.objects.filter(station=station).delete()
-    ClassThreshold.objects.bulk_create(
-        ClassThreshold(station=station, defect_class=classes[name], min_score=score)
-        for name, score in min_scores.items()
-    )

@@ -5,6 +5,7 @@ Only what the person confirmed becomes a Mark: a region below its threshold did 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from inspections.events import numbering
 from inspections.media.errors import IdempotencyConflict
 from inspections.models import Decision, DefectClass, Detection, Frame, Mark, Review
 
+from . import sureness
 from .judgement import GOOD, Contradiction, Judgement, contradicted_by, judge
 
 SAME_BOX_PX = 0.5
@@ -90,6 +92,7 @@ def submit_review(
             "contradicts": [other.reviewer.username for other in others],
         },
     )
+    transaction.on_commit(partial(sureness.review, line_id=frame.line_id), robust=True)
     return Submitted(review, created=True)
 
 

@@ -11,7 +11,10 @@ from inspections.models import ClassThreshold, DefectClass, Line, Station
 
 from . import baselines
 
-PLAIN = ("product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions")
+PLAIN = (
+    "product", "bit_depth", "deadline_ms", "min_score", "context_ratio", "describe", "max_regions",
+    "describe_within_ms", "ladder", "sure_regions", "admission",
+)  # fmt: skip
 
 
 def add(*, line: Line, name: str, product: str, by: str, bit_depth: str = "auto") -> Station:

@@ -64,7 +64,7 @@ class ReplaySideSerializer(serializers.Serializer):
 
 
 class ReplayResultSerializer(serializers.Serializer):
-    """`scheduling.replay.comparison.Comparison.result()`."""
+    """`scheduling.replay.comparison.PolicyComparison.result()`."""
 
     looks = serializers.IntegerField(help_text="Recorded looks at the queue")
     decisions = serializers.IntegerField(help_text="Requests sent in these")

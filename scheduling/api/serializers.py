@@ -57,6 +57,9 @@ class NodeSerializer(serializers.Serializer):
     link = LinkSerializer()
     credits = CreditsSerializer()
     breaker = serializers.ChoiceField(["closed", "half-open", "open"], allow_null=True)
+    counts = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How often something went wrong there, by what it was"
+    )
     last_act = NodeActSerializer(allow_null=True, help_text="Who drained or undrained it last")
 
 
@@ -77,8 +80,8 @@ class DispatchSerializer(serializers.ModelSerializer):
         model = Dispatch
         fields = [
             "id", "subject", "model", "attempt", "node", "policy", "reason", "alternatives", "predicted_ms",
-            "breakdown", "slack_ms", "measured_ms", "queue_ms", "service_ms", "payload_bytes", "sent_at", "outcome",
-            "error_code", "error_detail",
+            "breakdown", "slack_ms", "measured_ms", "queue_ms", "service_ms", "payload_bytes", "full_bytes",
+            "quality", "sent_at", "outcome", "error_code", "error_detail",
         ]  # fmt: skip
 
 
@@ -125,4 +128,5 @@ def shown_dispatches(rows: Iterable[Dispatch], who: Any) -> list[dict[str, Any]]
 
 def dispatch_fact(row: Dispatch) -> dict[str, Any]:
     """As much of a Dispatch as a frame's page shows beside its step."""
-    return {"node": row.node.name, "predicted_ms": row.predicted_ms, "measured_ms": row.measured_ms}
+    known = {"node": row.node.name, "predicted_ms": row.predicted_ms, "measured_ms": row.measured_ms}
+    return known | {"quality": row.quality}

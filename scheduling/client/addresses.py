@@ -7,7 +7,7 @@ HOST = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 ADDRESS = re.compile(
     "|".join(
         (
-            r"\b(?:ipv4|ipv6|dns|unix|tcp|http|https|grpc)(?::|%3A)/{0,3}[^\s,;\"'()]+",  # as gRPC writes its targets
+            r"\b(?:ipv4|ipv6|dns|unix|tcp|http|https|grpcs?)(?::|%3A)/{0,3}[^\s,;\"'()]+",  # as gRPC writes its targets
             r"\[[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%\w]*\](?::\d{1,5})?",  # [::1]:8001
             r"(?<![\w.:])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4})*(?![\w:])",  # fe80::1, without brackets
             r"(?<![\w:])::(?:[0-9A-Fa-f]{1,4}:?)+(?![\w:])",  # ::1

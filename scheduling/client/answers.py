@@ -4,9 +4,10 @@ A node's answer is believed only after its shapes, types and ranges were compare
 model wrote as text stays untrusted all the same.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,29 @@ def error_from_text(text: str, *, otherwise: str, node: str) -> NodeError:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkReport:
+    """Which model did it and how long it took, as the node says, in the same words for every kind of answer."""
+
+    model: str
+    version: str
+    digest: str
+    runtime: str
+    service_ms: float
+    queue_ms: float
+    batch: int = 1
+    class_names: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    sent_bytes: int = 0
+
+
+class NodeAnswer(Protocol):
+    """Any answer of a node: it says who made it."""
+
+    @property
+    def report(self) -> WorkReport: ...
+
+
+@dataclass(frozen=True, slots=True)
 class DetectAnswer:
     """Regions best first, in pixels of the sent frame. `latency_ms` is the whole call as the asker saw it."""
 
@@ -72,6 +96,13 @@ class DetectAnswer:
     meta: DetectMeta
     latency_ms: float
     sent_bytes: int
+
+    @property
+    def report(self) -> WorkReport:
+        meta, timings = self.meta, self.meta.timings
+        who = (meta.model, meta.version, meta.digest, meta.runtime)
+        took = (timings.service_ms, timings.queue_ms, timings.batch)
+        return WorkReport(*who, *took, meta.class_names, meta.products, self.sent_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +115,12 @@ class DescribeAnswer:
     latency_ms: float
     first_event_ms: float
     sent_bytes: int
+
+    @property
+    def report(self) -> WorkReport:
+        done = self.done
+        who = (done.model, done.version, done.digest, done.runtime)
+        return WorkReport(*who, done.timings.service_ms, done.timings.queue_ms, sent_bytes=self.sent_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +170,7 @@ def read_regions(
     """
     tensors = {spec.name: _tensor(spec.name, spec.datatype, outputs) for spec in EDGE_DETECTOR.outputs[:3]}
     boxes, scores, classes = tensors["boxes"], tensors["scores"], tensors["classes"]
-    meta = decode_meta(_single_bytes("meta", outputs))
+    meta = decode_meta(single_bytes("meta", outputs))
     _check_lengths(boxes, scores, classes)
     placed = _placed(boxes[0], scores[0], meta.size_wh)
     boxes, scores, classes = boxes[0][placed], scores[0][placed], classes[0][placed]
@@ -183,7 +220,8 @@ def _tensor(name: str, datatype: str, outputs: RawOutputs) -> npt.NDArray[Any]:
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
-def _single_bytes(name: str, outputs: RawOutputs) -> bytes:
+def single_bytes(name: str, outputs: RawOutputs) -> bytes:
+    """The one entry of a BYTES output; raises `ContractBroken`."""
     datatype, _, raw = _output(name, outputs)
     if datatype != "BYTES" or len(raw) < 4 or int.from_bytes(raw[:4], "little") != len(raw) - 4:
         raise ContractBroken(f"output {name} is not one BYTES entry")
@@ -192,7 +230,23 @@ def _single_bytes(name: str, outputs: RawOutputs) -> bytes:
 
 def read_event_text(outputs: RawOutputs) -> bytes:
     """The JSON text in a describer's response; raises `ContractBroken`."""
-    return _single_bytes("event", outputs)
+    return single_bytes("event", outputs)
+
+
+def read_report(outputs: RawOutputs) -> WorkReport:
+    """What a node says of its work in an output `meta`, a JSON object; raises `ContractBroken`."""
+    try:
+        said = json.loads(single_bytes("meta", outputs))
+        return WorkReport(
+            model=str(said["model"]),
+            version=str(said["version"]),
+            digest=str(said["digest"]),
+            runtime=str(said["runtime"]),
+            service_ms=float(said["service_ms"]),
+            queue_ms=float(said["queue_ms"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ContractBroken(f"output meta does not say which model answered and how long it took: {error}") from error
 
 
 def _output(name: str, outputs: RawOutputs) -> tuple[str, tuple[int, ...], bytes]:

@@ -11,13 +11,12 @@ import struct
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -36,12 +35,14 @@ from scheduling.client.answers import (
     ModelProbe,
     NodeError,
     ProbeAnswer,
+    RawOutputs,
     StreamCheck,
     error_from_text,
     raw_outputs,
     read_regions,
 )
 from scheduling.client.stream import ENDS_WITHIN_S, EventStream
+from scheduling.client.tls import NodeTls, target_of
 from scheduling.serving.contracts import (
     ALONE,
     DESCRIBER,
@@ -62,12 +63,12 @@ __all__ = [
     "DescribeAnswer",
     "DetectAnswer",
     "NodeClient",
+    "NodeClients",
     "NodeError",
     "ProbeAnswer",
-    "client_for",
-    "close_all",
 ]
 
+T = TypeVar("T")
 CONTROL_VARIABLE = "AIVD_NODE_CONTROL"
 
 MAX_MESSAGE_BYTES = 2 * MAX_FRAME_BYTES + 2**20
@@ -103,22 +104,8 @@ _STATUS_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """PEM files for a node beyond loopback; with `key` and `chain` the client proves who it is (mTLS)."""
-
-    root: Path
-    key: Path | None = None
-    chain: Path | None = None
-
-    def credentials(self) -> grpc.ChannelCredentials:
-        key = self.key.read_bytes() if self.key else None
-        chain = self.chain.read_bytes() if self.chain else None
-        return grpc.ssl_channel_credentials(self.root.read_bytes(), key, chain)
-
-
-class NodeAddress(Protocol):
-    """What `client_for` needs to know of a node."""
+class NodeEndpoint(Protocol):
+    """What `NodeClients` need to know of a node."""
 
     @property
     def name(self) -> str: ...
@@ -129,7 +116,7 @@ class NodeAddress(Protocol):
 class NodeClient:
     """One node as this process sees it. Safe to use from many threads; make it after any fork."""
 
-    def __init__(self, grpc_url: str, *, name: str, tls: TlsFiles | None = None, control: str = "") -> None:
+    def __init__(self, grpc_url: str, *, name: str, tls: NodeTls | None = None, control: str = "") -> None:
         self.grpc_url, self.name, self._tls = grpc_url, name, tls
         self._control = ((CONTROL_METADATA, control),) if control else ()
         self._closed = self._alone = False
@@ -144,17 +131,32 @@ class NodeClient:
             if len(data) > MAX_FRAME_BYTES:
                 detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
                 raise NodeError(BAD_FRAME, detail, node=self.name)
-        sent_bytes = len(frame) + len(template)
-        contents = (_bytes_tensor([frame]), _bytes_tensor([template]), struct.pack("<f", min_score))
-        request = _infer_request(EDGE_DETECTOR, [1], contents)
+        sent_bytes = len(frame)  # the template goes with every request: nothing is saved or lost by it
+        contents = (bytes_tensor([frame]), bytes_tensor([template]), struct.pack("<f", min_score))
+        started = time.perf_counter()
+        regions, meta = self.infer(EDGE_DETECTOR, contents, read_regions, timeout_s=timeout_s)
+        return DetectAnswer(self.name, tuple(regions), meta, _since_ms(started), sent_bytes)
+
+    def infer(
+        self,
+        contract: ModelContract,
+        contents: Sequence[bytes],
+        read: Callable[[RawOutputs], T],
+        *,
+        timeout_s: float,
+    ) -> T:
+        """The answer of a model that is asked once, as `read` makes it of the raw outputs.
+
+        `contents` are its input tensors, encoded, in the order of the contract. Raises `NodeError`, also where `read`
+        raises `ContractBroken`.
+        """
+        _require_timeout(timeout_s)
+        request = _infer_request(contract, [1] if contract.max_batch_size else [], contents)
         if self._alone:
             request.parameters[ALONE].bool_param = True
-        started = time.perf_counter()
         response = self._call(self._stub.ModelInfer, request, timeout_s)
-        latency_ms = _since_ms(started)
         with self._contract():
-            regions, meta = read_regions(raw_outputs(response))
-        return DetectAnswer(self.name, tuple(regions), meta, latency_ms, sent_bytes)
+            return read(raw_outputs(response))
 
     def alone(self) -> "NodeClient":
         """The same node and channel, asking that each frame be worked on apart from others; nobody need close it."""
@@ -217,13 +219,14 @@ class NodeClient:
     def canary(self, model: str, *, timeout_s: float) -> float:
         """A real, tiny inference; returns its latency in ms, or raises `NodeError`.
 
-        Readiness alone can lie: a node whose Python process died still says that its model is ready.
+        Readiness alone can lie: a node whose Python process died still says that its model is ready. For a model that
+        is neither of ours there is no such picture, and readiness is all that can be asked.
         """
         started = time.perf_counter()
         picture = _canary_picture()
         if model == EDGE_DETECTOR.model:
             self.detect(picture, template=picture, min_score=0.99, timeout_s=timeout_s)
-        else:
+        elif model == DESCRIBER.model:
             region = RegionRequest("canary", (0.0, 0.0, *_CANARY_SIZE), "", 1.0)
             asked = DescribeRequest("canary", _CANARY_SIZE, (), (region,), max_tokens=1)
             with self._stream([picture], asked, timeout_s, timeout_s) as stream:
@@ -256,16 +259,19 @@ class NodeClient:
         self._channel.close()
 
     def _opened(self) -> Any:
-        if self._tls is None:
-            return grpc.insecure_channel(self.grpc_url, options=CHANNEL_OPTIONS)
-        return grpc.secure_channel(self.grpc_url, self._tls.credentials(), options=CHANNEL_OPTIONS)
+        target, secure = target_of(self.grpc_url)
+        if not secure:
+            return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        known = self._tls or NodeTls()
+        credentials = grpc.ssl_channel_credentials(known.root, known.key, known.certificate)
+        return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
 
     def _stream(
         self, crops: Sequence[bytes], asked: DescribeRequest, timeout_s: float, idle_timeout_s: float
     ) -> EventStream:
         _require_timeout(timeout_s)
         _require_timeout(idle_timeout_s)
-        contents = (_bytes_tensor(crops), _bytes_tensor([encode_request(asked).encode()]))
+        contents = (bytes_tensor(crops), bytes_tensor([encode_request(asked).encode()]))
         request = _infer_request(DESCRIBER, [], contents)
         request.inputs[0].shape[:] = [len(crops)]
         request.id = uuid.uuid4().hex
@@ -284,7 +290,7 @@ class NodeClient:
 
     def _stop(self, request_id: str) -> None:
         """Ask the node to give up a describe request, on a thread of its own; a node that is away is not missed."""
-        request = _infer_request(DESCRIBER, [], (_bytes_tensor([b""]), _bytes_tensor([b""])))
+        request = _infer_request(DESCRIBER, [], (bytes_tensor([b""]), bytes_tensor([b""])))
         request.inputs[0].shape[:] = [1]
         request.parameters[STOP_PARAMETER].string_param = request_id
 
@@ -324,46 +330,52 @@ class NodeClient:
         return error_from_text(error.details() or "", otherwise=otherwise, node=self.name)
 
 
-_clients: dict[str, NodeClient] = {}
-_clients_lock = threading.Lock()
+class NodeClients:
+    """A process' clients, one a node. `tls` is for nodes whose address begins with `grpcs://`.
+
+    A channel does not survive a fork: the child begins with none, and must not close its parent's.
+    """
+
+    def __init__(self, *, tls: NodeTls | None = None) -> None:
+        self._tls = tls
+        self._begin()
+        begin = weakref.WeakMethod(self._begin)
+        os.register_at_fork(after_in_child=lambda: (begin() or _nothing)())
+
+    def of(self, node: NodeEndpoint) -> NodeClient:
+        """The client of a node, made at its first use, and made anew when the node's address changes."""
+        with self._lock:
+            client = self._clients.get(node.name)
+            if client is not None and client.grpc_url == node.grpc_url:
+                return client
+            control = _control_of(node.grpc_url)
+            fresh = NodeClient(node.grpc_url, name=node.name, tls=self._tls, control=control)
+            self._clients[node.name] = fresh
+        if client is not None:
+            client.close()
+        return fresh
+
+    def close(self) -> None:
+        """Close every client; calls that still run end as unavailable."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[str, NodeClient] = {}
 
 
-def client_for(node: NodeAddress, *, tls: TlsFiles | None = None) -> NodeClient:
-    """This process' client of a node, made at its first use, and made anew when the node's address changes."""
-    with _clients_lock:
-        client = _clients.get(node.name)
-        if client is not None and client.grpc_url == node.grpc_url:
-            return client
-        fresh = NodeClient(node.grpc_url, name=node.name, tls=tls, control=_control_of(node.grpc_url))
-        _clients[node.name] = fresh
-    if client is not None:
-        client.close()
-    return fresh
+def _nothing() -> None:
+    """What is done after a fork for clients that nobody has any more."""
 
 
 def _control_of(grpc_url: str) -> str:
     """What opens the control API of the nodes that were started with this process; no other machine is told."""
-    host = grpc_url.rpartition(":")[0].strip("[]")
+    host = target_of(grpc_url)[0].rpartition(":")[0].strip("[]")
     return os.environ.get(CONTROL_VARIABLE, "") if host in ("127.0.0.1", "::1", "localhost") else ""
-
-
-def close_all() -> None:
-    """Close every client of this process."""
-    with _clients_lock:
-        clients = list(_clients.values())
-        _clients.clear()
-    for client in clients:
-        client.close()
-
-
-def _forget_clients() -> None:
-    """A channel does not survive a fork: the child begins with none, and must not close its parent's."""
-    global _clients_lock
-    _clients_lock = threading.Lock()
-    _clients.clear()
-
-
-os.register_at_fork(after_in_child=_forget_clients)
 
 
 def _require_timeout(timeout_s: float) -> None:
@@ -387,7 +399,7 @@ def _infer_request(contract: ModelContract, batch: list[int], contents: Sequence
     return request
 
 
-def _bytes_tensor(entries: Sequence[bytes]) -> bytes:
+def bytes_tensor(entries: Sequence[bytes]) -> bytes:
     """BYTES entries as Triton wants them: each after its length, 4 bytes, little endian."""
     return b"".join(part for entry in entries for part in (struct.pack("<I", len(entry)), entry))
 

@@ -47,8 +47,8 @@ local function expire(held, entries, node, most)
   end
 end
 """
-# KEYS: stream, epoch. ARGV: last known event, how many at most, own name. Returns the clock, the epoch, the last event,
-# and (id, stamp, event) of each event of the others: a busy worker's own need not travel back to it.
+# KEYS: stream, run. ARGV: last known event, how many at most, own name. Returns the clock, the run, the last event, and
+# (id, stamp, event) of each event of the others: a busy worker's own need not travel back to it.
 HEAR = """
 local clock, last, others = redis.call('TIME'), ARGV[1], {}
 for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])) do
@@ -115,7 +115,7 @@ return redis.call('HGETALL', KEYS[3])
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CreditRequest:
     """Credit wanted on `node`, if it holds fewer than `limit` requests of all workers together."""
 
     request_id: str
@@ -127,7 +127,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Reservation:
+    """Credit that this worker holds, and when it was granted on Redis' clock."""
+
+    request: CreditRequest
+    granted_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
     """How a request ended: `code` empty means answered, with what the Node measured."""
 
     request_id: str
@@ -139,7 +147,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningRequest:
     """A request that some worker's row says is on a Node. `sent_at` in seconds of the wall clock."""
 
     request_id: str
@@ -150,12 +158,12 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """The others' events (id, stamp of Redis' clock, JSON) since the last applied one, up to `last`, and which life of
-    Redis they are from.
+class LedgerUpdate:
+    """The others' events (id, stamp of Redis' clock, JSON) since the last applied one, up to `last`. `redis_run` is
+    another one after Redis lost what it held.
     """
 
-    epoch: str
+    redis_run: str
     last: str
     events: Sequence[tuple[bytes, bytes, bytes]]
 
@@ -165,16 +173,16 @@ class Ledger(Protocol):
     `ended` and `answers` without it, because they may wait for Redis and nobody should wait for them.
     """
 
-    def hear(self) -> Any:
-        """What other workers sent and were answered since the last news, for `apply`."""
+    def hear(self) -> LedgerUpdate | None:
+        """What other workers sent and were answered since the last update, for `apply`."""
         ...
 
-    def apply(self, state: FleetState, news: Any) -> None:
-        """Bring the others' part of the state up to these news; older ones than those applied change nothing."""
+    def apply(self, state: FleetState, update: LedgerUpdate | None) -> None:
+        """Bring the others' part of the state up to this update; one older than the last applied changes nothing."""
         ...
 
-    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]: ...
-    def ended(self, end: Ended) -> None: ...
+    def reserve(self, wanted: Sequence[CreditRequest]) -> list[bool]: ...
+    def ended(self, end: Completion) -> None: ...
     def answers(self) -> bool:
         """Whether it is worth renewing now."""
         ...
@@ -188,20 +196,21 @@ class LocalLedger:
     """The ledger of a worker that is alone. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self.own: dict[str, dict[str, Wanted]] = {}
+        self.own: dict[str, dict[str, CreditRequest]] = {}
         self._lock = threading.Lock()
 
-    def hear(self) -> Any:
+    def hear(self) -> LedgerUpdate | None:
+        """There is nobody else."""
+        return None
+
+    def apply(self, state: FleetState, update: LedgerUpdate | None) -> None:
         """There is nobody else."""
 
-    def apply(self, state: FleetState, news: Any) -> None:
-        """There is nobody else."""
-
-    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
+    def reserve(self, wanted: Sequence[CreditRequest]) -> list[bool]:
         with self._lock:
             return [self._take(one) for one in wanted]
 
-    def ended(self, end: Ended) -> None:
+    def ended(self, end: Completion) -> None:
         with self._lock:
             self.own.get(end.node, {}).pop(end.request_id, None)
 
@@ -211,7 +220,7 @@ class LocalLedger:
     def renew(self, state: FleetState) -> None:
         """Nothing expires here."""
 
-    def _take(self, one: Wanted) -> bool:
+    def _take(self, one: CreditRequest) -> bool:
         own = self.own.setdefault(one.node, {})
         if len(own) >= one.limit:
             return False
@@ -230,7 +239,7 @@ class SharedLedger:
         self,
         client: redis.Redis,
         *,
-        running: Callable[[], Iterable[Running]] = tuple,
+        running: Callable[[], Iterable[RunningRequest]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         ttl_s: float = TTL_S,
         prefix: str = PREFIX,
@@ -242,14 +251,14 @@ class SharedLedger:
         scripts = (client.register_script(script) for script in (HEAR, RESERVE, RELEASE, RENEW))
         self._hear, self._reserve, self._release, self._renew = scripts
         self._lock = threading.Lock()  # of `_own`; never held while Redis is asked
-        self._own: dict[str, tuple[Wanted, str]] = {}  # with the stamp of Redis' clock
+        self._own: dict[str, Reservation] = {}
         self._others: dict[str, str] = {}
-        self._last_event, self._epoch = "0-0", ""
+        self._last_event, self._redis_run = "0-0", ""
         self._offset = _Offset()
 
     # --- deciding --------------------------------------------------------------------------------------
 
-    def hear(self) -> News | None:
+    def hear(self) -> LedgerUpdate | None:
         if self.away:
             return None
         try:
@@ -258,26 +267,28 @@ class SharedLedger:
             self._went_away(error)
             return None
 
-    def apply(self, state: FleetState, news: News | None) -> None:
+    def apply(self, state: FleetState, update: LedgerUpdate | None) -> None:
         try:
             if self.away:
                 self._forget_others(state)
-            elif news is not None and (not self._epoch or news.epoch != self._epoch):
+            elif update is not None and (not self._redis_run or update.redis_run != self._redis_run):
                 self._last_event = "0-0"
                 self._join(state)  # we have just started, or Redis has forgotten everything
-            elif news is not None:
-                self._apply_all(state, news)
+            elif update is not None:
+                self._apply_all(state, update)
         except redis.RedisError as error:
             self._went_away(error)
 
-    def reserve(self, wanted: Sequence[Wanted]) -> list[bool]:
+    def reserve(self, wanted: Sequence[CreditRequest]) -> list[bool]:
         granted = self._granted(wanted)
         stamp = f"{self._offset.to_redis(self._clock()):.6f}"
         with self._lock:
-            self._own |= {one.request_id: (one, stamp) for one, yes in zip(wanted, granted, strict=True) if yes}
+            self._own |= {
+                one.request_id: Reservation(one, stamp) for one, yes in zip(wanted, granted, strict=True) if yes
+            }
         return granted
 
-    def ended(self, end: Ended) -> None:
+    def ended(self, end: Completion) -> None:
         with self._lock:
             if self._own.pop(end.request_id, None) is None or self.away:
                 return  # without Redis it expires there by itself
@@ -319,7 +330,7 @@ class SharedLedger:
     def _keys(self, node: str) -> tuple[str, str]:
         return f"{self._prefix}held:{node}", f"{self._prefix}what:{node}"
 
-    def _granted(self, wanted: Sequence[Wanted]) -> list[bool]:
+    def _granted(self, wanted: Sequence[CreditRequest]) -> list[bool]:
         if not wanted:
             return []
         keys = [self._stream]
@@ -334,43 +345,44 @@ class SharedLedger:
                 self._went_away(error)
         return self._granted_alone(wanted)
 
-    def _granted_alone(self, wanted: Sequence[Wanted]) -> list[bool]:
+    def _granted_alone(self, wanted: Sequence[CreditRequest]) -> list[bool]:
         held: dict[str, int] = {}
-        for one, _ in self._held():
-            held[one.node] = held.get(one.node, 0) + 1
+        for reservation in self._held():
+            node = reservation.request.node
+            held[node] = held.get(node, 0) + 1
         granted = []
         for one in wanted:
             granted.append(held.get(one.node, 0) < one.limit)
             held[one.node] = held.get(one.node, 0) + granted[-1]
         return granted
 
-    def _held(self) -> list[tuple[Wanted, str]]:
+    def _held(self) -> list[Reservation]:
         with self._lock:
             return list(self._own.values())
 
-    def _heard(self) -> News:
+    def _heard(self) -> LedgerUpdate:
         asked_at = self._clock()
-        return self._news(asked_at, self._hear(keys=self._hear_keys, args=self._hear_args()))
+        return self._update(asked_at, self._hear(keys=self._hear_keys, args=self._hear_args()))
 
     @property
     def _hear_keys(self) -> list[str]:
-        return [self._stream, f"{self._prefix}epoch"]
+        return [self._stream, f"{self._prefix}run"]
 
     def _hear_args(self) -> list[str | int]:
         return [self._last_event, MOST_EVENTS, self.holder]
 
-    def _news(self, asked_at: float, answer: Sequence[Any]) -> News:
-        seconds, micros, epoch, last, events = answer
+    def _update(self, asked_at: float, answer: Sequence[Any]) -> LedgerUpdate:
+        seconds, micros, redis_run, last, events = answer
         self._offset.saw(asked_at, self._clock(), int(seconds) + int(micros) / 1e6)
-        return News(_text(epoch), _text(last), events)
+        return LedgerUpdate(_text(redis_run), _text(last), events)
 
-    def _apply_all(self, state: FleetState, news: News) -> None:
+    def _apply_all(self, state: FleetState, update: LedgerUpdate) -> None:
         """Two threads may have heard the same; each event is applied once."""
         known = _order(self._last_event)
-        for key, stamp, event in news.events:
+        for key, stamp, event in update.events:
             if _order(_text(key)) > known:
                 self._apply(state, json.loads(event), self._offset.to_local(float(stamp)))
-        self._last_event = max(self._last_event, news.last, key=_order)
+        self._last_event = max(self._last_event, update.last, key=_order)
 
     def _apply(self, state: FleetState, event: dict[str, Any], at: float) -> None:
         node, request_id = state.nodes.get(event["n"]), event["r"]
@@ -389,7 +401,7 @@ class SharedLedger:
 
     def _join(self, state: FleetState) -> None:
         """Put back what is ours, and take over what is there: after a start, after an outage, and every second."""
-        first = bool(self._client.set(f"{self._prefix}epoch", uuid.uuid4().hex, nx=True))
+        first = bool(self._client.set(f"{self._prefix}run", uuid.uuid4().hex, nx=True))
         if first:
             self._restore_rows()
         nodes = list(state.nodes)
@@ -399,25 +411,26 @@ class SharedLedger:
             for node in nodes:
                 self._renew(keys=[self._stream, *self._keys(node)], args=self._renewal(node), client=pipe)
             answer, *held = pipe.execute()
-        news = self._news(asked_at, answer)
-        if news.epoch == self._epoch:
-            self._apply_all(state, news)
-        self._epoch, self._last_event = news.epoch, news.last
+        update = self._update(asked_at, answer)
+        if update.redis_run == self._redis_run:
+            self._apply_all(state, update)
+        self._redis_run, self._last_event = update.redis_run, update.last
         for node, entries in zip(nodes, held, strict=True):
             self._reconcile(state, node, entries)
 
     def _renewal(self, node: str) -> list[Any]:
         args: list[Any] = [self._ttl_ms, MOST_EVENTS, node]
-        for one, stamp in self._held():
+        for reservation in self._held():
+            one = reservation.request
             if one.node == node:
-                args += [one.request_id, f"{stamp} {self._entry(one)}"]
+                args += [one.request_id, f"{reservation.granted_at} {self._entry(one)}"]
         return args
 
     def _restore_rows(self) -> None:
         """Redis is new: count what the rows say until its holders, if they live, speak for themselves."""
         for one in self._running():
             if one.request_id not in self._own:
-                wanted = Wanted(one.request_id, one.node, 0, one.model, one.bytes)
+                wanted = CreditRequest(one.request_id, one.node, 0, one.model, one.bytes)
                 entry = f"{one.sent_at:.6f} {self._entry(wanted, holder='')}"
                 args: list[str | int] = [self._ttl_ms, MOST_EVENTS, one.node, one.request_id, entry]
                 self._renew(keys=[self._stream, *self._keys(one.node)], args=args)
@@ -449,7 +462,7 @@ class SharedLedger:
         if node is not None and request_id in node.ledger:
             node.failed(request_id, node.event_at, HOLDER_LOST)
 
-    def _entry(self, one: Wanted, holder: str | None = None) -> str:
+    def _entry(self, one: CreditRequest, holder: str | None = None) -> str:
         who = self.holder if holder is None else holder
         told = {"k": "sent", "n": one.node, "r": one.request_id, "h": who}
         return _json({**told, "m": one.model, "z": one.bytes, "u": one.units})
@@ -461,7 +474,7 @@ class SharedLedger:
 
 
 class _Offset:
-    """From Redis' clock to ours, by the quickest question lately: its answer tells the moment best."""
+    """From Redis' clock to ours: the offset that was measured by the probe with the smallest round trip lately."""
 
     def __init__(self) -> None:
         self._offset_s, self._took_s = 0.0, float("inf")

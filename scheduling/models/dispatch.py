@@ -29,7 +29,9 @@ class Dispatch(models.Model):
     slack_ms = models.FloatField(
         null=True, help_text="Time left to the deadline when it was sent; below zero, it was late"
     )
-    payload_bytes = models.PositiveIntegerField(default=0)
+    payload_bytes = models.PositiveIntegerField(default=0, help_text="Sent; foreseen until it was answered")
+    full_bytes = models.PositiveIntegerField(default=0, help_text="What it would have been at full quality")
+    quality = models.CharField(max_length=20, blank=True, help_text="The rung of the ladder; empty: full quality")
     sent_at = models.DateTimeField(db_index=True)
     measured_ms = models.FloatField(null=True)
     queue_ms = models.FloatField(null=True)

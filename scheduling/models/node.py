@@ -2,8 +2,6 @@
 
 from django.db import models
 
-from scheduling.querysets import NodeQuerySet
-
 
 class Node(models.Model):
     """A machine with Triton, reached by its gRPC URL.
@@ -34,8 +32,6 @@ class Node(models.Model):
     facts = models.JSONField(default=dict, blank=True, help_text="What the node said of itself")
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = NodeQuerySet.as_manager()
-
     class Meta:
         ordering = ["name"]
         constraints = [
@@ -52,6 +48,7 @@ class ServedModel(models.Model):
     class Kind(models.TextChoices):
         DETECTOR = "detector"
         DESCRIBER = "describer"
+        OTHER = "other"
 
     kind = models.CharField(max_length=12, choices=Kind)
     name = models.CharField(max_length=100)
@@ -76,7 +73,7 @@ class Placement(models.Model):
     """A Triton model that a Node is meant to serve, and the ServedModel it last answered with."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="placements")
-    model = models.CharField(max_length=60, help_text="Triton's name of it: edge_detector or describer")
+    model = models.CharField(max_length=60, help_text="Triton's name of it, such as edge_detector")
     served_model = models.ForeignKey(
         ServedModel, null=True, blank=True, on_delete=models.SET_NULL, related_name="placements"
     )

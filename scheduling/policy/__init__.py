@@ -4,8 +4,9 @@ share it.
 
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
+from scheduling.policy.protocol import Policy
 from scheduling.policy.registry import POLICIES, get_policy
-from scheduling.policy.types import FULL_QUALITY, Alternative, Breakdown, Item, Placed, Policy, Quality
+from scheduling.policy.types import FULL_QUALITY, Alternative, Breakdown, Item, Placed, Quality
 
 __all__ = [
     "FULL_QUALITY",

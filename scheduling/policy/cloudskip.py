@@ -45,9 +45,7 @@ def calibrate(
         raise ValueError(f"{len(scores)} scores but {len(right)} outcomes; give one outcome for each score.")
     pairs = sorted((s, r) for s, r in zip(scores, right, strict=True) if math.isfinite(s))
     chosen = Calibration(None, 0, 0, 1.0, epsilon, delta)
-    # Fewer than this cannot prove the bound even without an error; twice as many leave room for one or two.
-    least = 2 * math.ceil(math.log(delta) / math.log1p(-epsilon))
-    for tau in _sequence([score for score, _ in pairs], least, steps):
+    for tau in _sequence([score for score, _ in pairs], fewest(epsilon, delta), steps):
         kept = [good for score, good in pairs if score >= tau]
         wrong = len(kept) - sum(kept)
         bound = upper_bound(wrong, len(kept), delta)
@@ -55,6 +53,11 @@ def calibrate(
             break
         chosen = Calibration(tau, len(kept), wrong, bound, epsilon, delta)
     return chosen
+
+
+def fewest(epsilon: float, delta: float) -> int:
+    """Fewer than half of this cannot prove the bound even without an error; all of it leaves room for one or two."""
+    return 2 * math.ceil(math.log(delta) / math.log1p(-epsilon))
 
 
 def _sequence(ordered: Sequence[float], least: int, steps: int) -> list[float]:
@@ -98,18 +101,6 @@ def audited(key: str, share: float = 0.02) -> bool:
     return number < share * 2**64
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What the audit sample says so far: `alarm` when the bound is disproven at the same confidence."""
-
-    sampled: int
-    wrong: int
-    rate: float
-    alarm: bool
-
-
-def audit(wrong: int, sampled: int, calibration: Calibration) -> Audit:
-    rate = wrong / sampled if sampled else 0.0
-    # Were the true rate epsilon, this many errors or more would come with probability 1 - P(at most wrong - 1).
-    surprise = 1.0 - _at_most(wrong - 1, sampled, calibration.epsilon) if wrong else 1.0
-    return Audit(sampled, wrong, rate, surprise < calibration.delta)
+def disproved(wrong: int, sampled: int, *, epsilon: float, delta: float) -> bool:
+    """Whether an audit speaks against the bound: were the true rate epsilon, so many errors would hardly come."""
+    return wrong > 0 and 1.0 - _at_most(wrong - 1, sampled, epsilon) < delta

@@ -1,16 +1,14 @@
-"""All Nodes that one line may use, and the mode that the fleet is in.
+"""All Nodes that one line may use.
 
 Holds NodeStates by name. Knows no policy.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Item
-
-Mode = Literal["normal", "edge-only"]
 
 
 @dataclass(slots=True)
@@ -22,15 +20,8 @@ class FleetState:
         return cls({node.name: node for node in nodes})
 
     def eligible(self, item: Item, now: float) -> list[NodeState]:
-        """Nodes that may be asked for this item: in rotation, serving the model, allowed and not failed on
-        it.
-        """
+        """Nodes that may be asked for this item: in rotation, serving the model and not failed on it."""
         return [n for n in self.nodes.values() if not why_not(n, item, now)]
-
-    def mode(self, model: str, now: float) -> Mode:
-        """`edge-only` while no Node could be asked for `model`, the describer's usually."""
-        usable = any(not node.why_not(model, now) for node in self.nodes.values())
-        return "normal" if usable else "edge-only"
 
     def to_json(self) -> dict[str, Any]:
         return {"nodes": [node.to_json() for node in self.nodes.values()]}
@@ -42,8 +33,6 @@ class FleetState:
 
 def why_not(node: NodeState, item: Item, now: float) -> str:
     """Why `node` is out of the question for `item`, or an empty string."""
-    if item.allowed is not None and node.name not in item.allowed:
-        return "may not see the data"
     if node.name in item.excluded:
         return "failed this request before"
     return node.why_not(item.model, now)

@@ -13,11 +13,12 @@ from typing import Any
 
 from scheduling.policy.breaker import Breaker
 from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseTimes, ServiceTimes, plausible
+from scheduling.policy.items import DETECTOR
 
 SUSPECT = "suspect"  # a deadline that speaks against the request: the Node answered others meanwhile
 ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost", "too_costly", "held_up", SUSPECT})
 """These say nothing against the Node's health."""
-RECALLED = "recalled"  # the sender took the request back to try it elsewhere in time
+REISSUED = "reissued"  # the sender took the request back to try it elsewhere in time
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower
 STALL_LEAST_S = 0.02
 
@@ -51,17 +52,13 @@ class NodeState:
     every model.
 
     `refusal` is set when the Node may not be used at all (its contract differs, say) and holds the words.
-    `beside_units`: a request of more units is worked on beside the others, one at a time, and takes no slot of theirs.
+    `beside_units`: a frame of more units is worked on beside the others, one at a time, and takes no slot of theirs.
     """
 
     name: str
     kind: str = "edge"
     capacity: int = 1
     models: frozenset[str] | None = None
-    resident: frozenset[str] | None = None
-    swap_s: float = 0.0
-    cost: float = 0.0
-    weight: float = 1.0
     max_batch: int = 1
     drained: bool = False
     refusal: str = ""
@@ -134,15 +131,15 @@ class NodeState:
     def failed(self, request_id: str, at: float, code: str) -> None:
         """A request ended without an answer. A code of ITEM_FAULTS says nothing against the Node.
 
-        RECALLED casts doubt on the Node and on its link's rate, but is no failure: the Node may be well and only busy.
+        REISSUED casts doubt on the Node and on its link's rate, but is no failure: the Node may be well and only busy.
         """
         entry = self.ledger.pop(request_id, None)
         if entry is None:
             self._count("unexpected_failures")
             return
         self._changed(at)
-        if code == RECALLED:
-            self._count("recalls")
+        if code == REISSUED:
+            self._count("reissues")
             self.doubted = True
             self.link.observe_at_most(at, entry.bytes, at - entry.at)
             self.uplink_known_at = max(self.uplink_known_at, at)
@@ -201,23 +198,20 @@ class NodeState:
 
     def in_slots(self) -> int:
         """Outstanding requests without those that are worked on beside the others."""
-        return sum(not self.is_beside(entry.units) for entry in self.ledger.values())
+        return sum(not self.is_beside(entry.model, entry.units) for entry in self.ledger.values())
 
-    def is_beside(self, units: float) -> bool:
-        return self.beside_units is not None and units > self.beside_units
+    def is_beside(self, model: str, units: float) -> bool:
+        return self.beside_units is not None and model == DETECTOR and units > self.beside_units
 
-    def may_hold(self, units: float) -> bool:
+    def may_hold(self, model: str, units: float) -> bool:
         """Whether a request of so many units may be sent: of those that are worked on beside the others, one."""
-        return not self.is_beside(units) or self.in_slots() == len(self.ledger)
+        return not self.is_beside(model, units) or self.in_slots() == len(self.ledger)
 
     def credit_limit(self, model: str | None = None) -> int:
         model = model or next(iter(self.service.by_model), "")
         slots = self.slots(model)
         hidden = self.link.rtt_s * slots / max(self.seconds(model), 1e-4)
         return slots + 1 + math.ceil(hidden - 0.25)
-
-    def swap_seconds(self, model: str) -> float:
-        return self.swap_s if self.resident is not None and model not in self.resident else 0.0
 
     def slowness(self, now: float) -> float:
         """1, or by how much everything on this Node must be slower than thought for its silence to make
@@ -264,7 +258,7 @@ class NodeState:
             if entry.at < self.uplink_known_sent:
                 uploaded = min(uploaded, self.uplink_known_at)
             uplink = max(uplink, uploaded)
-            beside = self.is_beside(entry.units)
+            beside = self.is_beside(entry.model, entry.units)
             begun = uploaded + half_rtt if beside else max(uploaded + half_rtt, free[0])
             ended = begun + self.seconds(entry.model) * entry.units * slowness
             expected = ended + half_rtt
@@ -328,11 +322,11 @@ class NodeState:
         plain = {name: copy(getattr(self, name)) for name in _PLAIN}
         times = {name: _finite(getattr(self, name)) for name in _TIMES}
         parts = {name: getattr(self, name).to_json() for name in _PARTS}
-        sets = {"models": _listed(self.models), "resident": _listed(self.resident)}
         ledger = [[key, *(getattr(e, n) for n in Sent.__slots__)] for key, e in self.ledger.items()]
         if self.beside_units is not None:
             plain["beside_units"] = self.beside_units
-        return {**plain, **times, **parts, **sets, "ledger": ledger, "finishes": list(self.finishes)}
+        lists = {"models": _listed(self.models), "ledger": ledger, "finishes": list(self.finishes)}
+        return {**plain, **times, **parts, **lists}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "NodeState":
@@ -341,7 +335,7 @@ class NodeState:
             setattr(node, name, -math.inf if data[name] is None else data[name])
         for name, kind in _PARTS.items():
             setattr(node, name, kind.from_json(data[name]))
-        node.models, node.resident = _frozen(data["models"]), _frozen(data["resident"])
+        node.models = _frozen(data["models"])
         node.ledger = {key: Sent(*values) for key, *values in data["ledger"]}
         node.finishes = list(data["finishes"])
         node.counts = dict(node.counts)
@@ -352,9 +346,6 @@ _PLAIN = (
     "name",
     "kind",
     "capacity",
-    "swap_s",
-    "cost",
-    "weight",
     "max_batch",
     "drained",
     "refusal",

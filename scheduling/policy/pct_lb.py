@@ -3,9 +3,9 @@
 Waiting items are placed virtually in deadline order, each on the Node predicted to answer first; only items
 whose Node has credit really leave, the rest are decided again at the next answer or tick. An item that no
 Node is predicted to answer in time walks down the ladder: lower quality, skip, and, once even an idle Node
-could not make it, defer, run late in spare capacity, or reject.
+could not make it, runs late in spare capacity: what was accepted is never dropped.
 
-What has left is not forgotten: a decision says until when its answer must be back (`recall_s`) so that another Node
+What has left is not forgotten: a decision says until when its answer must be back (`reissue_s`) so that another Node
 can still make the deadline. A Node that let that moment pass is in doubt until an answer or a quick probe clears it,
 and serves only what no other Node can answer in time.
 """
@@ -13,19 +13,36 @@ and serves only what no other Node can answer in time.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from scheduling.policy import words
 from scheduling.policy.fleet import FleetState
-from scheduling.policy.prediction import Lane, Outlook, Weights
+from scheduling.policy.prediction import FleetForecast, NodeForecast, Weights
 from scheduling.policy.types import FULL_QUALITY, Action, Explanation, Item, Placed, Quality
 
 HORIZON = 48
 MOST_ATTEMPTS = 3  # of one item: the last one is not called back
-RECALL_AFTER = 1.5  # times the predicted latency: nothing is called back sooner
-RECALL_AT = 2.0  # times the predicted latency, and RECALL_LEAST_S more: late enough to be out of the ordinary
-RECALL_LEAST_S = 0.03
-RECALL_ROOM = 1.25  # times what the next best Node would take now, and RECALL_SPARE_S: it will be busier then
-RECALL_SPARE_S = 0.01
+REISSUE_AFTER = 1.5  # times the predicted latency: nothing is called back sooner
+REISSUE_AT = 2.0  # times the predicted latency, and REISSUE_LEAST_S more: late enough to be out of the ordinary
+REISSUE_LEAST_S = 0.03
+REISSUE_ROOM = 1.25  # times what the next best Node would take now, and REISSUE_SPARE_S: it will be busier then
+REISSUE_SPARE_S = 0.01
+
+
+AGED_S = 10.0  # so long after its deadline an item no longer waits for spare capacity alone
+SLICE_S = 0.125
+AGED_SLICES = 8  # in one slice of so many, what has aged goes first
+AGED, LIVE, LATE = 0, 1, 2
+
+
+def _turn(item: Item, now: float) -> int:
+    """What is late anyway comes last: it must not take the place of what can still make it. But not for ever: in an
+    eighth of the time, what has long been late goes before all, so that under a load that never ends it ends too.
+    """
+    if item.deadline_at >= now:
+        return LIVE
+    aged = now - item.deadline_at > AGED_S and int(now / SLICE_S) % AGED_SLICES == 0
+    return AGED if aged else LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,146 +50,150 @@ class PctLb:
     """`late_binding`, `admission` and `ladder` exist to be switched off in the ablation."""
 
     name: str = "pct-lb"
+    description: str = "Predicted completion, late binding, admission: the policy this project recommends."
     weights: Weights = field(default_factory=Weights)
     horizon: int = HORIZON
     late_binding: bool = True
     admission: bool = True
     patience: bool = True
     canaries: bool = True
-    recalls: bool = True
+    reissues: bool = True
     uplink_ahead_s: float = 0.03
 
+    def memory(self) -> dict[str, Any]:
+        """It keeps nothing: what it knows is in the state that it is shown."""
+        return {}
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """There is nothing to take up."""
+
     def place(self, waiting: Sequence[Item], state: FleetState, now: float) -> list[Placed]:
-        # What is late anyway comes last: it must not take the place of what can still make it.
-        order = sorted(waiting, key=lambda item: (item.due_at < now, item.due_at, item.arrived_at, item.id))
-        outlook = Outlook(state, now, self.weights, order)
-        placed = [self._place(item, outlook) for item in order[: self.horizon]]
-        placed += [self._hold(item, outlook, "waits behind earlier deadlines") for item in order[self.horizon :]]
+        order = sorted(waiting, key=lambda item: (_turn(item, now), item.deadline_at, item.arrived_at, item.id))
+        fleet = FleetForecast(state, now, self.weights, order)
+        placed = [self._place(item, fleet) for item in order[: self.horizon]]
+        placed += [self._hold(item, fleet, "waits behind earlier deadlines") for item in order[self.horizon :]]
         return placed
 
-    def _place(self, item: Item, outlook: Outlook) -> Placed:
-        slack = item.due_at - outlook.now
-        lane, took = outlook.best(item, item.bytes)
+    def _place(self, item: Item, fleet: FleetForecast) -> Placed:
+        slack = item.deadline_at - fleet.now
+        forecast, took = fleet.best(item, item.bytes)
+        if forecast is not None and forecast.credit > 0 and _turn(item, fleet.now) == AGED:
+            return self._bind(item, forecast, took, FULL_QUALITY, fleet)
         if took > slack:
-            lane, took = self._or_doubted(item, item.bytes, lane, took, outlook)
-        if lane is not None and (took <= slack or not self.admission):
-            return self._bind(item, lane, took, FULL_QUALITY, outlook)
+            forecast, took = self._or_doubted(item, item.bytes, forecast, took, fleet)
+        if forecast is not None and (took <= slack or not self.admission):
+            return self._bind(item, forecast, took, FULL_QUALITY, fleet)
         for quality in item.qualities:
-            lane, took = outlook.best(item, item.bytes * quality.bytes_factor)
-            if lane is not None and took <= slack:
-                return self._bind(item, lane, took, quality, outlook)
-        return self.no_fit(item, lane, took, slack, outlook)
+            forecast, took = fleet.best(item, item.bytes * quality.bytes_factor)
+            if forecast is not None and took <= slack:
+                return self._bind(item, forecast, took, quality, fleet)
+        return self.no_fit(item, forecast, took, slack, fleet)
 
     def _or_doubted(
-        self, item: Item, size: float, lane: Lane | None, took: float, outlook: Outlook
-    ) -> tuple[Lane | None, float]:
+        self, item: Item, size: float, forecast: NodeForecast | None, took: float, fleet: FleetForecast
+    ) -> tuple[NodeForecast | None, float]:
         """A Node in doubt serves only what no other Node can answer in time."""
-        other, other_took = outlook.best(item, size, doubted=True)
-        return (other, other_took) if other_took < took else (lane, took)
+        other, other_took = fleet.best(item, size, doubted=True)
+        return (other, other_took) if other_took < took else (forecast, took)
 
-    def no_fit(self, item: Item, lane: Lane | None, took: float, slack: float, outlook: Outlook) -> Placed:
+    def no_fit(
+        self, item: Item, forecast: NodeForecast | None, took: float, slack: float, fleet: FleetForecast
+    ) -> Placed:
         """The rest of the ladder, for an item that no Node is predicted to answer in `slack` seconds."""
         if item.edge_sure:
-            return self._refuse("skip", item, outlook, "skipped: the edge is sure of it and no Node answers in time")
-        canary = outlook.worth_a_try(item, item.bytes, slack) if self.canaries else None
+            return self._unsent("skip", item, fleet, "skipped: the edge is sure of it and no Node answers in time")
+        canary = fleet.worth_a_try(item, item.bytes, slack) if self.canaries else None
         if canary is not None:
-            return self._try(item, canary, outlook)
+            return self._try(item, canary, fleet)
         smallest = min((q.bytes_factor for q in item.qualities), default=1.0) * item.bytes
-        hopeless = not self.patience or outlook.floor_s(item, smallest) > slack
+        hopeless = not self.patience or fleet.floor_s(item, smallest) > slack
         if not hopeless:
-            return self._hold(item, outlook, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
-        if item.late_ok:
-            return self._late(item, lane, took, outlook)
-        if item.deferrable:
-            return self._refuse("defer", item, outlook, "deferred: edge-only answer now, filled in later")
-        retry_after_s = max(0.1, took - slack) if lane is not None else 1.0
-        why = f"rejected: no Node answers within {1000 * max(0.0, slack):.0f} ms"
-        return self._refuse("reject", item, outlook, why, retry_after_s)
+            return self._hold(item, fleet, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
+        return self._late(item, forecast, took, fleet)
 
-    def _bind(self, item: Item, lane: Lane, took: float, quality: Quality, outlook: Outlook) -> Placed:
+    def _bind(self, item: Item, forecast: NodeForecast, took: float, quality: Quality, fleet: FleetForecast) -> Placed:
         size = item.bytes * quality.bytes_factor
-        explain = partial(_explain, outlook, item, size, len(outlook.takes), lane.name, quality)
-        leaves = not self.late_binding or (lane.credit > 0 and lane.uplink - outlook.now <= self.uplink_ahead_s)
-        recall_s = self._recall_s(item, size, lane, took, outlook) if leaves and self.recalls else None
-        outlook.take(item, size, lane)
+        explain = partial(_explain, fleet, item, size, len(fleet.takes), forecast.name, quality)
+        leaves = not self.late_binding or (forecast.credit > 0 and forecast.uplink - fleet.now <= self.uplink_ahead_s)
+        reissue_s = self._reissue_s(item, size, forecast, took, fleet) if leaves and self.reissues else None
+        fleet.take(item, size, forecast)
         if not leaves:
             waits = partial(explain, lead="waits for ")
             return Placed(item.id, "wait", predicted_ms=1000 * took, explain=waits)
-        lane.credit, lane.busy = lane.credit - 1, lane.busy + 1
+        forecast.credit, forecast.busy = forecast.credit - 1, forecast.busy + 1
         action: Action = "send" if quality is FULL_QUALITY else "degrade"
         return Placed(
             item.id,
             action,
-            node=lane.name,
+            node=forecast.name,
             predicted_ms=1000 * took,
             quality=quality,
-            recall_s=recall_s,
+            reissue_s=reissue_s,
             explain=explain,
         )
 
-    def _recall_s(self, item: Item, size: float, lane: Lane, took: float, outlook: Outlook) -> float | None:
+    def _reissue_s(
+        self, item: Item, size: float, forecast: NodeForecast, took: float, fleet: FleetForecast
+    ) -> float | None:
         """When to give this attempt up so that the next best Node can still answer in time, or None to let it run.
 
         A radio link that stalls holds everything behind it, so it does not pay to wait until the last moment. A Node of
         which nothing is known yet must be let to answer: called back after a guess, it would never be known.
         """
-        if item.attempt >= MOST_ATTEMPTS or not lane.node.service.knows(item.model):
+        if item.attempt >= MOST_ATTEMPTS or not forecast.node.service.knows(item.model):
             return None
-        other, other_took = outlook.best(item, size, but=lane)
+        other, other_took = fleet.best(item, size, but=forecast)
         if other is None:
             return None
-        left_s = item.due_at - outlook.now - RECALL_ROOM * other_took - RECALL_SPARE_S
-        return min(left_s, RECALL_AT * took + RECALL_LEAST_S) if left_s > RECALL_AFTER * took else None
+        left_s = item.deadline_at - fleet.now - REISSUE_ROOM * other_took - REISSUE_SPARE_S
+        return min(left_s, REISSUE_AT * took + REISSUE_LEAST_S) if left_s > REISSUE_AFTER * took else None
 
-    def _try(self, item: Item, lane: Lane, outlook: Outlook) -> Placed:
+    def _try(self, item: Item, forecast: NodeForecast, fleet: FleetForecast) -> Placed:
         """Send an item that fits nowhere to a Node that may have recovered: it costs little, and tells."""
-        took = lane.answer_s(item.bytes, outlook.unit_s(item.model, lane) * item.units)
+        took = forecast.answer_s(item.bytes, fleet.unit_s(item.model, forecast) * item.units)
         explain = partial(
-            _explain, outlook, item, item.bytes, len(outlook.takes), lane.name, FULL_QUALITY, "tries again "
+            _explain, fleet, item, item.bytes, len(fleet.takes), forecast.name, FULL_QUALITY, "tries again "
         )
-        outlook.take(item, item.bytes, lane)
-        lane.credit, lane.untried = lane.credit - 1, False
-        return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
+        fleet.take(item, item.bytes, forecast)
+        forecast.credit, forecast.untried = forecast.credit - 1, False
+        return Placed(item.id, "send", node=forecast.name, predicted_ms=1000 * took, explain=explain)
 
-    def _late(self, item: Item, lane: Lane | None, took: float, outlook: Outlook) -> Placed:
+    def _late(self, item: Item, forecast: NodeForecast | None, took: float, fleet: FleetForecast) -> Placed:
         """Run late work in spare capacity only: half the slots, and half the uplink, stay free for live items.
 
         Where nothing live waits, the next one may travel to a Node of a single slot while that works.
         """
-        if lane is None:
-            return self._hold(item, outlook, "late: waits until a Node is back")
-        upload_s = item.bytes * lane.inverse_rate
-        most = max(1, lane.slot_count // 2)
-        if lane.slot_count == 1 and outlook.only_late(item.model):
+        if forecast is None:
+            return self._hold(item, fleet, "late: waits until a Node is back")
+        upload_s = item.bytes * forecast.inverse_rate
+        most = max(1, forecast.slot_count // 2)
+        if forecast.slot_count == 1 and fleet.only_late(item.model):
             most = 2
-        spare = lane.busy < most and lane.credit > 0
-        if not spare or outlook.now < lane.last_sent_at + 2 * upload_s:
-            return self._hold(item, outlook, "late: waits for spare capacity")
-        steps = len(outlook.takes)
-        explain = partial(_explain, outlook, item, item.bytes, steps, lane.name, FULL_QUALITY, lead="late: ")
-        outlook.take(item, item.bytes, lane)
-        lane.credit, lane.busy, lane.last_sent_at = lane.credit - 1, lane.busy + 1, outlook.now
-        return Placed(item.id, "send", node=lane.name, predicted_ms=1000 * took, explain=explain)
+        spare = forecast.busy < most and forecast.credit > 0
+        if not spare or fleet.now < forecast.last_sent_at + 2 * upload_s:
+            return self._hold(item, fleet, "late: waits for spare capacity")
+        steps = len(fleet.takes)
+        explain = partial(_explain, fleet, item, item.bytes, steps, forecast.name, FULL_QUALITY, lead="late: ")
+        fleet.take(item, item.bytes, forecast)
+        forecast.credit, forecast.busy, forecast.last_sent_at = forecast.credit - 1, forecast.busy + 1, fleet.now
+        return Placed(item.id, "send", node=forecast.name, predicted_ms=1000 * took, explain=explain)
 
-    def _hold(self, item: Item, outlook: Outlook, why: str) -> Placed:
-        return self._refuse("wait", item, outlook, why)
+    def _hold(self, item: Item, fleet: FleetForecast, why: str) -> Placed:
+        return self._unsent("wait", item, fleet, why)
 
-    def _refuse(
-        self, action: Action, item: Item, outlook: Outlook, why: str, retry_after_s: float | None = None
-    ) -> Placed:
-        explain = partial(_explain_refusal, outlook, item, len(outlook.takes), why)
-        return Placed(item.id, action, retry_after_s=retry_after_s, explain=explain)
+    def _unsent(self, action: Action, item: Item, fleet: FleetForecast, why: str) -> Placed:
+        return Placed(item.id, action, explain=partial(_explain_unsent, fleet, item, len(fleet.takes), why))
 
 
 def _explain(
-    outlook: Outlook, item: Item, size: float, steps: int, name: str, quality: Quality, lead: str = ""
+    fleet: FleetForecast, item: Item, size: float, steps: int, name: str, quality: Quality, lead: str = ""
 ) -> Explanation:
-    lane = outlook.as_of(steps, item.model)[name]
-    parts = lane.breakdown(size, outlook.unit_s(item.model, lane) * item.units)
-    others = outlook.alternatives(item, size, steps, name)
+    forecast = fleet.as_of(steps, item.model)[name]
+    parts = forecast.breakdown(size, fleet.unit_s(item.model, forecast) * item.units)
+    others = fleet.alternatives(item, size, steps, name)
     return Explanation(parts, others, words.chosen(name, parts, others, quality, lead))
 
 
-def _explain_refusal(outlook: Outlook, item: Item, steps: int, why: str) -> Explanation:
-    others = outlook.alternatives(item, item.bytes, steps, None)
-    return Explanation(None, others, words.refused(why, others))
+def _explain_unsent(fleet: FleetForecast, item: Item, steps: int, why: str) -> Explanation:
+    others = fleet.alternatives(item, item.bytes, steps, None)
+    return Explanation(None, others, words.unsent(why, others))

@@ -1,13 +1,13 @@
 """Predicts when an answer would be back from each Node, and keeps a virtual backlog while a queue is placed.
 
-    T = upload + wait + service + rtt + swap
+    T = upload + wait + service + rtt
 
-and Nodes are ranked by T + kappa * sigma + mu * cost. The deviation sigma of our own error stays out of T: it should
+and Nodes are ranked by T + kappa * sigma. The deviation sigma of our own error stays out of T: it should
 make us prefer the Node that keeps its word, not refuse work that another would probably do in time.
 
 The uplink is a serial queue of its own: an item arrives at the Node when the uplink has carried everything before it,
-and starts when a service slot is free. One Outlook is made for one `place` call; it copies what it needs, so a decision
-can still be explained after the state has moved on.
+and starts when a service slot is free. One FleetForecast is made for one `place` call; it copies what it needs, so a
+decision can still be explained after the state has moved on.
 """
 
 import math
@@ -27,18 +27,17 @@ UNTRIED_S = 0.5  # an idle Node that was not heard of for so long may have recov
 class Weights:
     """What the prediction is made of; the ablation switches the terms off one by one.
 
-    kappa: how many deviations of our own error a Node is set back by. mu_s: seconds that a unit of Node cost is worth.
+    kappa: how many deviations of our own error a Node is set back by.
     """
 
     kappa: float = 0.5
-    mu_s: float = 0.0
     serial_uplink: bool = True
     slowness: bool = True
     wait: bool = True
     doubt: bool = True
 
 
-class Lane:
+class NodeForecast:
     """One Node as seen at one moment, with the items virtually placed on it since."""
 
     __slots__ = (
@@ -53,7 +52,6 @@ class Lane:
         "name",
         "node",
         "now",
-        "rank_s",
         "slot_count",
         "slots",
         "slowness",
@@ -74,7 +72,6 @@ class Lane:
         self.start = (self.uplink, self.slots)
         self.half_rtt_s = projection.half_rtt_s
         self.margin_s = weights.kappa * node.error.sigma_s
-        self.rank_s = weights.mu_s * node.cost + self.margin_s
         self.bias_s = self.half_rtt_s - now
         self.credit = node.credit()
         self.doubted = node.doubted and weights.doubt
@@ -100,24 +97,24 @@ class Lane:
         return Breakdown(*(1000 * part for part in parts))
 
     def take(self, size: float, service_s: float) -> None:
-        """Put an item on this lane virtually: the next one is predicted behind it."""
+        """Put an item on this Node virtually: the next one is predicted behind it."""
         if self.slots is self.start[1]:
             self.slots = list(self.slots)
         self.uplink += size * self.inverse_rate
         begun = max(self.uplink + self.half_rtt_s, self.slots[0])
         heapreplace(self.slots, begun + service_s)
 
-    def from_start(self) -> "Lane":
+    def from_start(self) -> "NodeForecast":
         """A copy as it was before anything was placed virtually."""
-        copy = object.__new__(Lane)
-        for name in Lane.__slots__:
+        copy = object.__new__(NodeForecast)
+        for name in NodeForecast.__slots__:
             setattr(copy, name, getattr(self, name))
         copy.uplink, copy.slots = self.start
         return copy
 
 
-class Serving:
-    """The lanes in rotation for one model, ordered by a bound that no item can undercut, and who is out and
+class Candidates:
+    """The Nodes in rotation for one model, ordered by a bound that no item can undercut, and who is out and
     why.
     """
 
@@ -126,14 +123,14 @@ class Serving:
     def __init__(self) -> None:
         self.units_s: dict[str, float] = {}
         self.closed: dict[str, str] = {}
-        self.order: list[tuple[float, str, Lane, float]] = []
+        self.order: list[tuple[float, str, NodeForecast, float]] = []
 
 
-class Outlook:
-    """The lanes of a fleet at `now`; finds the best one for an item without looking at them all.
+class FleetForecast:
+    """A forecast of each Node at `now`; finds the best one for an item without looking at them all.
 
-    A lane's bound, its T for an item of no bytes and the least units waiting, only grows as items are
-    placed. So lanes are scanned by rising bound, and the scan stops at the first bound above the best T
+    A forecast's bound, its T for an item of no bytes and the least units waiting, only grows as items are
+    placed. So Nodes are scanned by rising bound, and the scan stops at the first bound above the best T
     found: an exact minimum.
     """
 
@@ -143,86 +140,83 @@ class Outlook:
         self.least_units = min((item.units for item in waiting), default=0.0)
         self._longest_floor_s: dict[str, float] = {}
         self._only_late: set[str] | None = None
-        self.lanes: dict[str, Lane] = {}
+        self.forecasts: dict[str, NodeForecast] = {}
         self.takes: list[tuple[str, float, float]] = []
-        self._serving: dict[str, Serving] = {}
+        self._candidates: dict[str, Candidates] = {}
 
-    def serving(self, model: str) -> Serving:
-        known = self._serving.get(model)
+    def candidates(self, model: str) -> Candidates:
+        known = self._candidates.get(model)
         if known is None:
-            known = self._serving[model] = Serving()
+            known = self._candidates[model] = Candidates()
             for node in self.state.nodes.values():
                 self._enter(node, model, known)
             known.order.sort()
         return known
 
     def best(
-        self, item: Item, size: float, *, doubted: bool = False, but: Lane | None = None
-    ) -> tuple[Lane | None, float]:
-        """The lane with the least T + kappa * sigma + mu * cost, and its T in seconds (infinite without a lane).
+        self, item: Item, size: float, *, doubted: bool = False, but: NodeForecast | None = None
+    ) -> tuple[NodeForecast | None, float]:
+        """The Node with the least T + kappa * sigma, and its T in seconds (infinite where there is none).
 
         doubted: look among the Nodes that were last heard of by their silence, otherwise among the others.
         """
         found, least, answer = None, math.inf, math.inf
-        units, allowed, excluded = item.units, item.allowed, item.excluded
-        for bound, name, lane, unit_s in self.serving(item.model).order:
+        units, excluded = item.units, item.excluded
+        for bound, name, forecast, unit_s in self.candidates(item.model).order:
             if bound >= least:
                 break
-            if lane.doubted is not doubted or lane is but:
+            if forecast.doubted is not doubted or forecast is but or name in excluded:
                 continue
-            if (allowed is not None and name not in allowed) or name in excluded:
-                continue
-            took = lane.answer_s(size, unit_s * units)
-            if took + lane.rank_s < least:
-                found, least, answer = lane, took + lane.rank_s, took
+            took = forecast.answer_s(size, unit_s * units)
+            if took + forecast.margin_s < least:
+                found, least, answer = forecast, took + forecast.margin_s, took
         return found, answer
 
-    def worth_a_try(self, item: Item, size: float, slack_s: float) -> Lane | None:
+    def worth_a_try(self, item: Item, size: float, slack_s: float) -> NodeForecast | None:
         """An idle Node of which the last news is old, and which would make it were it as good as it usually is."""
-        for _, name, lane, unit_s in self.serving(item.model).order:
-            allowed = (item.allowed is None or name in item.allowed) and name not in item.excluded
-            if lane.untried and allowed and lane.credit > 0 and lane.floor_s(size, unit_s * item.units) <= slack_s:
-                return lane
+        for _, name, forecast, unit_s in self.candidates(item.model).order:
+            may_go = forecast.untried and name not in item.excluded and forecast.credit > 0
+            if may_go and forecast.floor_s(size, unit_s * item.units) <= slack_s:
+                return forecast
         return None
 
     def fits(self, item: Item, size: float, slack_s: float) -> bool:
-        """Whether any lane answers in `slack_s` seconds."""
+        """Whether any Node answers in `slack_s` seconds."""
         return self.best(item, size)[1] <= slack_s or self.best(item, size, doubted=True)[1] <= slack_s
 
-    def within(self, item: Item, size: float, slack_s: float) -> dict[str, Lane]:
-        """The lanes that answer in `slack_s` seconds, by Node name."""
+    def within(self, item: Item, size: float, slack_s: float) -> dict[str, NodeForecast]:
+        """The forecasts that answer in `slack_s` seconds, by Node name."""
         fitting = {}
-        for _, name, lane, unit_s in self.serving(item.model).order:
-            allowed = item.allowed is None or name in item.allowed
-            if allowed and name not in item.excluded and lane.answer_s(size, unit_s * item.units) <= slack_s:
-                fitting[name] = lane
+        for _, name, forecast, unit_s in self.candidates(item.model).order:
+            if name not in item.excluded and forecast.answer_s(size, unit_s * item.units) <= slack_s:
+                fitting[name] = forecast
         return fitting
 
-    def unit_s(self, model: str, lane: Lane) -> float:
-        return self.serving(model).units_s[lane.name]
+    def unit_s(self, model: str, forecast: NodeForecast) -> float:
+        return self.candidates(model).units_s[forecast.name]
 
-    def take(self, item: Item, size: float, lane: Lane) -> None:
-        service_s = self.unit_s(item.model, lane) * item.units
-        lane.take(size, service_s)
-        self.takes.append((lane.name, size, service_s))
-        for serving in self._serving.values():
-            self._reorder(serving, lane)
+    def take(self, item: Item, size: float, forecast: NodeForecast) -> None:
+        service_s = self.unit_s(item.model, forecast) * item.units
+        forecast.take(size, service_s)
+        self.takes.append((forecast.name, size, service_s))
+        for candidates in self._candidates.values():
+            self._reorder(candidates, forecast)
 
     def floor_s(self, item: Item, size: float) -> float:
         """The least time any Node would need were it idle and its link as good as it usually is; 0 without
         a Node.
         """
         least = math.inf
-        for _, name, lane, unit_s in self.serving(item.model).order:
-            if (item.allowed is None or name in item.allowed) and name not in item.excluded:
-                took = lane.floor_s(size, unit_s * item.units)
+        for _, name, forecast, unit_s in self.candidates(item.model).order:
+            if name not in item.excluded:
+                took = forecast.floor_s(size, unit_s * item.units)
                 least = took if took < least else least
         return 0.0 if least == math.inf else least
 
     def only_late(self, model: str) -> bool:
         """Whether all that waits for this model has missed its deadline."""
         if self._only_late is None:
-            live = {item.model for item in self.waiting if item.due_at >= self.now}
+            live = {item.model for item in self.waiting if item.deadline_at >= self.now}
             self._only_late = {item.model for item in self.waiting} - live
         return model in self._only_late
 
@@ -232,54 +226,54 @@ class Outlook:
         if known is None:
             size = max((item.bytes for item in self.waiting), default=0)
             units = max((item.units for item in self.waiting), default=1.0)
-            lanes = self.serving(model).order
-            known = max((lane.floor_s(size, unit_s * units) for _, _, lane, unit_s in lanes), default=math.inf)
+            forecasts = self.candidates(model).order
+            known = max(
+                (forecast.floor_s(size, unit_s * units) for _, _, forecast, unit_s in forecasts), default=math.inf
+            )
             self._longest_floor_s[model] = known
         return known
 
-    def as_of(self, steps: int, model: str) -> dict[str, Lane]:
-        """The lanes for `model` as they stood after the first `steps` virtual placements."""
-        lanes = {name: self.lanes[name].from_start() for name in self.serving(model).units_s}
+    def as_of(self, steps: int, model: str) -> dict[str, NodeForecast]:
+        """The forecasts for `model` as they stood after the first `steps` virtual placements."""
+        forecasts = {name: self.forecasts[name].from_start() for name in self.candidates(model).units_s}
         for name, size, service_s in self.takes[:steps]:
-            if name in lanes:
-                lanes[name].take(size, service_s)
-        return lanes
+            if name in forecasts:
+                forecasts[name].take(size, service_s)
+        return forecasts
 
     def alternatives(self, item: Item, size: float, steps: int, but: str | None) -> tuple[Alternative, ...]:
         """Every Node except `but` with its T at that step, best first, then those out of the question."""
-        serving = self.serving(item.model)
+        candidates = self.candidates(item.model)
         timed: list[tuple[float, str]] = []
-        closed = dict(serving.closed)
-        for name, lane in self.as_of(steps, item.model).items():
-            if item.allowed is not None and name not in item.allowed:
-                closed[name] = "may not see the data"
-            elif name in item.excluded:
+        closed = dict(candidates.closed)
+        for name, forecast in self.as_of(steps, item.model).items():
+            if name in item.excluded:
                 closed[name] = "failed this request before"
             elif name != but:
-                timed.append((1000 * lane.answer_s(size, serving.units_s[name] * item.units), name))
+                timed.append((1000 * forecast.answer_s(size, candidates.units_s[name] * item.units), name))
         return (
             *(Alternative(name, took) for took, name in sorted(timed)),
             *(Alternative(name, None, closed[name]) for name in sorted(closed)),
         )
 
-    def _enter(self, node: NodeState, model: str, serving: Serving) -> None:
+    def _enter(self, node: NodeState, model: str, candidates: Candidates) -> None:
         reason = node.why_not(model, self.now)
         if reason:
-            serving.closed[node.name] = reason
+            candidates.closed[node.name] = reason
             return
-        lane = self.lanes.get(node.name)
-        if lane is None:
-            lane = self.lanes[node.name] = Lane(node, self.now, self.weights)
-        unit_s = node.seconds(model) * lane.slowness + node.swap_seconds(model)
-        serving.units_s[node.name] = unit_s
-        serving.order.append((self._bound(lane, unit_s), node.name, lane, unit_s))
+        forecast = self.forecasts.get(node.name)
+        if forecast is None:
+            forecast = self.forecasts[node.name] = NodeForecast(node, self.now, self.weights)
+        unit_s = node.seconds(model) * forecast.slowness
+        candidates.units_s[node.name] = unit_s
+        candidates.order.append((self._bound(forecast, unit_s), node.name, forecast, unit_s))
 
-    def _bound(self, lane: Lane, unit_s: float) -> float:
-        return lane.answer_s(0.0, unit_s * self.least_units) + lane.rank_s
+    def _bound(self, forecast: NodeForecast, unit_s: float) -> float:
+        return forecast.answer_s(0.0, unit_s * self.least_units) + forecast.margin_s
 
-    def _reorder(self, serving: Serving, lane: Lane) -> None:
-        for index, entry in enumerate(serving.order):
-            if entry[2] is lane:
-                del serving.order[index]
-                insort(serving.order, (self._bound(lane, entry[3]), entry[1], lane, entry[3]))
+    def _reorder(self, candidates: Candidates, forecast: NodeForecast) -> None:
+        for index, entry in enumerate(candidates.order):
+            if entry[2] is forecast:
+                del candidates.order[index]
+                insort(candidates.order, (self._bound(forecast, entry[3]), entry[1], forecast, entry[3]))
                 return

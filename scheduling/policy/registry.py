@@ -16,7 +16,7 @@ from scheduling.policy.baselines.shortest_expected_delay import ShortestExpected
 from scheduling.policy.baselines.weighted_least_outstanding import WeightedLeastOutstanding
 from scheduling.policy.baselines.weighted_round_robin import WeightedRoundRobin
 from scheduling.policy.pct_lb import PctLb
-from scheduling.policy.types import Policy
+from scheduling.policy.protocol import Policy
 
 POLICIES: dict[str, Callable[[random.Random], Policy]] = {
     "pct-lb": lambda rng: PctLb(),

@@ -4,46 +4,36 @@ Knows no database, no network and no clock: every time is a float in seconds on 
 duration ends in `_ms` or `_s`. State about Nodes lives in `node.py` and `fleet.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from scheduling.policy.fleet import FleetState
-
-Action = Literal["send", "degrade", "wait", "skip", "defer", "reject"]
+Action = Literal["send", "degrade", "wait", "skip"]
+"""What may become of a waiting item. `skip`: nobody is asked, because the edge is sure of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One rung of the crop-quality ladder.
-
-    `bytes_factor` is the payload's expected size against full quality; `jpeg_quality` and `side_factor`
-    (share of the model's input side) say how the caller makes such a payload.
-    """
+    """One rung of the ladder: pictures as JPEG of `jpeg_quality`, expected to weigh `bytes_factor` of the full ones."""
 
     name: str
     jpeg_quality: int
-    side_factor: float
     bytes_factor: float
 
 
-FULL_QUALITY = Quality("full", 95, 1.0, 1.0)
+FULL_QUALITY = Quality("full", 95, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One request that waits for a Node.
+    """One request that waits for a Node; `items.py` is where they are made.
 
-    bytes: payload at full quality. units: work against a typical request of the model (crops of a batch,
-    say). deadline_at, arrived_at: seconds on the caller's clock. reserve_s: time to keep free after this
-    answer for the stage that follows. allowed: names of Nodes that may see the data, None for every Node.
-    excluded: Nodes that failed this item already. qualities: rungs below full quality that the caller can
-    make, best first. edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the
-    item may be skipped. deferrable: an edge-only answer may go out now and this item be filled in later.
-    late_ok: the answer is still wanted after the deadline (accepted work is never dropped); a late item
-    takes only spare capacity. attempt: which attempt this will be, from 1. scope: whose request it is; no policy
-    looks at it.
+    bytes: payload at full quality. units: work against a typical request of the model (tiles of a frame, crops of a
+    batch). deadline_at, arrived_at: seconds on the caller's clock. What was accepted is never dropped: after its
+    deadline it takes only spare capacity. excluded: Nodes that failed this item already. qualities: rungs below full
+    quality that the caller can make, best first. edge_sure: the edge's own answer is proven good enough (see
+    `cloudskip.py`), so the item may be skipped. attempt: which attempt this will be, from 1. scope: whose request it
+    is; no policy looks at it.
     """
 
     id: str
@@ -52,20 +42,11 @@ class Item:
     deadline_at: float
     arrived_at: float
     units: float = 1.0
-    allowed: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
     qualities: tuple[Quality, ...] = ()
-    reserve_s: float = 0.0
     edge_sure: bool = False
-    deferrable: bool = False
-    late_ok: bool = False
     attempt: int = 1
     scope: int | None = None
-
-    @property
-    def due_at(self) -> float:
-        """When this stage's answer must be back, in seconds."""
-        return self.deadline_at - self.reserve_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +87,14 @@ class Placed:
     """A policy's answer for one item.
 
     node is None for every action but `send` and `degrade`. `predicted_ms` is None when no Node could be
-    predicted. `recall_s`: how long this attempt may take before the sender should cancel it and ask again, while
+    predicted. `reissue_s`: how long this attempt may take before the sender should cancel it and ask again, while
     another Node can still make the deadline; None to let it run. The explanation (breakdown, alternatives, reason)
     is worked out on first use from a snapshot taken at the decision, because most decisions of a busy queue are
     *wait* and nobody reads them.
     """
 
     __slots__ = (
-        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "recall_s", "retry_after_s",
+        "_explain", "_explanation", "action", "item_id", "node", "predicted_ms", "quality", "reissue_s",
     )  # fmt: skip
 
     def __init__(
@@ -124,8 +105,7 @@ class Placed:
         node: str | None = None,
         predicted_ms: float | None = None,
         quality: Quality = FULL_QUALITY,
-        retry_after_s: float | None = None,
-        recall_s: float | None = None,
+        reissue_s: float | None = None,
         explain: Callable[[], Explanation] | None = None,
     ) -> None:
         self.item_id = item_id
@@ -133,8 +113,7 @@ class Placed:
         self.node = node
         self.predicted_ms = predicted_ms
         self.quality = quality
-        self.retry_after_s = retry_after_s
-        self.recall_s = recall_s
+        self.reissue_s = reissue_s
         self._explain = explain
         self._explanation: Explanation | None = None
 
@@ -169,8 +148,7 @@ class Placed:
             "node": self.node,
             "predicted_ms": self.predicted_ms,
             "quality": self.quality.name,
-            "retry_after_s": self.retry_after_s,
-            "recall_s": self.recall_s,
+            "reissue_s": self.reissue_s,
             "reason": self.reason,
             "breakdown": None if parts is None else {n: getattr(parts, n) for n in Breakdown.__slots__},
             "alternatives": [
@@ -180,16 +158,3 @@ class Placed:
 
     def __repr__(self) -> str:
         return f"Placed({self.item_id!r}, {self.action!r}, node={self.node!r}, predicted_ms={self.predicted_ms})"
-
-
-class Policy(Protocol):
-    """Chooses Nodes. Holds no clock: `now` is the caller's, and so is every time in `state` and in the
-    items.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def place(self, waiting: Sequence[Item], state: "FleetState", now: float) -> list[Placed]:
-        """One Placed for each waiting item, in the order decided. Does not change `state`."""
-        ...

@@ -17,7 +17,7 @@ def chosen(node: str, parts: Breakdown, others: tuple[Alternative, ...], quality
     return "; ".join([head, *listed(others)])
 
 
-def refused(why: str, others: tuple[Alternative, ...]) -> str:
+def unsent(why: str, others: tuple[Alternative, ...]) -> str:
     return "; ".join([why, *listed(others)])
 
 

@@ -33,7 +33,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class Side:
+class PolicyFigures:
     """All choices of one policy in the stretch."""
 
     actions: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Side:
         }
 
 
-class Comparison:
+class PolicyComparison:
     """Feed it the records of a stretch, oldest first; the other policy keeps its memory from one to the next.
 
     Each look is decided again whole; told of are only the requests whose scope `tells_of`.
@@ -71,7 +71,7 @@ class Comparison:
     def __init__(self, policy: str, *, seed: int = 0, tells_of: Callable[[int | None], bool] = lambda _: True) -> None:
         self.name = policy
         self._tells_of = tells_of
-        self.was, self.would = Side(), Side()
+        self.was, self.would = PolicyFigures(), PolicyFigures()
         self._rng = random.Random(seed)
         self._policies: dict[int, Policy] = {}
         self._recorded_by: Counter[str] = Counter()
@@ -118,7 +118,7 @@ class Comparison:
         foreseen = _foreseen(said)
         was = Choice(said["action"], said["node"], foreseen[said["node"]])
         would = Choice(again.action, again.node, foreseen.get(again.node or ""))
-        slack_ms = 1000 * (item.due_at - past.now)
+        slack_ms = 1000 * (item.deadline_at - past.now)
         self.was.add(was, slack_ms)
         self.would.add(would, slack_ms)
         self._decisions += 1

@@ -2,8 +2,8 @@
 
 One `DecisionRecord` holds one look at the queue: every waiting item, the state of every Node (ledger and estimates),
 the moment on the worker's clock, the policy with its version, what it remembers between looks and the seed of its
-chances, and what it answered for each item. `Snapshot.record()` makes one, `replay(record)` decides it again, and
-`replay(record, "peak-ewma")` asks another policy what it would have done with the same state.
+chances, and what it answered for each item. `DecisionSnapshot.record()` makes one, `replay(record)` decides it again,
+and `replay(record, "peak-ewma")` asks another policy what it would have done with the same state.
 
 As JSON text (`to_json`, `from_json`):
 
@@ -31,11 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from scheduling import policy as policy_package
-from scheduling.policy import FleetState, Item, Placed, Policy, Quality, get_policy
+from scheduling.policy import FleetState, Item, Placed, Quality, get_policy
 
-_BRIEF = ("item", "action", "node", "quality", "predicted_ms", "retry_after_s")
-# Set anew for each look, or given by the policy's name.
-_NO_MEMORY = frozenset({"name", "rng", "pending", "explained", "age_s", "weights", "kind"})
+_BRIEF = ("item", "action", "node", "quality", "predicted_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class DecisionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PolicyState:
     """What must be noted before a policy decides: the moment, what it remembers, and the seed of its chances."""
 
     now: float
@@ -81,7 +79,7 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Snapshot:
+class DecisionSnapshot:
     """What a policy saw, taken before the state moves on, and its answers. They are put into words only when
     `record()` is called, because that takes longer than the decision itself.
     """
@@ -91,27 +89,20 @@ class Snapshot:
     state: dict[str, Any]
     placed: tuple[Placed, ...]
     at: float
-    taken: Taken
+    before: PolicyState
 
     def record(self) -> DecisionRecord:
         return DecisionRecord(
             at=self.at,
-            now=self.taken.now,
+            now=self.before.now,
             policy=self.policy,
             policy_version=policy_version(),
-            memory=self.taken.memory,
-            seed=self.taken.seed,
+            memory=self.before.memory,
+            seed=self.before.seed,
             items=self.items,
             state=self.state,
             decided=tuple(_said(one) for one in self.placed),
         )
-
-
-def record(
-    policy: str, items: Sequence[Item], state: FleetState, placed: Sequence[Placed], *, at: float, taken: Taken
-) -> DecisionRecord:
-    """The record of what the policy of that name has just answered; call it before the state moves on."""
-    return Snapshot(policy, tuple(items), state.to_json(), tuple(placed), at, taken).record()
 
 
 class RecordedPolicy:
@@ -121,14 +112,11 @@ class RecordedPolicy:
         self._rng = random.Random()
         self._seeds = random.Random()
         self.policy = get_policy(name, self._rng)
-        self._chancy = hasattr(self.policy, "rng")
 
-    def place(self, items: Sequence[Item], state: FleetState, now: float) -> tuple[list[Placed], Taken]:
-        seed = self._seeds.getrandbits(32) if self._chancy else 0
-        if self._chancy:
-            self._rng.seed(seed)
-        taken = Taken(now, memory_of(self.policy), seed)
-        return self.policy.place(items, state, now), taken
+    def place(self, items: Sequence[Item], state: FleetState, now: float) -> tuple[list[Placed], PolicyState]:
+        before = PolicyState(now, self.policy.memory(), self._seeds.getrandbits(32))
+        self._rng.seed(before.seed)
+        return self.policy.place(items, state, now), before
 
 
 def replay(past: DecisionRecord, policy: str | None = None) -> list[Placed]:
@@ -139,7 +127,7 @@ def replay(past: DecisionRecord, policy: str | None = None) -> list[Placed]:
     rng = random.Random(past.seed)
     again = get_policy(policy or past.policy, rng)
     if policy is None or policy == past.policy:
-        remember(again, past.memory)
+        again.restore(past.memory)
     return again.place(past.items, FleetState.from_json(past.state), past.now)
 
 
@@ -164,35 +152,15 @@ def policy_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def memory_of(policy: Policy) -> dict[str, Any]:
-    """What a rule keeps from one look to the next (whose turn it is, an old reading), as JSON values."""
-    kept = getattr(policy, "__dict__", {})
-    return {name: _plain(value) for name, value in kept.items() if name not in _NO_MEMORY}
-
-
-def remember(policy: Any, memory: dict[str, Any]) -> None:
-    """Give a fresh policy the memory of a recorded one."""
-    restore = getattr(policy, "restore_memory", None)
-    if restore is not None:
-        restore(memory)
-        return
-    for name, value in memory.items():
-        setattr(policy, name, value)
-
-
 def item_json(item: Item) -> dict[str, Any]:
     return {name: _plain(getattr(item, name)) for name in Item.__slots__}
 
 
 def item_from_json(data: dict[str, Any]) -> Item:
-    return Item(
-        **{
-            **data,
-            "allowed": None if data["allowed"] is None else frozenset(data["allowed"]),
-            "excluded": frozenset(data["excluded"]),
-            "qualities": tuple(Quality(**quality) for quality in data["qualities"]),
-        }
-    )
+    """What an earlier version knew of an item and this one does not is left out."""
+    known = {name: data[name] for name in Item.__slots__ if name in data}
+    rungs = tuple(Quality(r["name"], r["jpeg_quality"], r["bytes_factor"]) for r in data["qualities"])
+    return Item(**{**known, "excluded": frozenset(data["excluded"]), "qualities": rungs})
 
 
 def _said(placed: Placed) -> dict[str, Any]:
@@ -203,7 +171,7 @@ def _said(placed: Placed) -> dict[str, Any]:
 
 def _brief(placed: Placed) -> dict[str, Any]:
     values = (placed.item_id, placed.action, placed.node, placed.quality.name)
-    return dict(zip(_BRIEF, (*values, placed.predicted_ms, placed.retry_after_s), strict=True))
+    return dict(zip(_BRIEF, (*values, placed.predicted_ms), strict=True))
 
 
 def _words(said: dict[str, Any] | None) -> str:

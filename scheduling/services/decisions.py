@@ -5,7 +5,7 @@ Dispatch rows.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Max
@@ -29,12 +29,6 @@ def store(records: Sequence[DecisionRecord]) -> list[int | None]:
 
 def load(row: RecordedDecision) -> DecisionRecord:
     return DecisionRecord.from_json(row.body)
-
-
-def stretch(*, since: datetime, until: datetime) -> Iterator[DecisionRecord]:
-    """The records of a stretch of time, oldest first, read a few at a time."""
-    rows = RecordedDecision.objects.filter(at__gte=since, at__lt=until).order_by("id")
-    yield from (load(row) for row in rows.iterator(chunk_size=50))
 
 
 def prune() -> int:

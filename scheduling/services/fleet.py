@@ -1,6 +1,7 @@
 """What a person asks of the fleet and what the fleet page shows of it."""
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from aivd_web.kernel.database import database_now
 from aivd_web.kernel.publish import publish_on_commit
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
+from scheduling.policy import front_door
 from scheduling.services import redis_client
 from scheduling.services.dispatching import FLEET_GROUP
 from scheduling.services.heartbeat import VIEW_PREFIX
@@ -42,6 +44,13 @@ def worker_views() -> list[dict[str, Any]]:
     nothing: list[bytes | str | None] = []
     texts = redis_client.attempt(_view_texts, otherwise=nothing)
     return [json.loads(text) for text in texts if text]
+
+
+def answer_s(model: str, *, ahead: int) -> float | None:
+    """When one more request would be answered, by the worker that looked last; None where no worker tells."""
+    views = sorted(worker_views(), key=lambda view: float(view["at"]))
+    curves = [view["curves"][model] for view in views if view.get("curves", {}).get(model)]
+    return front_door.answer_s(curves[-1], ahead) if curves else None
 
 
 def _view_texts(client: redis.Redis) -> list[bytes | str | None]:
@@ -106,8 +115,17 @@ def _node_json(node: Node, views: list[dict[str, Any] | None], placed_last_minut
         },
         # The worst that any worker sees: one that has just failed there knows more than the others.
         "breaker": max((view["breaker"] for view in seen), key=BREAKERS.index, default=None),
+        "counts": _most(view.get("counts", {}) for view in seen),
         "last_act": _act_json(node),
     }
+
+
+def _most(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Each count as the worker has it that saw most: all hear of the same answers, those from their own start on."""
+    most: dict[str, int] = {}
+    for each in counts:
+        most |= {name: max(count, most.get(name, 0)) for name, count in each.items()}
+    return dict(sorted(most.items()))
 
 
 def _act_json(node: Any) -> dict[str, Any] | None:

@@ -12,10 +12,11 @@ from django.db.models.functions import Now
 
 from aivd_web.kernel.publish import publish
 from scheduling.client.triton import NodeClient, NodeError
-from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Found, Prober
+from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Prober, ProbeResult
 from scheduling.models import Node
+from scheduling.policy.items import DETECTOR
 from scheduling.services import redis_client
-from scheduling.services.dispatching import FLEET_GROUP, FleetRuntime
+from scheduling.services.dispatching import FLEET_GROUP, FleetDispatcher
 
 BEAT_S = 1.0
 RELOAD_S = 20
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """The beat of one process. A Node that hangs delays neither the beat nor the others: its probe stays pending."""
 
-    def __init__(self, fleet: FleetRuntime) -> None:
+    def __init__(self, fleet: FleetDispatcher) -> None:
         self.fleet = fleet
         self._prober = Prober(fleet, reload=_reload)
         self._beat_at = -BEAT_S
@@ -50,7 +51,7 @@ class Heartbeat:
     def _models(self) -> dict[str, list[str]]:
         return {row.name: [placement.model for placement in row.placements.all()] for row in self.fleet.rows()}
 
-    def _note(self, found: dict[str, Found]) -> None:
+    def _note(self, found: dict[str, ProbeResult]) -> None:
         rows = {row.name: row for row in self.fleet.rows()}
         for name, said in found.items():
             if name in rows:
@@ -85,8 +86,8 @@ def _note(row: Node, health: str, detail: str) -> None:
         Node.objects.filter(long_ago, pk=row.pk).update(**seen)
 
 
-def tell_view(fleet: FleetRuntime) -> None:
+def tell_view(fleet: FleetDispatcher) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
-    view = {"at": time.time(), "nodes": fleet.view()}
+    view = {"at": time.time(), "nodes": fleet.view(), "curves": {DETECTOR: fleet.answer_curve(DETECTOR)}}
     key = f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}"
     redis_client.attempt(lambda client: client.set(key, json.dumps(view), ex=VIEW_TTL_S), otherwise=None)

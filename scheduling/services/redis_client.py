@@ -1,35 +1,19 @@
-"""The process' way to Redis. It holds hints only and may be away, so no call here raises and each has a deadline."""
+"""This process' way to Redis, for whoever has hints to tell or to ask."""
 
-import logging
-import time
 from collections.abc import Callable
-from functools import cache
 from typing import TypeVar
 
 import redis
-from django.conf import settings
 
-AWAY_S = 1.0
+from scheduling.services import process
+
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-_away_until = 0.0
 
 
-@cache
 def get() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5, health_check_interval=5
-    )
+    return process.current().hints.client
 
 
 def attempt(call: Callable[[redis.Redis], T], *, otherwise: T) -> T:
-    """What `call` gives, or `otherwise` where Redis is away; after a failure it is left alone for a second."""
-    global _away_until
-    if time.monotonic() < _away_until:
-        return otherwise
-    try:
-        return call(get())
-    except redis.RedisError as error:
-        _away_until = time.monotonic() + AWAY_S
-        log.warning("Redis is away: %s", type(error).__name__)
-        return otherwise
+    """What `call` gives, or `otherwise` where Redis is away."""
+    return process.current().hints.attempt(call, otherwise=otherwise)

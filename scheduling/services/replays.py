@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from celery import current_app
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -17,10 +18,11 @@ from aivd_web.kernel.database import database_now
 from aivd_web.kernel.errors import Conflict, NotFound, Unprocessable
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.policy import POLICIES
-from scheduling.replay.comparison import Comparison
+from scheduling.replay.comparison import PolicyComparison
 from scheduling.services import decisions
 from scheduling.services.scopes import Scopes, holds, holds_all
 
+TASK = "scheduling.replay"
 BEAT_S = 0.3
 SILENT_S = 15
 LIMIT_S = 120.0
@@ -113,7 +115,7 @@ def run(run_id: int, *, clock: Callable[[], float] = time.monotonic) -> str:
 
 def _compare(row: ReplayRun, clock: Callable[[], float]) -> dict[str, object] | None:
     """The comparison of the whole stretch; None once somebody has cancelled it."""
-    comparison = Comparison(row.policy, tells_of=partial(holds, _scopes_of(row)))
+    comparison = PolicyComparison(row.policy, tells_of=partial(holds, _scopes_of(row)))
     unreadable = done = 0
     began = told = clock()
     for record in _recorded(row.since, row.until).order_by("id").iterator(chunk_size=50):
@@ -157,6 +159,4 @@ def _end(row: ReplayRun, state: str, **more: object) -> None:
 
 
 def _send(run_id: int) -> None:
-    from scheduling.tasks import replay
-
-    replay.apply_async((run_id,), retry=False)
+    current_app.send_task(TASK, (run_id,), retry=False)

@@ -17,7 +17,6 @@ NO_DEFECT: Final = "no defect"
 
 TEXT_FIELDS: Final = ("appearance", "probable_cause", "recommended_action")
 MODEL_FIELDS: Final = ("defect_class", *TEXT_FIELDS, "confidence")
-NODE_FIELDS: Final = ("location", "size", "severity")
 
 MAX_RAW_CHARS: Final = 16_000
 """A longer answer is refused before it is parsed."""
@@ -46,18 +45,6 @@ def model_schema(class_names: Sequence[str]) -> dict[str, Any]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def answer_schema(class_names: Sequence[str]) -> dict[str, Any]:
-    """JSON schema of a whole answer: the model's fields and those the node adds."""
-    schema = model_schema(class_names)
-    schema["properties"] |= {
-        "location": {"type": "string"},
-        "size": {"type": "string"},
-        "severity": {"type": "string", "enum": ["none", "minor", "moderate", "major"]},
-    }
-    schema["required"] = list(schema["properties"])
-    return schema
 
 
 def read_answer(raw_text: str, class_names: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:

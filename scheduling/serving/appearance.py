@@ -65,7 +65,7 @@ LIKE_SHARE: Final = 98
 CORE_SHARE: Final = 0.6
 """So many of a station's first frames must be like the training pictures before they vouch for others."""
 JOINS_WITHIN: Final = 2.0
-LIMIT_MARGIN: Final = 1.2
+LIMIT_MARGIN: Final = 1.4
 LEAST_SCALE: Final = 0.02
 """No statistic counts for more than so: what never varies in training says little about how much it may."""
 
@@ -254,7 +254,7 @@ def _gratings(dark: npt.NDArray[np.bool_]) -> float:
         same = within[1:] & within[:-1] & (np.abs(np.diff(stretch)) <= 1) & (stretch[1:] <= 24)
         changes += len(at)
         even += _in_trains(same)
-    return float(np.clip((even / changes - 0.4) / 0.15, 0, 1)) if changes else 0.0
+    return float(np.clip((even / changes - 0.34) / 0.12, 0, 1)) if changes else 0.0
 
 
 def _in_trains(same: npt.NDArray[np.bool_], *, length: int = 5) -> int:

@@ -1,9 +1,9 @@
 """How a node's `tritonserver` process is started from the nvidia-pytriton wheel: files, arguments, variables.
 
 It starts nothing itself and watches nothing: whoever supervises processes runs what `node_command` returns.
-The wheel's Triton is meant for loopback; an address outside it is refused. A node that runs elsewhere, for
-example in NVIDIA's container, needs only the project folder, which holds the model repository beside this
-file, and the same AIVD_ environment variables.
+The wheel's Triton is meant for loopback; beyond it, it speaks only with clients that show a certificate. A node
+that runs elsewhere, for example in NVIDIA's container, needs only this package, which holds the model repository
+beside this file, and the same AIVD_ environment variables.
 """
 
 import contextlib
@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scheduling.serving.contracts import MODELS
+
+LOOPBACK = "127.0.0.1"
 
 MODEL_REPOSITORY = Path(__file__).resolve().parent / "model_repository"
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +49,7 @@ _PASSED_ON_PREFIXES = (
     "AIVD_DETECTOR",
     "AIVD_DESCRIBER",
     "AIVD_ALLOW_TEST_MODELS",
-    "AIVD_HOLD",
+    "AIVD_PAUSE",
     "AIVD_STEP_BUDGET",
     "HF_",
     "OV_",
@@ -58,6 +60,30 @@ _PASSED_ON_PREFIXES = (
 
 class NodeSetupError(RuntimeError):
     """This machine or environment cannot run a node; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files of a node that speaks TLS; with `clients_root` a client must show a certificate signed by it."""
+
+    certificate: Path
+    key: Path
+    clients_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        for path in (self.certificate, self.key, self.clients_root):
+            if path is not None and not os.access(path, os.R_OK):
+                raise NodeSetupError(f"{path} cannot be read; a node needs it to speak TLS.")
+
+    def options(self) -> dict[str, object]:
+        """Triton's. It verifies clients where it is told a root, in mutual mode alone."""
+        mutual = {"grpc-use-ssl-mutual": "true", "grpc-root-cert": self.clients_root} if self.clients_root else {}
+        return {
+            "grpc-use-ssl": "true",
+            "grpc-server-cert": self.certificate,
+            "grpc-server-key": self.key,
+            **mutual,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +107,7 @@ class NodeSpec:
     slowdown: float = 1.0
     environment: Mapping[str, str] = field(default_factory=dict)
     control: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    tls: ServerTls | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}", self.name):
@@ -88,8 +115,12 @@ class NodeSpec:
         unknown = set(self.models) - set(MODELS)
         if unknown or not self.models:
             raise ValueError(f"Node {self.name} can serve {', '.join(MODELS)}; asked for {self.models}.")
-        if not ipaddress.ip_address(self.address).is_loopback:
-            raise ValueError(f"Node {self.name} may listen on loopback only, not on {self.address}.")
+        mutual = self.tls is not None and self.tls.clients_root is not None
+        if not ipaddress.ip_address(self.address).is_loopback and not mutual:
+            raise ValueError(
+                f"Node {self.name} may listen on loopback only, not on {self.address}, unless it speaks TLS and asks "
+                "its clients for a certificate."
+            )
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,100}", self.control):
             raise ValueError(f"Node {self.name} needs a control secret of 16 to 100 letters, digits, - and _.")
         if self.threads < 1 or self.slowdown < 1.0:
@@ -97,7 +128,8 @@ class NodeSpec:
 
     @property
     def grpc_url(self) -> str:
-        return f"{self.address}:{self.grpc_port}"
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{'grpcs://' if self.tls else ''}{address}:{self.grpc_port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +146,10 @@ def locate_wheel() -> Wheel:
     """Find the wheel's Triton beside the running Python; raises `NodeSetupError` saying what is missing."""
     found = importlib.util.find_spec("pytriton")
     if found is None or found.origin is None:
-        raise NodeSetupError("nvidia-pytriton is not installed; it brings the tritonserver binary.")
+        raise NodeSetupError(
+            "nvidia-pytriton, which brings the tritonserver binary, is not installed: pip install 'aivd[node]', "
+            "or name nodes that run elsewhere in AIVD_NODES."
+        )
     package = Path(found.origin).parent
     root = package / "tritonserver"
     backend = root / "backends" / "python"
@@ -220,11 +255,11 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
         "model-control-mode": "explicit",
         "exit-on-error": "true",
         "exit-timeout-secs": 5,
-        "http-address": spec.address,
+        "http-address": LOOPBACK,  # health for whoever supervises it; TLS is for gRPC alone
         "http-port": spec.http_port,
         "grpc-address": spec.address,
         "grpc-port": spec.grpc_port,
-        "metrics-address": spec.address,
+        "metrics-address": LOOPBACK,
         "metrics-port": spec.metrics_port,
         "allow-gpu-metrics": "false",
         # A client that pings more often than the default minimum of 5 minutes is sent away (too_many_pings).
@@ -233,6 +268,7 @@ def _arguments(spec: NodeSpec, wheel: Wheel, layout_dir: Path) -> list[str]:
         "grpc-http2-max-ping-strikes": 0,
         "grpc-http2-max-pings-without-data": 0,
     }
+    options |= spec.tls.options() if spec.tls else {}
     # Any page in a browser may post to loopback, and loading a model can bring code with it: over HTTP only health
     # and metadata answer without a header, which such a page cannot add.
     guarded = "inference,shared-memory,model-config,model-repository,statistics,trace,logging"

@@ -1,6 +1,8 @@
 """How the pipeline benchmark makes its figures of raw rows."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from benchmarks import history
 from benchmarks.pipeline import percentile, summarise
 
 
-def posted(frame: str, sent_at: float) -> dict[str, object]:
+def posted(frame: str, sent_at: float) -> Mapping[str, Any]:
     return {"sent_at": sent_at, "answered_at": sent_at + 0.01, "status": 201, "frame": frame}
 
 
@@ -26,7 +28,7 @@ def test_percentile(values: list[float], percent: int, expected: float) -> None:
 
 
 def test_figures_come_from_the_rows(tmp_path: Path) -> None:
-    rows = {
+    rows: dict[str, list[Mapping[str, Any]]] = {
         "throughput-posted": [posted("a", 100.0), posted("b", 100.5)],
         "throughput-completed": [{"frame": "a", "at": 101.0}, {"frame": "b", "at": 102.0}],
         "bare": [{"latency_ms": 10.0}, {"latency_ms": 20.0}],

@@ -1,5 +1,7 @@
 """The simulator tells the truth about queues, links and faults, and pct-lb earns its place on a small stretch."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.schedule import figures, pipeline, runs
@@ -95,10 +97,10 @@ def test_every_arrival_is_accounted_for():
     work = build_workload(spec, build_world(spec, 3, 4), 3, 4)
     for name in ("pct-lb", "peak-ewma", "peak-ewma+admission"):
         world = build_world(spec, 3, 4)
-        result = runs.simulate(runs.make(name, 3, world, work), work, world)
+        result = simulate(runs.make(name, 3, world, work), work, world)
 
         assert result.arrived == len(work.items)
-        assert len(result.latencies_ms) + result.refused + result.failed == result.arrived
+        assert (len(result.latencies_ms), result.lost) == (result.arrived, 0)
         assert sum(done for _, done in result.blocks.values()) == result.on_time
 
 
@@ -121,6 +123,7 @@ def test_a_frame_is_done_when_its_crops_are_described():
     spec = next(iter(pipeline.scenarios()))
     world, work, frames = pipeline.build(spec, 2, 4)
     both = pipeline.Pipeline(runs.make("pct-lb", 2, world, work), work, world, frames).outcome()
+    assert both.lost == 0
     world, work, frames = pipeline.build(spec, 2, 4)
     edge = pipeline.Pipeline(runs.make("edge-only", 2, world, work), work, world, frames, "edge-only").outcome()
     world, work, frames = pipeline.build(spec, 2, 4)
@@ -129,6 +132,42 @@ def test_a_frame_is_done_when_its_crops_are_described():
     assert edge.bytes == edge.cloud_s == 0
     assert 0 < both.bytes <= cloud.bytes / 2
     assert both.on_time >= cloud.on_time
+
+
+def names(found):
+    return [scenario.name for scenario in found]
+
+
+@pytest.mark.parametrize("name", names(one_stage())[::3] + names(pipeline.scenarios()))
+def test_only_the_actions_that_a_scenario_names_occur(name):
+    spec = next(s for s in (*one_stage(), *pipeline.scenarios()) if s.name == name)
+    if name.startswith("pipeline"):
+        world, work, frames = pipeline.build(spec, 4, 4)
+        ours = runs.make("pct-lb", 4, world, work)
+        found: Any = pipeline.Pipeline(ours, work, world, frames, leeway=spec.leeway).outcome()
+    else:
+        world = build_world(spec, 4, 4)
+        work = build_workload(spec, world, 4, 4)
+        found = simulate(runs.make("pct-lb", 4, world, work), work, world)
+
+    assert set(found.actions) <= set(spec.actions)
+    assert found.lost == 0
+
+
+def test_the_first_scenario_is_a_station_as_it_is_made():
+    assert next(iter(one_stage())).station == next(iter(pipeline.scenarios())).station == "as-made"
+
+
+def test_where_the_stations_allow_it_the_sure_regions_are_skipped_when_the_cloud_is_too_slow():
+    spec = next(s for s in pipeline.scenarios() if s.station == "ladder-and-skip")
+    world, work, frames = pipeline.build(spec, 2, 6)
+    for cloud in world.nodes.values():
+        if cloud.kind == "cloud":
+            cloud.link = SteadyLink(4_000.0)
+    ours = runs.make("pct-lb", 2, world, work)
+    found = pipeline.Pipeline(ours, work, world, frames, leeway=spec.leeway).outcome()
+
+    assert found.actions["skip"] > 0
 
 
 def test_an_interval_of_a_clear_difference_excludes_zero():
@@ -151,10 +190,10 @@ def test_what_a_stalled_link_holds_is_called_back_and_answered_in_time_elsewhere
     items = [Item(str(n), MODEL, 20_000, 0.9 + n / 10 + 0.3, 0.9 + n / 10) for n in range(6)]
     work = Workload(items, {i.id: 1.0 for i in items}, 3, 0.3, 2.0, 10.0)
 
-    without = simulate(PctLb(recalls=False), work, stalling_world())
-    recalling = simulate(PctLb(), work, stalling_world())
+    without = simulate(PctLb(reissues=False), work, stalling_world())
+    reissuing = simulate(PctLb(), work, stalling_world())
 
-    assert recalling.on_time == recalling.arrived
+    assert reissuing.on_time == reissuing.arrived
     assert without.on_time < without.arrived
 
 

@@ -17,6 +17,7 @@ from benchmarks.schedule_real.figures import latency_p95_ms, on_time_share, pred
 from benchmarks.schedule_real.models import ProfiledDetector
 from benchmarks.schedule_real.scenario import FAULTS, LENGTH_S, LINES, NODES, WARM_UP_S, Arrival, arrivals, picture
 from benchmarks.schedule_real.worker import Outcome
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,7 +68,7 @@ def test_a_picture_has_the_weight_that_was_asked_for_and_can_be_decoded(size_byt
 def test_a_detector_takes_the_time_of_its_profile_without_burning_it() -> None:
     detector = ProfiledDetector(service_ms="30", sigma="0")
     started, burnt = time.perf_counter(), time.process_time()
-    detector.detect([None, None])  # type: ignore[list-item]
+    detector.detect([None, None])
     assert time.perf_counter() - started >= 0.06
     assert time.process_time() - burnt < 0.03
 
@@ -114,7 +115,7 @@ def test_all_processes_end_with_the_benchmark(number: signal.Signals) -> None:
         assert len(_marked(mark)) > 12  # six nodes with their models, six links, Redis
         bench.send_signal(number)
         bench.wait(30)
-        _eventually_none(mark)
+        eventually(lambda: not _marked(mark), lambda: _marked(mark))
     finally:
         bench.kill()
         bench.communicate()
@@ -129,10 +130,3 @@ def _marked(mark: str) -> list[int]:
         except OSError:
             continue
     return found
-
-
-def _eventually_none(mark: str) -> None:
-    ends_at = time.monotonic() + 30
-    while left := _marked(mark):
-        assert time.monotonic() < ends_at, left
-        time.sleep(0.1)

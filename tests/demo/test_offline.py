@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nodes import free_port_range
+from benchmarks.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 420
@@ -29,7 +29,7 @@ def namespaces_allowed() -> bool:
 @pytest.mark.skipif(not namespaces_allowed(), reason="this user may not make a network namespace, or ip is missing")
 def test_the_demo_runs_in_a_network_that_holds_only_loopback(tmp_path: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AIVD_", "DJANGO_"))}
-    port = free_port_range(13)
+    port = free_ports(13)
     environ |= {"AIVD_VAR": str(tmp_path / "var"), "AIVD_PORT": str(port), "AIVD_NODE_PORT_BASE": str(port + 1)}
     manage = shlex.join([sys.executable, str(ROOT / "manage.py")])
     done = subprocess.run(

@@ -7,7 +7,7 @@ to be survived; the default keeps the suite short.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from benchmarks.models import DESCRIBER, DETECTOR
 from tests.e2e.conftest import RunningStack, installation
 from tests.e2e.screens import picture_of
+from tests.waiting import eventually
 from tools.linkfault.proxy import ProxyControl
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
@@ -56,13 +57,6 @@ def demo_frames(api: httpx.Client) -> list[dict[str, Any]]:
         before = {"before": page["next_before"]}
 
 
-def until(condition: Callable[[], Any], what: str, *, within_s: float = PATIENCE_S) -> None:
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, what
-        time.sleep(0.25)
-
-
 def described(frame: dict[str, Any]) -> bool:
     texts = [region["description"] for region in frame["regions"] if region["counts"]]
     return frame["decision"] is not None and all(text is not None and text["state"] == "done" for text in texts)
@@ -77,7 +71,11 @@ def test_with_the_cloud_cut_no_frame_is_blocked_and_every_description_is_filled_
     page.goto(stack.base_url)
     demo = {"action": "start", "boards_per_s": BOARDS_A_SECOND, "count": BOARDS}
     api.post(f"/api/v1/stations/{station}/demo", json=demo).raise_for_status()
-    until(lambda: sum(described(frame) for frame in demo_frames(api)) >= 4, "the demo run does not begin")
+    eventually(
+        lambda: sum(described(frame) for frame in demo_frames(api)) >= 4,
+        "the demo run does not begin",
+        within_s=PATIENCE_S,
+    )
     expect(edge_only(page)).to_have_count(0)
 
     cut_at = time.monotonic()
@@ -107,10 +105,18 @@ def test_with_the_cloud_cut_no_frame_is_blocked_and_every_description_is_filled_
     expect(edge_only(page)).to_have_count(0, timeout=PATIENCE_S * 1000)
     expect(edge_only(fleet)).to_have_count(0, timeout=PATIENCE_S * 1000)
     late = {frame["id"] for frame in pending}
-    until(lambda: all(described(f) for f in demo_frames(api) if f["id"] in late), "descriptions are still missing")
+    eventually(
+        lambda: all(described(f) for f in demo_frames(api) if f["id"] in late),
+        "descriptions are still missing",
+        within_s=PATIENCE_S,
+    )
     filled_after_s = time.monotonic() - back_at
-    until(lambda: demo_has_ended(api, station), "the demo run does not end")
-    until(lambda: all(frame["state"] == "complete" for frame in demo_frames(api)), "frames are still open")
+    eventually(lambda: demo_has_ended(api, station), "the demo run does not end")
+    eventually(
+        lambda: all(frame["state"] == "complete" for frame in demo_frames(api)),
+        "frames are still open",
+        within_s=PATIENCE_S,
+    )
     expect(page.locator(".frame-card[data-state=complete]").first).to_be_visible(timeout=SEEN_WITHIN_MS)
     expect(page.get_by_text("Description pending")).to_have_count(0, timeout=SEEN_WITHIN_MS)
 

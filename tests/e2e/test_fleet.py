@@ -1,7 +1,6 @@
 """Fleet: nodes and decisions, live; an admin takes a node out and back in, and lets a line choose another way."""
 
 import re
-import time
 from typing import Any
 
 import httpx
@@ -11,6 +10,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from finetune.boards import encode_jpeg, generate_board
 from tests.e2e.conftest import ROOT, RunningStack
 from tests.e2e.screens import picture_of
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 AXE = ROOT / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
@@ -28,11 +28,12 @@ def node_of(api: httpx.Client, name: str) -> dict[str, Any]:
     return dict(next(node for node in nodes if node["name"] == name))
 
 
-def wait_until_described(api: httpx.Client, *, within_s: float = 60) -> None:
-    ends_at = time.monotonic() + within_s
-    while any(frame["state"] != "complete" for frame in api.get("/api/v1/frames?limit=20").json()["frames"]):
-        assert time.monotonic() < ends_at, "frames are still under way"
-        time.sleep(0.2)
+def wait_until_described(api: httpx.Client) -> None:
+    def done() -> bool:
+        frames = api.get("/api/v1/frames?limit=20").raise_for_status().json()["frames"]
+        return all(frame["state"] == "complete" for frame in frames)
+
+    eventually(done, "frames are still under way")
 
 
 def test_the_page_begins_with_how_things_stand(page: Page, stack: RunningStack) -> None:

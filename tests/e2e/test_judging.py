@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from finetune.boards import encode_jpeg, generate_board
 from tests.e2e.conftest import RunningStack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e]
 INSPECTED_WITHIN_MS = 120_000
@@ -475,8 +476,8 @@ def test_decision_picture_and_buttons_are_in_sight_while_judging(
         for seen in (page.locator(".bar-decision .chip"), page.locator(".verdicts button").first, row):
             expect(seen).to_be_in_viewport(ratio=0.9)
         expect(page.locator(".viewer").first).to_be_in_viewport(ratio=0.5)
-        assert not overlaps(row, page.locator(".verdict-bar"))
-        assert not overlaps(row, page.locator(".viewer-pane"))
+        apart(row, page.locator(".verdict-bar"))
+        apart(row, page.locator(".viewer-pane"))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -489,7 +490,7 @@ def test_messages_never_cover_the_buttons(page: Page, failed: dict, width: int, 
     expect(toast).to_be_visible()
     for button in page.locator(".verdict-bar button").all():
         for shown in page.locator(".toast").all():
-            assert not overlaps(shown, button)
+            apart(shown, button)
 
 
 def test_the_selected_region_is_brought_into_the_picture(page: Page, failed: dict) -> None:
@@ -500,6 +501,11 @@ def test_the_selected_region_is_brought_into_the_picture(page: Page, failed: dic
     for _ in failed["regions"][1:]:
         page.keyboard.press("ArrowDown")
         expect(page.locator(".viewer-region.selected .edge").first).to_be_in_viewport()
+
+
+def apart(one: Locator, other: Locator) -> None:
+    """They do not cover each other once the page has come to rest."""
+    eventually(lambda: not overlaps(one, other), f"{one} covers {other}", within_s=20)
 
 
 def overlaps(one: Locator, other: Locator) -> bool:

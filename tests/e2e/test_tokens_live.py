@@ -20,9 +20,9 @@ MESSAGES_A_SECOND = 10
 @pytest.fixture
 def held(stack: RunningStack) -> Iterator[None]:
     """While this stands, the describer stops after its fifth token."""
-    stack.hold_file.touch()
+    stack.pause_file.touch()
     yield
-    stack.hold_file.unlink(missing_ok=True)
+    stack.pause_file.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_browser_shows_five_tokens_while_the_describer_is_held_there(
     expect(writing).not_to_be_empty()
     shown = writing.inner_text()
 
-    stack.hold_file.unlink()
+    stack.pause_file.unlink()
     expect(page.locator("[data-tokens]")).to_have_count(0, timeout=60_000)
     frame = api.get(f"/api/v1/frames/{frame_id}").raise_for_status().json()
     described = [region["description"] for region in frame["regions"] if region["description"]]

@@ -7,7 +7,7 @@ from typing import Any
 from scheduling.client.answers import DescribeAnswer, DetectAnswer, ModelProbe, NodeError, ProbeAnswer
 from scheduling.dispatch.ledger import LocalLedger
 from scheduling.services import fleet
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services.dispatching import FleetDispatcher
 from scheduling.serving.contracts import (
     AnswerEvent,
     Appearance,
@@ -25,7 +25,7 @@ WHO = ("constant", "1", "c" * 64, "python")
 class FakeNode:
     """`before` runs inside each call, on the worker's thread: it may wait, or raise what a node would."""
 
-    def __init__(self, name: str, *, score: float = 0.2, before: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, name: str, *, score: float = 0.2, before: Callable[[], object] = lambda: None) -> None:
         self.name = name
         self.score = score
         self.before = before
@@ -80,12 +80,12 @@ def raises(error: Exception) -> Callable[[], None]:
     return act
 
 
-def runtime_of(*nodes: FakeNode, cloud: Sequence[FakeNode] = ()) -> FleetRuntime:
-    """A FleetRuntime over these nodes, whose rows it makes."""
+def runtime_of(*nodes: FakeNode, cloud: Sequence[FakeNode] = ()) -> FleetDispatcher:
+    """A FleetDispatcher over these nodes, whose rows it makes."""
     for kind, model, group in (("edge", "edge_detector", nodes), ("cloud", "describer", cloud)):
         for node in group:
             fleet.ensure_node(name=node.name, kind=kind, grpc_url="127.0.0.1:1", models=(model,), capacity=4)
     by_name = {node.name: node for node in (*nodes, *cloud)}
-    runtime = FleetRuntime(ledger=LocalLedger(), client_for=lambda row: by_name[row.name])  # type: ignore[arg-type,return-value]
+    runtime = FleetDispatcher(ledger=LocalLedger(), client_for=lambda row: by_name[row.name])  # type: ignore[arg-type,return-value]
     runtime.refresh()
     return runtime

@@ -8,7 +8,7 @@ import pytest
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
 
-def boot_of(response) -> dict:
+def boot_of(response):
     found = re.search(r'<script id="boot" type="application/json">(.*?)</script>', response.content.decode(), re.S)
     assert found is not None
     return json.loads(found.group(1))

@@ -18,6 +18,9 @@ SETTINGS = {
     "min_score": "60",
     "describe": "on",
     "max_regions": "4",
+    "describe_within_s": "3",
+    "sure_regions": "later",
+    "ladder": "on",
 }
 NEW_LINE = {
     "site": "Dresden",

@@ -35,6 +35,12 @@ def test_nodes_from_outside_replace_the_embedded_ones() -> None:
     assert [node.grpc_url for node in found.nodes] == ["10.0.0.5:8001", "gpu.plant:8001", "[::1]:8001"]
 
 
+def test_a_node_may_ask_for_tls() -> None:
+    found = addresses_from({"AIVD_NODES": "a=edge@grpcs://10.0.0.5:8001,b=cloud@grpcs://[::1]:8001"})
+    assert [node.grpc_url for node in found.nodes] == ["grpcs://10.0.0.5:8001", "grpcs://[::1]:8001"]
+    assert addresses_from({"AIVD_NODES": found.node_list}).nodes == found.nodes
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -45,6 +51,10 @@ def test_nodes_from_outside_replace_the_embedded_ones() -> None:
         "a=edge@h:0",
         "a=edge@h:70000",
         "a=edge@h:1,a=edge@h:2",
+        "a=edge@https://h:1",
+        "a=edge@grpc://h:1",
+        "a=edge@grpcs://h",
+        "a=edge@grpcs://h:1/v2",
     ],
 )
 def test_a_bad_node_list_is_named(text: str) -> None:

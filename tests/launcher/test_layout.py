@@ -9,7 +9,7 @@ import pytest
 from kombu.utils.url import url_to_parts
 from redis.connection import parse_url
 
-from aivd_web.launcher import layout
+from aivd_web.launcher import layout, source
 from aivd_web.launcher.layout import Layout, LayoutError, broker_url, layout_from, make_folder, open_to_others
 
 
@@ -162,7 +162,25 @@ def test_processes_that_start_at_once_agree_on_the_secrets(tmp_path: Path) -> No
 
 def test_aivd_var_chooses_the_folder() -> None:
     assert layout_from({"AIVD_VAR": "/srv/aivd/../plant"}).var == Path("/srv/plant")
-    assert layout_from({}).var == layout.SOURCE_ROOT / "var"
+    assert layout_from({}).var == source.HOME / "var"
+
+
+def test_an_installed_wheel_keeps_its_things_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "IS_CLONE", False)
+    monkeypatch.chdir(tmp_path)
+    place = layout_from({})
+    assert (place.var, place.root) == (tmp_path / "var", tmp_path / "var")
+    assert layout_from({"AIVD_VAR": "data"}).var == tmp_path / "data"
+
+
+def test_an_installed_wheel_does_not_take_the_systems_own_var(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that names no working folder starts in /."""
+    monkeypatch.setattr(source, "IS_CLONE", False)
+    monkeypatch.chdir("/")
+    with pytest.raises(LayoutError, match="AIVD_VAR"):
+        layout_from({})
 
 
 def test_redis_and_celery_mean_the_same_socket_and_password(tmp_path: Path) -> None:

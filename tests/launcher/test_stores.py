@@ -16,6 +16,7 @@ import redis
 from aivd_web.launcher.layout import Layout, LayoutError, layout_from, make_folder
 from aivd_web.launcher.postgres import Postgres, refuse_closed_parents
 from aivd_web.launcher.processes import Identity, mark_of
+from scheduling.services.hints import client_of
 from tests.services import Service, postgres_service, redis_service
 
 pytestmark = pytest.mark.stack
@@ -74,7 +75,7 @@ def connect(place: Layout, *, password: str | None = None) -> "psycopg.Connectio
 
 def in_database(place: Layout, query: str) -> object:
     with connect(place) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+        row = connection.execute(query).fetchone()
     return row and row[0]
 
 
@@ -188,7 +189,7 @@ def test_redis_needs_its_password_and_keeps_it_off_the_command_line(place: Layou
         client = redis.Redis.from_url(place.redis_url())
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         client.close()
-        stranger = redis.Redis(unix_socket_path=str(place.redis_socket))
+        stranger = client_of(f"unix://{place.redis_socket}")
         with pytest.raises(redis.AuthenticationError):
             stranger.ping()
         stranger.close()

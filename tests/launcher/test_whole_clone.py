@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.nodes import free_port_range
+from benchmarks.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(
@@ -27,7 +27,7 @@ class Clone:
         shutil.copytree(ROOT, folder, ignore=LEFT_OUT, symlinks=True)
         (folder / ".venv").symlink_to(sys.prefix)
         self.folder = folder
-        self.port = free_port_range(13)
+        self.port = free_ports(13)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIVD_")}
         self.environ: Mapping[str, str] = {
             **kept,

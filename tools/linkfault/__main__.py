@@ -1,5 +1,5 @@
 """`python -m tools.linkfault`: see `proxy.py`."""
 
-from tools.linkfault.proxy import main
+from .proxy import main
 
 main()

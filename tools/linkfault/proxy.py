@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tools.linkfault.trace import ConstantRate, Rate, load_trace
+from .trace import ConstantRate, LinkRate, load_trace
 
 CONNECT_TIMEOUT_S = 5.0
 _SLICE_S = 0.05  # a chunk is what the link carries in this time, so that a change of the rate is felt soon
@@ -52,7 +52,7 @@ class LinkSettings:
             if rate is not None and not rate > 0:
                 raise ValueError(f"{name} is {rate}, expected more than 0; a silent link is a blackhole")
 
-    def rates(self, started_at: float) -> tuple[Rate, Rate]:
+    def rates(self, started_at: float) -> tuple[LinkRate, LinkRate]:
         """The rates up (to the node) and down."""
         if self.trace is not None:
             trace = load_trace(Path(self.trace), started_at=started_at)
@@ -64,7 +64,7 @@ class Direction:
     """One way through the link: a serial queue that all connections share."""
 
     def __init__(self) -> None:
-        self.rate: Rate = ConstantRate(math.inf)
+        self.rate: LinkRate = ConstantRate(math.inf)
         self.carried_bytes = 0
         self._free_at = 0.0
         self._turn = asyncio.Lock()

@@ -14,7 +14,7 @@ FLOOR_BYTES_S = 1_000.0
 """8 kbit/s: a trace's outages are long, but they end."""
 
 
-class Rate(Protocol):
+class LinkRate(Protocol):
     """A link's capacity over time; moments are in seconds of one clock."""
 
     def at(self, moment: float) -> float:

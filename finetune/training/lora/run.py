@@ -33,7 +33,7 @@ from finetune.training.lora.recipe import LoraRecipe
 from finetune.training.lora.supervision import Supervision
 from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder
 from scheduling.serving.describers.adapters import WEIGHTS_FILE, write_lineage
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 ADAPTER: Final = "adapter"
@@ -100,13 +100,9 @@ class Run:
         train, held_out = self.manifest.of("train"), self.manifest.of("val")
         self.errors: BoxErrors = fit_box_errors(train)
         self.events.log(f"{self.errors.count} boxes of the detector were matched with regions to learn its errors.")
-        recipe = self.recipe
-        self.places: list[Place] = places_of(
-            train, seed=recipe.seed, detector_boxes=recipe.detector_boxes, good_share=recipe.good_share
-        )
-        judged_places = places_of(
-            held_out, seed=recipe.seed, detector_boxes=recipe.detector_boxes, good_share=recipe.good_share
-        )
+        common: dict[str, Any] = {"seed": self.recipe.seed, "good_share": self.recipe.good_share}
+        self.places: list[Place] = places_of(train, detector_boxes=self.recipe.detector_boxes, **common)
+        judged_places = places_of(held_out, detector_boxes=self.recipe.detector_boxes, **common)
         self.validation = self._validation(judged_places)
         self.supervision.check()
         self.learner: Learner = open_learner(self.recipe, self.manifest.classes)

@@ -29,7 +29,7 @@ from scheduling.serving.describers.small import (
 )
 from scheduling.serving.describers.small_forward import see
 from scheduling.serving.describers.small_tokens import AnswerTokens
-from scheduling.serving.describers.weights import check_folder, digest_of, read_json
+from scheduling.serving.model_folder import check_folder, digest_of, read_json
 
 TARGETS: Final = (
     r".*(visual\.blocks\.\d+\.(attn\.(qkv|proj)|mlp\.fc[12])|visual\.merger\.mlp\.[02]"

@@ -1,24 +1,12 @@
 /** Talk to /api/v1 as the signed-in person. Every call has a deadline; every failure becomes an ApiError in words. */
-import type {
-  Accuracy,
-  DefectClass,
-  DemoState,
-  Dispatch,
-  FleetNode,
-  Frame,
-  Health,
-  IngestAnswer,
-  Lateness,
-  LinePolicy,
-  Me,
-  Replay,
-  Replays,
-  Review,
-  ReviewChange,
-  Station,
-} from "./types";
+import createClient from "openapi-fetch";
+
+import type { components, paths } from "./schema";
+import type { Answer, Frame, Health, IngestAnswer, Review, ReviewChange } from "./types";
 
 const TIMEOUT_MS = 15_000;
+/** Requests need whole addresses where no page gives them one, as in tests. */
+const ORIGIN = typeof location === "undefined" ? "http://localhost" : location.origin;
 
 export class ApiError extends Error {
   constructor(
@@ -49,42 +37,41 @@ export function errorFrom(status: number, body: unknown): ApiError {
   return new ApiError(word("code", `http_${status}`), detail, word("hint", ""), status);
 }
 
-interface RequestOptions {
-  signal?: AbortSignal | undefined;
-  /** Sent as Idempotency-Key: the same request twice is once. */
-  key?: string;
+/** Ask with a deadline. Whatever keeps an answer from coming is one error, unless the caller gave up. */
+async function ask(request: Request): Promise<Response> {
+  const { signal } = request;
+  const deadline = AbortSignal.timeout(TIMEOUT_MS);
+  return fetch(new Request(request, { signal: AbortSignal.any([signal, deadline]) })).catch(
+    (error: unknown) => {
+      throw signal.aborted ? error : UNREACHABLE();
+    },
+  );
 }
 
-async function request<T>(
-  method: string,
-  path: string,
-  body?: unknown,
-  { signal, key }: RequestOptions = {},
-): Promise<T> {
-  const headers: Record<string, string> = { Accept: "application/json" };
-  // A file brings its own type; a browser adds it.
-  const isFile = body instanceof Blob;
-  if (body !== undefined && !isFile) headers["Content-Type"] = "application/json";
-  if (isFile && body.type === "") headers["Content-Type"] = "application/octet-stream";
-  if (key !== undefined) headers["Idempotency-Key"] = key;
-  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
-  const deadline = AbortSignal.timeout(TIMEOUT_MS);
-  const response = await fetch(path, {
-    method,
-    headers,
-    credentials: "same-origin",
-    signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
-    ...(body === undefined ? {} : { body: isFile ? body : JSON.stringify(body) }),
-  }).catch((error: unknown) => {
-    throw signal?.aborted === true ? error : UNREACHABLE();
+/** Addresses, parameters and bodies are those of the OpenAPI schema; the compiler refuses any other. */
+const rest = createClient<paths>({
+  baseUrl: ORIGIN,
+  credentials: "same-origin",
+  headers: { Accept: "application/json" },
+  fetch: ask,
+});
+rest.use({
+  onRequest: ({ request }) => {
+    if (request.method !== "GET") request.headers.set("X-CSRFToken", csrfToken());
+  },
+});
+
+/** What the server answered, with every field; a refusal is thrown in its words. */
+async function answer<Data>(
+  call: Promise<{ data?: Data; error?: unknown; response: Response }>,
+  signal?: AbortSignal,
+): Promise<Answer<Data>> {
+  const { data, error, response } = await call.catch((failure: unknown) => {
+    // Every answer is JSON; one that is not was cut off on its way, by the deadline for example.
+    throw failure instanceof ApiError || signal?.aborted === true ? failure : UNREACHABLE();
   });
-  const answer: unknown = await response.json().catch(() => null);
-  // Every answer is JSON; one that is not was cut off on its way, by the deadline for example.
-  if (response.ok && answer === null) throw UNREACHABLE();
-  // A health report that says "down" is an answer, and comes as 503.
-  const isReport = typeof answer === "object" && answer !== null && "parts" in answer;
-  if (!response.ok && !isReport) throw errorFrom(response.status, answer);
-  return answer as T;
+  if (!response.ok) throw errorFrom(response.status, error);
+  return data as Answer<Data>;
 }
 
 let csrf = "";
@@ -96,59 +83,132 @@ export function csrfToken(): string {
   return csrf;
 }
 
-type Query = Record<string, string | number>;
+/** The schema says "numbers" where a box is four of them. */
+const asFrame = (frame: unknown) => frame as Frame;
+const asReview = (review: unknown) => review as Review;
+/** A picture is sent as it is; the schema has no other word for it than text. */
+const picture = (file: Blob) => ({
+  body: file as unknown as { frame: string },
+  bodySerializer: (whole: unknown) => whole as Blob,
+  headers: { "Content-Type": file.type === "" ? "application/octet-stream" : file.type },
+});
 
-const get = <T>(path: string, signal?: AbortSignal, query: Query = {}): Promise<T> => {
-  const pairs = Object.entries(query).map(([key, value]) => [key, String(value)]);
-  const search = new URLSearchParams(pairs).toString();
-  return request<T>("GET", search === "" ? path : `${path}?${search}`, undefined, { signal });
-};
-const put = <T>(path: string, body: unknown): Promise<T> => request<T>("PUT", path, body);
-const post = <T>(path: string, body: unknown, options?: RequestOptions): Promise<T> =>
-  request<T>("POST", path, body, options);
-
-export interface FrameFilter extends Query {
-  line: number;
-  limit: number;
-}
+type DemoChange = components["schemas"]["DemoChangeRequest"];
+export type FrameFilter = NonNullable<paths["/api/v1/frames"]["get"]["parameters"]["query"]>;
 
 export const api = {
-  me: (signal?: AbortSignal) => get<Me>("/api/v1/me", signal),
-  health: (signal?: AbortSignal) => get<Health>("/health", signal),
-  stations: (line: number, signal?: AbortSignal) => get<Station[]>("/api/v1/stations", signal, { line }),
+  me: (signal?: AbortSignal) => answer(rest.GET("/api/v1/me", opt(signal)), signal),
+  health,
+  stations: (line: number, signal?: AbortSignal) =>
+    answer(rest.GET("/api/v1/stations", { params: { query: { line } }, ...opt(signal) }), signal),
+  baseline: (station: number, signal?: AbortSignal) =>
+    answer(rest.GET("/api/v1/stations/{station_id}/baseline", { ...of(station), ...opt(signal) }), signal),
   defectClasses: (line: number, signal?: AbortSignal) =>
-    get<DefectClass[]>("/api/v1/defect-classes", signal, { line }),
-  frame: (id: string, signal?: AbortSignal) => get<Frame>(`/api/v1/frames/${id}`, signal),
-  frames: async (filter: FrameFilter, signal?: AbortSignal) =>
-    (await get<{ frames: Frame[] }>("/api/v1/frames", signal, filter)).frames,
-  frameDispatches: (id: string, signal?: AbortSignal) =>
-    get<Dispatch[]>(`/api/v1/frames/${id}/dispatches`, signal),
-  review: (id: string, review: ReviewChange, key: string) =>
-    post<Review>(`/api/v1/frames/${id}/reviews`, review, { key }),
+    answer(rest.GET("/api/v1/defect-classes", { params: { query: { line } }, ...opt(signal) }), signal),
+  frame: async (frame: string, signal?: AbortSignal) =>
+    asFrame(
+      await answer(
+        rest.GET("/api/v1/frames/{frame_id}", { params: { path: { frame_id: frame } }, ...opt(signal) }),
+        signal,
+      ),
+    ),
+  frames: async (query: FrameFilter, signal?: AbortSignal) => (await api.framePage(query, signal)).frames,
+  /** Newest first; `next` is what `before` must be for the page after it. */
+  framePage: async (query: FrameFilter, signal?: AbortSignal) => {
+    const page = await answer(rest.GET("/api/v1/frames", { params: { query }, ...opt(signal) }), signal);
+    return { frames: page.frames.map(asFrame), next: page.next_before };
+  },
+  frameCounts: (query: FrameFilter) => answer(rest.GET("/api/v1/frames/counts", { params: { query } })),
+  review: async (frame: string, { marks, ...said }: ReviewChange, key: string) =>
+    asReview(
+      await answer(
+        rest.POST("/api/v1/frames/{frame_id}/reviews", {
+          params: { path: { frame_id: frame }, header: { "Idempotency-Key": key } },
+          body: { ...said, marks: marks.map((mark) => ({ ...mark, box_xyxy: [...mark.box_xyxy] })) },
+        }),
+      ),
+    ),
   /** From a picture file, or from a frame of the station. */
   setTemplate: (station: number, from: Blob | { frame: string }) =>
-    put<Station>(`/api/v1/stations/${station}/template`, from),
-  clearTemplate: (station: number) => request<Station>("DELETE", `/api/v1/stations/${station}/template`),
-  retry: (id: string) => post<Frame>(`/api/v1/frames/${id}/retry`, {}),
-  nodes: (signal?: AbortSignal) => get<FleetNode[]>("/api/v1/nodes", signal),
+    answer(
+      rest.PUT("/api/v1/stations/{station_id}/template", {
+        ...of(station),
+        ...(from instanceof Blob ? picture(from) : { body: from }),
+      }),
+    ),
+  clearTemplate: (station: number) =>
+    answer(rest.DELETE("/api/v1/stations/{station_id}/template", of(station))),
+  retry: (frame: string) =>
+    answer(rest.POST("/api/v1/frames/{frame_id}/retry", { params: { path: { frame_id: frame } } })),
+  nodes: (signal?: AbortSignal) => answer(rest.GET("/api/v1/nodes", opt(signal)), signal),
   dispatches: (limit: number, signal?: AbortSignal) =>
-    get<Dispatch[]>("/api/v1/dispatches", signal, { limit }),
+    answer(rest.GET("/api/v1/dispatches", { params: { query: { limit } }, ...opt(signal) }), signal),
   accuracy: (minutes: number, signal?: AbortSignal) =>
-    get<Accuracy>("/api/v1/dispatches/accuracy", signal, { minutes }),
-  lateness: (signal?: AbortSignal) => get<Lateness>("/api/v1/lateness", signal),
-  linePolicies: (signal?: AbortSignal) => get<LinePolicy[]>("/api/v1/line-policies", signal),
-  setPolicy: (line: number, policy: string) => put<LinePolicy>(`/api/v1/lines/${line}/policy`, { policy }),
-  replays: (signal?: AbortSignal) => get<Replays>("/api/v1/replays", signal),
-  replay: (id: number) => get<Replay>(`/api/v1/replays/${id}`),
-  startReplay: (policy: string, minutes: number) => post<Replay>("/api/v1/replays", { policy, minutes }),
-  cancelReplay: (id: number) => post<Replay>(`/api/v1/replays/${id}/cancel`, {}),
+    answer(
+      rest.GET("/api/v1/dispatches/accuracy", { params: { query: { minutes } }, ...opt(signal) }),
+      signal,
+    ),
+  lateness: (signal?: AbortSignal) => answer(rest.GET("/api/v1/lateness", opt(signal)), signal),
+  savings: (minutes: number, signal?: AbortSignal) =>
+    answer(rest.GET("/api/v1/savings", { params: { query: { minutes } }, ...opt(signal) }), signal),
+  linePolicies: (signal?: AbortSignal) => answer(rest.GET("/api/v1/line-policies", opt(signal)), signal),
+  setPolicy: (line: number, policy: string) =>
+    answer(
+      rest.PUT("/api/v1/lines/{line_id}/policy", { params: { path: { line_id: line } }, body: { policy } }),
+    ),
+  replays: (signal?: AbortSignal) => answer(rest.GET("/api/v1/replays", opt(signal)), signal),
+  replay: (replay: number) => answer(rest.GET("/api/v1/replays/{replay_id}", ofReplay(replay))),
+  startReplay: (policy: string, minutes: number) =>
+    answer(rest.POST("/api/v1/replays", { body: { policy, minutes } })),
+  cancelReplay: (replay: number) => answer(rest.POST("/api/v1/replays/{replay_id}/cancel", ofReplay(replay))),
   drain: (name: string, action: "drain" | "undrain") =>
-    post<FleetNode>(`/api/v1/nodes/${encodeURIComponent(name)}/${action}`, {}),
-  demo: (station: number, signal?: AbortSignal) => get<DemoState>(`/api/v1/stations/${station}/demo`, signal),
+    answer(rest.POST(`/api/v1/nodes/{name}/${action}`, { params: { path: { name } } })),
+  demo: (station: number, signal?: AbortSignal) =>
+    answer(rest.GET("/api/v1/stations/{station_id}/demo", { ...of(station), ...opt(signal) }), signal),
   startDemo: (station: number, boardsPerS: number, count: number) =>
-    post<DemoState>(`/api/v1/stations/${station}/demo`, { action: "start", boards_per_s: boardsPerS, count }),
-  stopDemo: (station: number) => post<DemoState>(`/api/v1/stations/${station}/demo`, { action: "stop" }),
+    answer(
+      rest.POST("/api/v1/stations/{station_id}/demo", {
+        ...of(station),
+        body: { action: "start", boards_per_s: boardsPerS, count },
+      }),
+    ),
+  stopDemo: (station: number) =>
+    answer(
+      rest.POST("/api/v1/stations/{station_id}/demo", {
+        ...of(station),
+        body: { action: "stop" } as DemoChange,
+      }),
+    ),
 };
+
+function of(station: number) {
+  return { params: { path: { station_id: station } } };
+}
+
+function ofReplay(replay: number) {
+  return { params: { path: { replay_id: replay } } };
+}
+
+function opt(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+/** It is no part of the API, and a report that says "down" comes as 503 and is an answer all the same. */
+async function health(signal?: AbortSignal): Promise<Health> {
+  const address = new URL("/health", ORIGIN);
+  const response = await ask(
+    new Request(address, {
+      headers: { Accept: "application/json" },
+      credentials: "same-origin",
+      ...opt(signal),
+    }),
+  );
+  const report: unknown = await response.json().catch(() => null);
+  if (response.ok && report === null) throw UNREACHABLE();
+  const isReport = typeof report === "object" && report !== null && "parts" in report;
+  if (!response.ok && !isReport) throw errorFrom(response.status, report);
+  return report as Health;
+}
 
 export interface UploadOptions {
   station: number;

@@ -4,6 +4,98 @@
  */
 
 export interface paths {
+    "/api/v1/datasets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Datasets of the lines that you may see */
+        get: operations["list_datasets"];
+        put?: never;
+        /** Make an empty dataset */
+        post: operations["make_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{dataset_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A dataset with what it holds, its imports and its sealed versions */
+        get: operations["get_dataset"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{dataset_id}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a zip of pictures and labels
+         * @description It is stored, and read afterwards: follow the import that is answered. What cannot be taken in is listed there with file and line; the rest comes in.
+         */
+        post: operations["import_pictures"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{dataset_id}/reviewed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put what people reviewed on the line into the dataset
+         * @description Frames whose standing review says what the part is, with its marks. Sent again, only what is new or was thought over changes.
+         */
+        post: operations["add_reviewed_frames"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/datasets/{dataset_id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Seal what the dataset holds now; the version never changes */
+        post: operations["seal_dataset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/defect-classes": {
         parameters: {
             query?: never;
@@ -197,6 +289,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/frames/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many frames each choice of a filter would show, the others as they are
+         * @description The newest 10000 of each kind are counted; `capped` says there are more.
+         */
+        get: operations["count_frames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An import: how far it is, and what could not be taken in */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End an import; what has come in stays */
+        post: operations["cancel_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/imports/{import_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have an import that failed go on where it stopped */
+        post: operations["resume_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lateness": {
         parameters: {
             query?: never;
@@ -270,6 +433,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lines/{line_id}/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have the line served as before the last promotion */
+        post: operations["roll_back"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lines/{line_id}/stations": {
         parameters: {
             query?: never;
@@ -299,6 +479,78 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model-versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Versions of adapters and detectors, with digest, lineage, metrics and gates */
+        get: operations["list_model_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model-versions/{version_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A version */
+        get: operations["get_model_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model-versions/{version_id}/promote": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have the version serve its line
+         * @description Where it missed a gate, or was not measured, only with a reason.
+         */
+        post: operations["promote_model_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model-versions/{version_id}/shadow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let the version answer a share of the live crops beside the one that serves */
+        post: operations["start_shadow"];
+        /** Take the version out of the shadow */
+        delete: operations["end_shadow"];
         options?: never;
         head?: never;
         patch?: never;
@@ -424,6 +676,152 @@ export interface paths {
         put?: never;
         /** Stop a replay of yours */
         post: operations["cancel_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/run-kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be trained, and the settings of each with default and bounds */
+        get: operations["list_run_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest runs of the lines that you may see */
+        get: operations["list_runs"];
+        put?: never;
+        /** Queue a run on a sealed version */
+        post: operations["launch_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A run as it stands */
+        get: operations["get_run"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a run for good
+         * @description What a person wants of a run. Subclasses say which.
+         */
+        post: operations["cancel_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the trainer told: metrics, log, samples, in order */
+        get: operations["list_run_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a run; it keeps its checkpoint
+         * @description What a person wants of a run. Subclasses say which.
+         */
+        post: operations["pause_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a paused or failed run go on from its checkpoint
+         * @description What a person wants of a run. Subclasses say which.
+         */
+        post: operations["resume_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/savings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What lower quality and skipped descriptions saved the links and the cloud */
+        get: operations["get_savings"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -590,6 +988,10 @@ export interface components {
          * @enum {string}
          */
         ActEnum: "drain" | "undrain";
+        Added: {
+            /** @description Frames that are new or changed in the dataset */
+            changed: number;
+        };
         Alternative: {
             node: string;
             /** Format: double */
@@ -672,6 +1074,15 @@ export interface components {
             /** Format: double */
             predicted_ms: number | null;
         };
+        ClassFrames: {
+            readonly id: number;
+            /** @description As the detector names it */
+            name: string;
+            /** @description As people read it */
+            title?: string;
+            colour_index?: number;
+            count: number;
+        };
         ClassName: {
             /** @description As the detector names it */
             name: string;
@@ -707,6 +1118,31 @@ export interface components {
             limit: number | null;
             /** @description How many more, as the fullest worker sees it */
             left: number | null;
+        };
+        Dataset: {
+            id: number;
+            line: components["schemas"]["Named"];
+            name: string;
+            product: string;
+            frames: number;
+            versions: number;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        DatasetVersion: {
+            readonly id: number;
+            number: number;
+            digest: string;
+            seed: number;
+            classes: string[];
+            /** @description By split: frames, without_defects, regions by class */
+            counts: unknown;
+            notes: string[];
+            /** @description The name they had then */
+            sealed_by: string;
+            /** Format: date-time */
+            readonly sealed_at: string;
         };
         Decision: {
             outcome: components["schemas"]["DecisionOutcomeEnum"];
@@ -798,9 +1234,10 @@ export interface components {
          *     * `streaming` - streaming
          *     * `done` - done
          *     * `invalid` - invalid
+         *     * `skipped` - skipped
          * @enum {string}
          */
-        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid";
+        DescriptionStateEnum: "pending" | "streaming" | "done" | "invalid" | "skipped";
         /** @description Machine text: untrusted and plain. The first five fields are the model's, the last three the node's. */
         DescriptionText: {
             defect_class?: string;
@@ -840,7 +1277,12 @@ export interface components {
             queue_ms?: number | null;
             /** Format: double */
             service_ms?: number | null;
+            /** @description Sent; foreseen until it was answered */
             payload_bytes?: number;
+            /** @description What it would have been at full quality */
+            full_bytes?: number;
+            /** @description The rung of the ladder; empty: full quality */
+            quality?: string;
             /** Format: date-time */
             sent_at: string;
             outcome?: components["schemas"]["DispatchOutcomeEnum"];
@@ -853,11 +1295,8 @@ export interface components {
             predicted_ms: number | null;
             /** Format: double */
             measured_ms: number | null;
-        };
-        /** @description The last Dispatch of each Step; left out where there was none (and in lists). */
-        DispatchFacts: {
-            detect?: components["schemas"]["DispatchFact"];
-            describe?: components["schemas"]["DispatchFact"];
+            /** @description What its pictures were sent in, `JPEG 75` or `JPEG 50`; empty: as they are */
+            quality: string;
         };
         /**
          * @description * `running` - Running
@@ -895,6 +1334,12 @@ export interface components {
             /** Format: double */
             p95_off_ms: number | null;
         };
+        /**
+         * @description * `safetensors` - Safetensors
+         *     * `onnx` - Onnx
+         * @enum {string}
+         */
+        FormatEnum: "safetensors" | "onnx";
         /** @description Needs `Frame.objects.with_findings()`; `dispatches` come by the context, by frame id. */
         Frame: {
             /** Format: uuid */
@@ -924,13 +1369,35 @@ export interface components {
             steps: components["schemas"]["Step"][];
             regions: components["schemas"]["Region"][];
             reviews: components["schemas"]["Review"][];
-            readonly dispatches: components["schemas"]["DispatchFacts"];
+            /** @description The last Dispatch of each Step, by its kind; left out where there was none (and in lists) */
+            readonly dispatches: {
+                [key: string]: components["schemas"]["DispatchFact"];
+            };
             /**
              * Format: double
              * @description From receipt to completion
              */
             readonly latency_ms: number | null;
             readonly urls: components["schemas"]["FrameUrls"];
+        };
+        /** @description Frames of each kind. A kind without any is left out. */
+        FrameCounts: {
+            total: number;
+            /** @description There are more: only the newest were counted */
+            capped: boolean;
+            disagreements: number;
+            /** @description By outcome; `none` is undecided */
+            decisions: {
+                [key: string]: number;
+            };
+            /** @description Of the newest review, or `none` */
+            verdicts: {
+                [key: string]: number;
+            };
+            stations: components["schemas"]["StationFrames"][];
+            /** @description Frames with a region of this class that counts */
+            classes: components["schemas"]["ClassFrames"][];
+            models: components["schemas"]["ModelFrames"][];
         };
         FrameList: {
             frames: components["schemas"]["Frame"][];
@@ -956,6 +1423,11 @@ export interface components {
             thumbnail: string;
             template: string | null;
         };
+        Gate: {
+            name: string;
+            passed: boolean;
+            detail?: string;
+        };
         /**
          * @description * `unknown` - Unknown
          *     * `ready` - Ready
@@ -964,6 +1436,90 @@ export interface components {
          * @enum {string}
          */
         HealthEnum: "unknown" | "ready" | "unreachable" | "wrong_contract";
+        Import: {
+            readonly id: number;
+            dataset: number;
+            format: string;
+            /** @description The folder, or the name that the sender gave the archive */
+            source: string;
+            state: components["schemas"]["WorkStateEnum"];
+            /**
+             * @description What a person wants of its holder
+             *
+             *     * `pause` - Pause
+             *     * `cancel` - Cancel
+             */
+            wish?: components["schemas"]["WishEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Pictures in the source; 0 until they were counted */
+            total?: number;
+            done?: number;
+            taken?: number;
+            troubles_count?: number;
+            error_code?: string;
+            error_detail?: string;
+            error_hint?: string;
+            /** @description The name they had then */
+            created_by: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly finished_at: string | null;
+        };
+        ImportTrouble: {
+            code: string;
+            file: string;
+            line?: number | null;
+            entry?: string;
+            detail: string;
+            hint?: string;
+        };
+        ImportWithTroubles: {
+            readonly id: number;
+            dataset: number;
+            format: string;
+            /** @description The folder, or the name that the sender gave the archive */
+            source: string;
+            state: components["schemas"]["WorkStateEnum"];
+            /**
+             * @description What a person wants of its holder
+             *
+             *     * `pause` - Pause
+             *     * `cancel` - Cancel
+             */
+            wish?: components["schemas"]["WishEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Pictures in the source; 0 until they were counted */
+            total?: number;
+            done?: number;
+            taken?: number;
+            troubles_count?: number;
+            error_code?: string;
+            error_detail?: string;
+            error_hint?: string;
+            /** @description The name they had then */
+            created_by: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly finished_at: string | null;
+            /** @description The first 200 */
+            readonly troubles: components["schemas"]["ImportTrouble"][];
+        };
+        LabelledClass: {
+            name: string;
+            title: string;
+            regions: number;
+            frames: number;
+        };
+        LadderSavings: {
+            /** @description Sent as JPEG of a lower quality, and answered */
+            requests: number;
+            /** @description Less than at full quality */
+            bytes: number;
+            /** @description Requests of each rung */
+            by_quality: {
+                [key: string]: number;
+            };
+        };
         Lateness: {
             minutes: number;
             /** @description Frames received in that time on lines that you may see */
@@ -1044,13 +1600,62 @@ export interface components {
             roles: components["schemas"]["Role"][];
             can: components["schemas"]["Abilities"];
         };
+        ModelFrames: {
+            id: number;
+            name: string;
+            kind: string;
+            version: string;
+            count: number;
+        };
+        /**
+         * @description * `adapter` - describer adapter
+         *     * `detector` - detector
+         * @enum {string}
+         */
+        ModelKindEnum: "adapter" | "detector";
         ModelName: {
             name: string;
             version: string;
         };
+        ModelVersion: {
+            readonly id: number;
+            line: components["schemas"]["Named"];
+            kind: components["schemas"]["ModelKindEnum"];
+            /** @description Counts the line's versions of this kind from 1 */
+            number: number;
+            /** @description sha256 of the weights file */
+            digest: string;
+            format: components["schemas"]["FormatEnum"];
+            /** Format: int64 */
+            bytes: number;
+            /** Format: uuid */
+            run: string | null;
+            dataset: string | null;
+            base: string;
+            base_digest?: string;
+            classes: string[];
+            metrics: {
+                [key: string]: unknown;
+            };
+            gates: components["schemas"]["Gate"][];
+            /** @description Whether it was measured against its gates, and none was missed. */
+            readonly passed: boolean;
+            readonly serves: boolean;
+            readonly in_shadow: boolean;
+            /** @description The name they had then */
+            registered_by: string;
+            /** Format: date-time */
+            readonly registered_at: string;
+        };
         Named: {
             id: number;
             name: string;
+        };
+        NewDatasetRequest: {
+            /** Format: int64 */
+            line: number;
+            name: string;
+            product?: string;
         };
         /** @description A line, its site and its first station. Its classes are chosen in one of three ways. */
         NewLineRequest: {
@@ -1062,6 +1667,21 @@ export interface components {
             classes_of_line?: number;
             classes?: components["schemas"]["ClassNameRequest"][];
             station: components["schemas"]["NewStationRequest"];
+        };
+        NewRunRequest: {
+            /**
+             * Format: int64
+             * @description Id of the sealed version
+             */
+            version: number;
+            kind: components["schemas"]["RunKindEnum"];
+            /** @default  */
+            name: string;
+            /** @default 0 */
+            seed: number;
+            settings?: {
+                [key: string]: unknown;
+            };
         };
         NewStationRequest: {
             name: string;
@@ -1084,6 +1704,10 @@ export interface components {
             link: components["schemas"]["Link"];
             credits: components["schemas"]["Credits"];
             breaker: (components["schemas"]["BreakerEnum"] | components["schemas"]["NullEnum"]) | null;
+            /** @description How often something went wrong there, by what it was */
+            counts: {
+                [key: string]: number;
+            };
             /** @description Who drained or undrained it last */
             last_act: components["schemas"]["NodeAct"] | null;
         };
@@ -1139,6 +1763,12 @@ export interface components {
             context_ratio?: number;
             describe?: boolean;
             max_regions?: number;
+            describe_within_ms?: number;
+            /** @description Lower picture quality where a link is too slow */
+            ladder?: boolean;
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Answer 429 to a frame that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds?: components["schemas"]["ThresholdRequest"][];
         };
         PlacedModel: {
@@ -1187,6 +1817,10 @@ export interface components {
             /** @description A model that is on a node now was trained for it */
             served: boolean;
         };
+        ReasonRequest: {
+            /** @default  */
+            reason: string;
+        };
         Region: {
             /** Format: uuid */
             readonly id: string;
@@ -1195,6 +1829,8 @@ export interface components {
             score: number;
             /** @description Its score reached the station's threshold when it was made */
             counts: boolean;
+            /** @description Its score was above the bound that the line's reviews prove, and it was not audited */
+            sure?: boolean;
             defect_class: components["schemas"]["DefectClassName"];
             model: components["schemas"]["ModelName"];
             node: string;
@@ -1252,7 +1888,7 @@ export interface components {
              */
             change_ms: number | null;
         };
-        /** @description `scheduling.replay.comparison.Comparison.result()`. */
+        /** @description `scheduling.replay.comparison.PolicyComparison.result()`. */
         ReplayResult: {
             /** @description Recorded looks at the queue */
             looks: number;
@@ -1356,10 +1992,152 @@ export interface components {
          * @enum {string}
          */
         RoleEnum: "viewer" | "inspector" | "engineer" | "admin";
+        RollBackRequest: {
+            /** @default  */
+            reason: string;
+            kind: components["schemas"]["ModelKindEnum"];
+        };
+        Run: {
+            /** Format: uuid */
+            readonly id: string;
+            line: components["schemas"]["Named"];
+            readonly title: string;
+            kind: components["schemas"]["RunKindEnum"];
+            state: components["schemas"]["WorkStateEnum"];
+            /**
+             * @description What a person wants of its holder
+             *
+             *     * `pause` - Pause
+             *     * `cancel` - Cancel
+             */
+            wish?: components["schemas"]["WishEnum"] | components["schemas"]["BlankEnum"];
+            dataset: string;
+            version: number;
+            /** @description The weights that it begins from, as the trainer names them */
+            base: string;
+            seed?: number;
+            settings: {
+                [key: string]: unknown;
+            };
+            step?: number;
+            steps?: number;
+            /** Format: double */
+            eta_s?: number | null;
+            events_seq?: number;
+            /** @description How often a worker began or went on with it */
+            attempts?: number;
+            error_code?: string;
+            error_detail?: string;
+            error_hint?: string;
+            report: unknown;
+            /** @description The name they had then */
+            created_by: string;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            readonly started_at: string | null;
+            /** Format: date-time */
+            readonly finished_at: string | null;
+        };
+        RunEvent: {
+            seq: number;
+            type: string;
+            /** @description Of a log line: debug, info, warning, error */
+            level?: string;
+            data: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            readonly at: string;
+        };
+        RunKind: {
+            name: components["schemas"]["RunKindEnum"];
+            title: string;
+            base: string;
+            settings: components["schemas"]["Setting"][];
+        };
+        /**
+         * @description * `describer-lora` - describer (LoRA)
+         *     * `detector` - detector
+         * @enum {string}
+         */
+        RunKindEnum: "describer-lora" | "detector";
+        Savings: {
+            /** Format: double */
+            minutes: number;
+            ladder: components["schemas"]["LadderSavings"];
+            skipped: components["schemas"]["SkippedSavings"];
+        };
+        SealRequest: {
+            /** @default 0 */
+            seed: number;
+            /**
+             * @description Keep the splits that the sources state
+             * @default true
+             */
+            keep_stated: boolean;
+            /**
+             * @description Seal although a class lacks samples in a split
+             * @default false
+             */
+            accept_gaps: boolean;
+        };
+        Serving: {
+            line: number;
+            kind: components["schemas"]["ModelKindEnum"];
+            /** @description Null: the nodes' own model */
+            version: number | null;
+            /** @default  */
+            digest: string;
+        };
+        Setting: {
+            name: string;
+            title: string;
+            default: unknown;
+            /** Format: double */
+            least: number;
+            /** Format: double */
+            most: number;
+            whole: boolean;
+            choices: string[];
+            about: string;
+        };
+        ShadowRequest: {
+            /**
+             * Format: double
+             * @description Of the live crops
+             */
+            share: number;
+        };
+        ShadowTrial: {
+            version: number;
+            /** Format: double */
+            share: number;
+            seen: number;
+            agreed: number;
+            /** Format: double */
+            latency_ms_total: number;
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            ended_at: string | null;
+        };
         Site: {
             readonly id: number;
             name: string;
             timezone?: string;
+        };
+        /** @description Estimated by what described regions of the same stations took. */
+        SkippedSavings: {
+            /** @description Left undescribed, because the edge is sure of them */
+            regions: number;
+            bytes: number;
+            tokens: number;
+            /**
+             * Format: double
+             * @description Of a describer's time
+             */
+            seconds: number;
         };
         Station: {
             readonly id: number;
@@ -1394,30 +2172,51 @@ export interface components {
             describe?: boolean;
             /** @description Regions described in one frame */
             max_regions?: number;
+            /** @description Descriptions are wanted so long after the decision; later ones wait for spare room */
+            describe_within_ms?: number;
+            /** @description Send pictures as JPEG 75 or 50 where a node would else answer too late */
+            ladder?: boolean;
+            /**
+             * @description What becomes of regions that the edge names rightly by a bound proven on the line's reviews
+             *
+             *     * `described` - described like the others
+             *     * `later` - described when the cloud has room
+             *     * `skipped` - not described when the cloud cannot make it in time
+             */
+            sure_regions?: components["schemas"]["SureRegionsEnum"];
+            /** @description Refuse a frame (429) that is foreseen to be decided after its deadline */
+            admission?: boolean;
             thresholds: components["schemas"]["Threshold"][];
             readonly has_template: boolean;
         };
+        StationFrames: {
+            id: number;
+            name: string;
+            count: number;
+        };
         Step: {
-            kind: components["schemas"]["StepKindEnum"];
+            /** @description The stage, as `inspections/pipeline/stages` names it */
+            kind: string;
+            /** @description The stage's name as people read it */
+            readonly title: string;
             state?: components["schemas"]["StepStateEnum"];
             attempts?: number;
             readonly node: string | null;
             readonly error: string | null;
+            /** @description What its model answered, where no region shows it: names and plain, untrusted text */
+            readonly result: {
+                [key: string]: string;
+            };
         };
-        /**
-         * @description * `detect` - Detect
-         *     * `describe` - Describe
-         * @enum {string}
-         */
-        StepKindEnum: "detect" | "describe";
         /**
          * @description * `waiting` - Waiting
          *     * `running` - Running
          *     * `done` - Done
          *     * `failed` - Failed
+         *     * `skipped` - no node was asked: the edge is sure of it
          * @enum {string}
          */
-        StepStateEnum: "waiting" | "running" | "done" | "failed";
+        StepStateEnum: "waiting" | "running" | "done" | "failed" | "skipped";
         StoredFrame: {
             /** Format: uuid */
             readonly id: string;
@@ -1435,6 +2234,13 @@ export interface components {
             /** @description False where an earlier request with this key had stored it */
             created: boolean;
         };
+        /**
+         * @description * `described` - described like the others
+         *     * `later` - described when the cloud has room
+         *     * `skipped` - not described when the cloud cannot make it in time
+         * @enum {string}
+         */
+        SureRegionsEnum: "described" | "later" | "skipped";
         TemplateFrameRequest: {
             /**
              * Format: uuid
@@ -1472,6 +2278,38 @@ export interface components {
          * @enum {string}
          */
         VerdictEnum: "accept" | "reject" | "unsure" | "settle";
+        WholeDataset: {
+            id: number;
+            line: components["schemas"]["Named"];
+            name: string;
+            product: string;
+            frames: number;
+            without_defects: number;
+            classes: components["schemas"]["LabelledClass"][];
+            stated_splits: {
+                [key: string]: number;
+            };
+            /** @description Frames called wrong since it was last sealed */
+            corrections: number;
+            imports: components["schemas"]["Import"][];
+            versions: components["schemas"]["DatasetVersion"][];
+        };
+        /**
+         * @description * `pause` - Pause
+         *     * `cancel` - Cancel
+         * @enum {string}
+         */
+        WishEnum: "pause" | "cancel";
+        /**
+         * @description * `queued` - Queued
+         *     * `running` - Running
+         *     * `paused` - Paused
+         *     * `succeeded` - Succeeded
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        WorkStateEnum: "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
     };
     responses: never;
     parameters: never;
@@ -1481,6 +2319,545 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_datasets: {
+        parameters: {
+            query?: {
+                /** @description Only of this line */
+                line?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dataset"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    make_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDatasetRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeDataset"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeDataset"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    import_pictures: {
+        parameters: {
+            query: {
+                /** @description Names that the line does not know become classes */
+                add_classes?: boolean;
+                /**
+                 * @description * `coco` - COCO
+                 *     * `yolo` - YOLO
+                 *     * `voc` - Pascal VOC
+                 *     * `deeppcb` - DeepPCB
+                 *     * `labelme` - labelme
+                 *     * `swift` - ms-swift JSONL
+                 */
+                format: "coco" | "yolo" | "voc" | "deeppcb" | "labelme" | "swift";
+                /** @description A pattern whose bracket is what stays in one split */
+                group?: string;
+                /** @description What people are to read */
+                name?: string;
+                /**
+                 * @description Pictures that no label speaks of; left out: as the format has it
+                 *
+                 *     * `good` - they show no defect
+                 *     * `skip` - leave them out
+                 */
+                unlabelled?: "good" | "skip";
+            };
+            header?: never;
+            path: {
+                dataset_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/zip": string;
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    add_reviewed_frames: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Added"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    seal_dataset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dataset_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SealRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DatasetVersion"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_defect_classes: {
         parameters: {
             query?: {
@@ -1656,9 +3033,23 @@ export interface operations {
                  *     * `none` - none
                  */
                 decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
                 limit?: number;
                 line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
                 station?: number;
+                /** @description Received before this moment */
+                until?: string;
                 /**
                  * @description Of the newest review
                  *
@@ -2308,6 +3699,329 @@ export interface operations {
             };
         };
     };
+    count_frames: {
+        parameters: {
+            query?: {
+                /**
+                 * @description * `pass` - pass
+                 *     * `fail` - fail
+                 *     * `hold` - hold
+                 *     * `none` - none
+                 */
+                decision?: "pass" | "fail" | "hold" | "none";
+                /** @description A region of this class that counts; with a score range, one within it */
+                defect_class?: number;
+                /** @description A describer names another class than the detector, on a region that counts */
+                disagreement?: boolean | null;
+                line?: number;
+                max_score?: number;
+                min_score?: number;
+                /** @description A region that this model found or described */
+                model?: number;
+                /** @description Within the part's or the file's name */
+                part?: string;
+                /** @description Received at this moment or later */
+                since?: string;
+                station?: number;
+                /** @description Received before this moment */
+                until?: string;
+                /**
+                 * @description Of the newest review
+                 *
+                 *     * `accept` - accept
+                 *     * `reject` - reject
+                 *     * `unsure` - unsure
+                 *     * `settle` - settle
+                 *     * `none` - none
+                 */
+                verdict?: "accept" | "reject" | "unsure" | "settle" | "none";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FrameCounts"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportWithTroubles"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    cancel_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    resume_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                import_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_lateness: {
         parameters: {
             query?: never;
@@ -2722,6 +4436,121 @@ export interface operations {
             };
         };
     };
+    roll_back: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollBackRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Serving"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     add_station: {
         parameters: {
             query?: never;
@@ -2865,6 +4694,435 @@ export interface operations {
             };
             /** @description Not signed in, or the token is wrong, revoked or expired. */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_model_versions: {
+        parameters: {
+            query?: {
+                /** @description Only of this line */
+                line?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_model_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelVersion"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    promote_model_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ReasonRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Serving"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    start_shadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShadowRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowTrial"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    end_shadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowTrial"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3461,6 +5719,659 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_run_kinds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunKind"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_runs: {
+        parameters: {
+            query?: {
+                /** @description Only of this line */
+                line?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    launch_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRunRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    cancel_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_run_events: {
+        parameters: {
+            query?: {
+                /** @description Only later ones */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunEvent"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    pause_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    resume_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_savings: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Savings"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -7,7 +7,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 /** The schema calls a field optional when a request may leave it out; an answer always has it. */
-type Answer<T> = T extends readonly (infer Item)[]
+export type Answer<T> = T extends readonly (infer Item)[]
   ? Answer<Item>[]
   : T extends object
     ? { [Key in keyof T]-?: Answer<T[Key]> }
@@ -20,6 +20,8 @@ export type Outcome = Schemas["DecisionOutcomeEnum"];
 export type Verdict = Schemas["VerdictEnum"];
 export type Line = Answer<Schemas["Line"]>;
 export type Station = Answer<Schemas["Station"]>;
+export type Baseline = Answer<Schemas["Baseline"]>;
+export type FrameCounts = Answer<Schemas["FrameCounts"]>;
 export type Me = Answer<Schemas["Me"]>;
 export type DemoState = Answer<Schemas["Demo"]>;
 export type DefectClass = Answer<Schemas["DefectClassName"]>;
@@ -27,6 +29,7 @@ export type Dispatch = Answer<Schemas["Dispatch"]>;
 export type FleetNode = Answer<Schemas["Node"]>;
 export type Lateness = Answer<Schemas["Lateness"]>;
 export type LinePolicy = Answer<Schemas["LinePolicy"]>;
+export type Savings = Answer<Schemas["Savings"]>;
 export type Accuracy = Answer<Schemas["Accuracy"]>;
 export type Replay = Answer<Schemas["Replay"]>;
 export type ReplayResult = NonNullable<Replay["result"]>;
@@ -50,11 +53,11 @@ export type Region = Omit<Answer<Schemas["Region"]>, "box_xyxy" | "description">
   description: Description | null;
 };
 
-/** `dispatches` is empty in lists. */
+/** `dispatches` is by the kind of the step, and empty in lists. */
 export type Frame = Omit<Answer<Schemas["Frame"]>, "regions" | "reviews" | "dispatches"> & {
   regions: Region[];
   reviews: Review[];
-  dispatches: Schemas["DispatchFacts"];
+  dispatches: Readonly<Partial<Record<string, DispatchFact>>>;
 };
 
 export type MarkChange = Answer<Omit<Schemas["MarkChangeRequest"], "box_xyxy">> & { box_xyxy: BoxXyxy };

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 
 test("edge nodes stand before cloud nodes, whatever order they come in", () => {
-  feed.replace(
+  feed.load(
     [aNode({ name: "cloud-1", kind: "cloud" }), aNode({ name: "edge-2" }), aNode({ name: "edge-1" })],
     [],
   );
@@ -47,7 +47,7 @@ test("while I read, new decisions wait behind a count and known ones still chang
 });
 
 test("a drain shows at once, holds against late hints, and is taken back when it is refused", () => {
-  feed.replace([aNode({ name: "edge-1" })], []);
+  feed.load([aNode({ name: "edge-1" })], []);
   feed.ask("edge-1", true);
   feed.node(aNode({ name: "edge-1", draining: false }));
   expect(feed.snapshot().asked.get("edge-1")).toBe(true);

@@ -1,5 +1,6 @@
 /** Nodes and the scheduler's last decisions, from REST and live hints. Knows no DOM and no socket. */
 import type { Dispatch, FleetNode } from "../api/types";
+import { Store } from "./store";
 
 export interface FleetState {
   nodes: readonly FleetNode[];
@@ -14,27 +15,16 @@ export interface FleetState {
 
 const MOST = 60;
 
-export class FleetFeed {
-  private state: FleetState = {
-    nodes: [],
-    asked: new Map(),
-    dispatches: [],
-    held: 0,
-    loaded: false,
-  };
+export class FleetFeed extends Store<FleetState> {
   private waiting: readonly Dispatch[] = [];
   private holding = false;
-  private readonly listeners = new Set<() => void>();
 
-  readonly snapshot = (): FleetState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  constructor() {
+    super({ nodes: [], asked: new Map(), dispatches: [], held: 0, loaded: false });
+  }
 
   /** REST's answer is the truth: it takes the place of what hints had told. */
-  replace(nodes: readonly FleetNode[], dispatches: readonly Dispatch[]): void {
+  load(nodes: readonly FleetNode[], dispatches: readonly Dispatch[]): void {
     this.change({ nodes: sorted(nodes), loaded: true });
     this.merge(dispatches);
   }
@@ -81,11 +71,6 @@ export class FleetFeed {
       ? newest([...dispatches.filter(({ id }) => !known.has(id)), ...this.waiting])
       : this.waiting;
     this.change({ dispatches: newest([...shown, ...this.state.dispatches]), held: this.waiting.length });
-  }
-
-  private change(part: Partial<FleetState>): void {
-    this.state = { ...this.state, ...part };
-    for (const listener of this.listeners) listener();
   }
 }
 

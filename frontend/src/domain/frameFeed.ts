@@ -5,6 +5,7 @@
  * Knows no DOM, no socket and no clock.
  */
 import type { Frame, Region, TokenHint } from "../api/types";
+import { Store } from "./store";
 
 export interface Typing {
   text: string;
@@ -25,20 +26,13 @@ export interface FeedState {
 
 const EMPTY: FeedState = { shown: [], held: 0, heldMore: false, holding: false, typing: new Map() };
 
-export class FrameFeed {
-  private state: FeedState = EMPTY;
+export class FrameFeed extends Store<FeedState> {
   private readonly waiting = new Map<string, Frame>();
   private overflowed = false;
-  private readonly listeners = new Set<() => void>();
 
-  constructor(private readonly limit = 48) {}
-
-  readonly snapshot = (): FeedState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  constructor(private readonly limit = 48) {
+    super(EMPTY);
+  }
 
   /** Frames as REST tells them now: known ones change in place, new ones are shown or held. */
   put(frames: readonly Frame[]): void {
@@ -90,11 +84,6 @@ export class FrameFeed {
     );
     const typing = new Map([...this.state.typing].filter(([region]) => writing.has(region)));
     this.change({ shown, held: this.waiting.size, heldMore: this.overflowed, typing });
-  }
-
-  private change(part: Partial<FeedState>): void {
-    this.state = { ...this.state, ...part };
-    for (const listener of this.listeners) listener();
   }
 }
 

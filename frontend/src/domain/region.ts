@@ -38,6 +38,13 @@ export function surroundings(box: BoxXyxy, frameWh: readonly [number, number], m
   };
 }
 
+/** The describer names another class than the detector. What it names is machine text, of any kind. */
+export function disagrees({ defect_class, description }: Region): boolean {
+  if (description?.state !== "done") return false;
+  const named = description.text?.defect_class;
+  return named !== undefined && named !== defect_class.name;
+}
+
 /** "24 × 31 px at 412, 96", for people and screen readers. */
 export function boxInWords(box: BoxXyxy): string {
   const { x, y, width, height } = rectOf(box);

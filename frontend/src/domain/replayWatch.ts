@@ -1,5 +1,6 @@
 /** One replay from the button to its result: started, watched by asking, cancelled. Knows no DOM and no addresses. */
 import type { Replay } from "../api/types";
+import { Store } from "./store";
 
 export interface ReplayCalls {
   start: (policy: string, minutes: number) => Promise<Replay>;
@@ -18,20 +19,13 @@ const ASK_EVERY_MS = 500;
 /** The server did not answer; the run goes on there, so it is asked again. */
 const ASK_AGAIN_MS = 3000;
 
-export class ReplayWatch {
-  private state: ReplayState = { run: null, busy: false, error: null };
-  private readonly listeners = new Set<() => void>();
+export class ReplayWatch extends Store<ReplayState> {
   private timer: ReturnType<typeof setTimeout> | null = null;
   private stopped = false;
 
-  constructor(private readonly calls: ReplayCalls) {}
-
-  readonly snapshot = (): ReplayState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  constructor(private readonly calls: ReplayCalls) {
+    super({ run: null, busy: false, error: null });
+  }
 
   /** Show a run that was begun before this page was opened, unless there is one already. */
   adopt(run: Replay): void {
@@ -93,10 +87,5 @@ export class ReplayWatch {
   private clear(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
-  }
-
-  private change(part: Partial<ReplayState>): void {
-    this.state = { ...this.state, ...part };
-    for (const listener of this.listeners) listener();
   }
 }

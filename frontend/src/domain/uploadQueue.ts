@@ -3,6 +3,7 @@
  * Knows no network: `send` comes in by the door.
  */
 import type { IngestAnswer, Refusal } from "../api/types";
+import { Store } from "./store";
 
 export type UploadState = "waiting" | "sending" | "done" | "failed" | "cancelled";
 
@@ -33,24 +34,17 @@ export interface UploadEffects<F> {
   newKey: () => string;
 }
 
-export class UploadQueue<F extends { name: string; size: number }> {
-  private items: readonly UploadItem<F>[] = [];
+export class UploadQueue<F extends { name: string; size: number }> extends Store<readonly UploadItem<F>[]> {
   private readonly keys = new Map<number, string>();
   private readonly aborts = new Map<number, AbortController>();
-  private readonly listeners = new Set<() => void>();
   private nextId = 1;
 
   constructor(
     private readonly effects: UploadEffects<F>,
     private readonly atATime = 3,
-  ) {}
-
-  readonly snapshot = (): readonly UploadItem<F>[] => this.items;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  ) {
+    super([]);
+  }
 
   add(files: readonly F[]): void {
     const added = files.map((file): UploadItem<F> => {
@@ -68,7 +62,7 @@ export class UploadQueue<F extends { name: string; size: number }> {
         errors: [],
       };
     });
-    this.items = [...this.items, ...added];
+    this.replace([...this.state, ...added]);
     this.pump();
   }
 
@@ -79,7 +73,7 @@ export class UploadQueue<F extends { name: string; size: number }> {
   }
 
   cancelAll(): void {
-    for (const item of this.items.filter(isOpen)) this.cancel(item.id);
+    for (const item of this.state.filter(isOpen)) this.cancel(item.id);
   }
 
   again(id: number): void {
@@ -91,17 +85,15 @@ export class UploadQueue<F extends { name: string; size: number }> {
 
   /** Take what has ended off the list. */
   clear(): void {
-    this.items = this.items.filter(isOpen);
-    this.tell();
+    this.replace(this.state.filter(isOpen));
   }
 
   private pump(): void {
-    const sending = this.items.filter(({ state }) => state === "sending").length;
-    const next = this.items
+    const sending = this.state.filter(({ state }) => state === "sending").length;
+    const next = this.state
       .filter(({ state }) => state === "waiting")
       .slice(0, Math.max(0, this.atATime - sending));
     for (const item of next) void this.send(item);
-    this.tell();
   }
 
   private async send({ id, file }: UploadItem<F>): Promise<void> {
@@ -110,7 +102,6 @@ export class UploadQueue<F extends { name: string; size: number }> {
     this.update(id, (item) => ({ ...item, state: "sending" }));
     const onProgress = (sentBytes: number) => {
       this.update(id, (item) => ({ ...item, sentBytes: Math.min(sentBytes, item.bytes) }));
-      this.tell();
     };
     try {
       const answer = await this.effects.send(file, {
@@ -133,11 +124,7 @@ export class UploadQueue<F extends { name: string; size: number }> {
   }
 
   private update(id: number, edit: (item: UploadItem<F>) => UploadItem<F>): void {
-    this.items = this.items.map((item) => (item.id === id ? edit(item) : item));
-  }
-
-  private tell(): void {
-    for (const listener of this.listeners) listener();
+    this.replace(this.state.map((item) => (item.id === id ? edit(item) : item)));
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ReviewChange } from "../api/types";
 import type { DraftValues } from "./reviewDraft";
+import { Store } from "./store";
 
 export interface QueuedVerdict {
   /** Sent as the Idempotency-Key with each attempt. */
@@ -41,24 +42,16 @@ export interface OutboxEffects<Answer> {
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 30_000;
 
-export class VerdictOutbox<Answer> {
-  private entries: readonly QueuedVerdict[];
-  private readonly listeners = new Set<() => void>();
+export class VerdictOutbox<Answer> extends Store<readonly QueuedVerdict[]> {
   private readonly hearers = new Set<(verdict: QueuedVerdict, answer: Answer) => void>();
   private busy = false;
   private failures = 0;
   private planned = false;
 
   constructor(private readonly effects: OutboxEffects<Answer>) {
-    this.entries = this.loaded();
+    super([]);
+    this.state = this.loaded();
   }
-
-  readonly snapshot = (): readonly QueuedVerdict[] => this.entries;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
 
   /** Hear of each verdict that the server has taken. */
   readonly onSent = (hearer: (verdict: QueuedVerdict, answer: Answer) => void): (() => void) => {
@@ -68,7 +61,7 @@ export class VerdictOutbox<Answer> {
 
   /** A second thought about a frame takes the place of the first while that still waits. */
   add(verdict: NewVerdict): QueuedVerdict {
-    for (const { key, frame, state } of this.entries) {
+    for (const { key, frame, state } of this.state) {
       if (frame === verdict.frame && state !== "sending") this.drop(key);
     }
     const added: QueuedVerdict = {
@@ -79,13 +72,13 @@ export class VerdictOutbox<Answer> {
       reason: null,
     };
     this.effects.keep(added);
-    this.set([...this.entries, added]);
+    this.replace([...this.state, added]);
     void this.flush();
     return added;
   }
 
   retry(key: string): void {
-    this.change(key, { state: "waiting", reason: null });
+    this.amend(key, { state: "waiting", reason: null });
     void this.flush();
   }
 
@@ -95,8 +88,8 @@ export class VerdictOutbox<Answer> {
 
   /** Another window has added or sent something. */
   reload(): void {
-    const sending = new Set(this.entries.filter(({ state }) => state === "sending").map(({ key }) => key));
-    this.set(
+    const sending = new Set(this.state.filter(({ state }) => state === "sending").map(({ key }) => key));
+    this.replace(
       this.loaded().map((entry) =>
         sending.has(entry.key) ? { ...entry, state: "sending" as const } : entry,
       ),
@@ -118,7 +111,7 @@ export class VerdictOutbox<Answer> {
   }
 
   private async sendOne(verdict: QueuedVerdict): Promise<boolean> {
-    this.change(verdict.key, { state: "sending" });
+    this.amend(verdict.key, { state: "sending" });
     try {
       const answer = await this.effects.send(verdict);
       this.failures = 0;
@@ -127,7 +120,7 @@ export class VerdictOutbox<Answer> {
       return true;
     } catch (error) {
       const later = this.effects.maySucceedLater(error);
-      this.change(verdict.key, {
+      this.amend(verdict.key, {
         state: later ? "waiting" : "refused",
         reason: this.effects.describe(error),
       });
@@ -147,7 +140,7 @@ export class VerdictOutbox<Answer> {
   }
 
   private nextWaiting(): QueuedVerdict | undefined {
-    return this.entries.find(({ state }) => state === "waiting");
+    return this.state.find(({ state }) => state === "waiting");
   }
 
   /** A window that was closed in the middle of sending leaves "sending" behind: the key makes another try safe. */
@@ -158,20 +151,15 @@ export class VerdictOutbox<Answer> {
       .sort((a, b) => a.at.localeCompare(b.at));
   }
 
-  private change(key: string, part: Partial<QueuedVerdict>): void {
-    const changed = this.entries.map((entry) => (entry.key === key ? { ...entry, ...part } : entry));
+  private amend(key: string, part: Partial<QueuedVerdict>): void {
+    const changed = this.state.map((entry) => (entry.key === key ? { ...entry, ...part } : entry));
     const entry = changed.find((one) => one.key === key);
     if (entry !== undefined) this.effects.keep(entry);
-    this.set(changed);
+    this.replace(changed);
   }
 
   private drop(key: string): void {
     this.effects.forget(key);
-    this.set(this.entries.filter((entry) => entry.key !== key));
-  }
-
-  private set(entries: readonly QueuedVerdict[]): void {
-    this.entries = entries;
-    for (const listener of this.listeners) listener();
+    this.replace(this.state.filter((entry) => entry.key !== key));
   }
 }

@@ -1,8 +1,10 @@
 /** Mount one island on the page's `<main>`. */
+import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode, type ReactNode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { readBoot, type Boot } from "../api/boot";
+import { newQueryClient } from "../api/queries";
 import { outboxOf } from "../features/verdicts/outbox";
 import { Toasts, say } from "../ui/toasts";
 
@@ -13,8 +15,10 @@ export function mount(page: (boot: Boot) => ReactNode): void {
   if (boot.me !== null && boot.frame === null) sendWhatWaits(boot.me.username);
   createRoot(host).render(
     <StrictMode>
-      {page(boot)}
-      <Toasts />
+      <QueryClientProvider client={newQueryClient()}>
+        {page(boot)}
+        <Toasts />
+      </QueryClientProvider>
     </StrictMode>,
   );
 }

@@ -1,7 +1,7 @@
 /** Short messages about what just happened. Errors stay until they are closed; the rest leave by themselves. */
-import { useSyncExternalStore } from "react";
-
 import { sentenceOf } from "../api/client";
+import { Store } from "../domain/store";
+import { useStore } from "./hooks";
 import { Icon } from "./icons";
 
 interface Toast {
@@ -21,38 +21,43 @@ export interface Action {
 const STAY_MS = 4000;
 /** There must be time to read it and to get there by keyboard. */
 const STAY_TO_ACT_MS = 12_000;
-let toasts: readonly Toast[] = [];
-let nextId = 1;
-const listeners = new Set<() => void>();
+class ToastStore extends Store<readonly Toast[]> {
+  private nextId = 1;
 
-function change(next: readonly Toast[]): void {
-  toasts = next;
-  for (const listener of listeners) listener();
+  constructor() {
+    super([]);
+  }
+
+  say(text: string, action: Action | null): void {
+    const id = this.nextId++;
+    this.replace([...this.state, { id, kind: "done", text, hint: "", action }]);
+    setTimeout(() => this.dismiss(id), action === null ? STAY_MS : STAY_TO_ACT_MS);
+  }
+
+  /** The same complaint once more takes the place of the first. */
+  complain(text: string, hint: string): void {
+    const others = this.state.filter((toast) => toast.text !== text);
+    this.replace([...others, { id: this.nextId++, kind: "error", text, hint, action: null }]);
+  }
+
+  dismiss(id: number): void {
+    this.replace(this.state.filter((toast) => toast.id !== id));
+  }
 }
 
-function dismiss(id: number): void {
-  change(toasts.filter((toast) => toast.id !== id));
-}
+const toasts = new ToastStore();
 
 export function say(text: string, action: Action | null = null): void {
-  const id = nextId++;
-  change([...toasts, { id, kind: "done", text, hint: "", action }]);
-  setTimeout(() => dismiss(id), action === null ? STAY_MS : STAY_TO_ACT_MS);
+  toasts.say(text, action);
 }
 
 export function complain(error: unknown): void {
   const { detail, hint } = sentenceOf(error);
-  const others = toasts.filter((toast) => toast.text !== detail);
-  change([...others, { id: nextId++, kind: "error", text: detail, hint, action: null }]);
-}
-
-function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
+  toasts.complain(detail, hint);
 }
 
 export function Toasts() {
-  const shown = useSyncExternalStore(subscribe, () => toasts);
+  const shown = useStore(toasts);
   return (
     <div className="toasts" role="log" aria-live="polite" aria-label="Messages">
       {shown.map(({ id, kind, text, hint, action }) => (
@@ -67,7 +72,7 @@ export function Toasts() {
               type="button"
               className="button"
               onClick={() => {
-                dismiss(id);
+                toasts.dismiss(id);
                 action.act();
               }}
             >
@@ -78,7 +83,7 @@ export function Toasts() {
             type="button"
             className="button quiet icon-only"
             aria-label="Close"
-            onClick={() => dismiss(id)}
+            onClick={() => toasts.dismiss(id)}
           >
             <Icon name="close" />
           </button>

@@ -78,6 +78,21 @@ def thumbnail(job: Job) -> Answer:
     return {}
 
 
+def lower(job: Job) -> Answer:
+    """A JPEG of that quality at `out`, of all the pixels of an upright picture."""
+    path = Path(job["path"])
+    image = formats.opened(path)
+    with _alone_if_heavy(image, job):
+        upright.loaded(image)
+        if max(image.size) > JPEG_LONGEST_SIDE_PX:
+            raise Refused(TOO_LARGE, "The picture is too long to be a JPEG.")
+        grey = image.mode in ("1", "L")
+        Path(job["out"]).write_bytes(
+            _encoded(image.convert("L" if grey else "RGB"), "JPEG", quality=int(job["quality"]))
+        )
+    return {}
+
+
 def cut(job: Job) -> Answer:
     """A JPEG, base64, of each region of an upright picture with its surroundings."""
     path = Path(job["path"])
@@ -89,7 +104,7 @@ def cut(job: Job) -> Answer:
         return {"crops": [_encoded_crop(one, int(job["quality"])) for one in cuts]}
 
 
-JOBS: dict[str, Callable[[Job], Answer]] = {"check": check, "thumbnail": thumbnail, "cut": cut}
+JOBS: dict[str, Callable[[Job], Answer]] = {"check": check, "thumbnail": thumbnail, "lower": lower, "cut": cut}
 
 
 def _encoded_crop(crop: Any, quality: int) -> str:

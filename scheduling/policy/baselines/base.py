@@ -7,11 +7,12 @@ of it is their own. They hold no queue, refuse nothing and predict nothing; the 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from scheduling.policy import words
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
-from scheduling.policy.prediction import Outlook, Weights
+from scheduling.policy.prediction import FleetForecast, Weights
 from scheduling.policy.types import FULL_QUALITY, Explanation, Item, Placed, Quality
 
 
@@ -19,6 +20,7 @@ class Baseline(ABC):
     """A rule that picks one of the Nodes in rotation. `pending` counts what this very call has placed already."""
 
     name = ""
+    description = ""
     explained = True  # a simulation that nobody reads switches it off
 
     def __init__(self) -> None:
@@ -27,6 +29,13 @@ class Baseline(ABC):
     @abstractmethod
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState | None:
         """The Node for this item out of `nodes` (never empty), or None to let it wait."""
+
+    def memory(self) -> dict[str, Any]:
+        """What it keeps from one `place` to the next; most rules keep nothing."""
+        return {}
+
+    def restore(self, memory: dict[str, Any]) -> None:  # noqa: B027 - most rules have nothing to take up
+        """Take up what `memory` gave."""
 
     def look(self, state: FleetState, now: float) -> None:  # noqa: B027 - most rules keep no readings
         """Called once for each `place`, before any choice; for rules that keep readings of their own."""
@@ -44,13 +53,13 @@ class Baseline(ABC):
         node = self.choose(item, nodes, now) if nodes else None
         if node is None:
             return Placed(item.id, "wait")
-        return self.bind(item, node, FULL_QUALITY, Outlook(state, now, PREDICTED))
+        return self.bind(item, node, FULL_QUALITY, FleetForecast(state, now, PREDICTED))
 
-    def bind(self, item: Item, node: NodeState, quality: Quality, outlook: Outlook) -> Placed:
+    def bind(self, item: Item, node: NodeState, quality: Quality, fleet: FleetForecast) -> Placed:
         self.pending[node.name] = self.pending.get(node.name, 0) + 1
         if self.explained:
-            outlook.serving(item.model)
-        explain = partial(_explain, outlook, item, node.name, quality, self.name)
+            fleet.candidates(item.model)
+        explain = partial(_explain, fleet, item, node.name, quality, self.name)
         return Placed(
             item.id,
             "send" if quality is FULL_QUALITY else "degrade",
@@ -63,11 +72,11 @@ class Baseline(ABC):
 PREDICTED = Weights(kappa=0.0)
 
 
-def _explain(outlook: Outlook, item: Item, name: str, quality: Quality, rule: str) -> Explanation:
+def _explain(fleet: FleetForecast, item: Item, name: str, quality: Quality, rule: str) -> Explanation:
     size = item.bytes * quality.bytes_factor
-    lane = outlook.as_of(0, item.model)[name]
-    parts = lane.breakdown(size, outlook.unit_s(item.model, lane) * item.units)
-    others = outlook.alternatives(item, size, 0, name)
+    forecast = fleet.as_of(0, item.model)[name]
+    parts = forecast.breakdown(size, fleet.unit_s(item.model, forecast) * item.units)
+    others = fleet.alternatives(item, size, 0, name)
     return Explanation(parts, others, words.chosen(name, parts, others, quality, f"by {rule}, "))
 
 

@@ -13,6 +13,7 @@ from scheduling.policy.types import Item
 
 class C3(Baseline):
     name = "c3"
+    description = "C3's replica ranking (Suresh et al., NSDI'15) without its rate control: R - 1/mu + q^3 / mu."
 
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState:
         return min(nodes, key=lambda node: self.score(node, item))

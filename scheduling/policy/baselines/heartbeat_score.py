@@ -5,7 +5,8 @@ second gives, and every request of that second goes the same way.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from scheduling.policy.baselines.base import Baseline, seconds
@@ -25,6 +26,8 @@ class Reading:
 class HeartbeatScore(Baseline):
     """`weights`: of idle, bandwidth, queue and latency."""
 
+    description = "Score by heartbeat: idle + bandwidth - queue - latency, each scaled by the fleet's largest."
+
     def __init__(self, age_s: float, weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)) -> None:
         super().__init__()
         self.name = "heartbeat-score-fresh" if age_s == 0 else f"heartbeat-score-{age_s:g}s"
@@ -37,8 +40,12 @@ class HeartbeatScore(Baseline):
             self.readings = {name: self.read(node, now) for name, node in state.nodes.items()}
             self.read_at = now
 
-    def restore_memory(self, memory: dict[str, Any]) -> None:
-        """Take up the readings of a recorded decision, as JSON gives them back."""
+    def memory(self) -> dict[str, Any]:
+        """The readings and their age; JSON knows no infinity, so a rule that has read nothing says None."""
+        readings = {name: asdict(reading) for name, reading in self.readings.items()}
+        return {"read_at": self.read_at if isfinite(self.read_at) else None, "readings": readings}
+
+    def restore(self, memory: dict[str, Any]) -> None:
         self.read_at = float("-inf") if memory["read_at"] is None else memory["read_at"]
         self.readings = {name: Reading(**reading) for name, reading in memory["readings"].items()}
 

@@ -15,6 +15,10 @@ HOT_QUANTILE = 0.84
 
 class HotCold(Baseline):
     name = "hot-cold"
+    description = (
+        "Hot-cold (Prequal, NSDI'24): a Node is hot when its requests in flight exceed the 0.84 "
+        "quantile of the fleet's."
+    )
 
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState:
         loads = {node.name: self.outstanding(node) / node.capacity for node in nodes}

@@ -8,6 +8,10 @@ from scheduling.policy.types import Item
 
 
 class OneKind(Baseline):
+    description = (
+        "Edge-only and cloud-only: shortest expected delay among the Nodes of one kind, the other kind never used."
+    )
+
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind, self.name = kind, f"{kind}-only"

@@ -16,6 +16,7 @@ PENALTY_S = 1e6
 
 class PeakEwma(Baseline):
     name = "peak-ewma"
+    description = "Peak-EWMA (Finagle, Linkerd), full scan: peak-sensitive response time times (pending + 1)."
 
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState:
         return min(nodes, key=lambda node: self.cost(node, now))

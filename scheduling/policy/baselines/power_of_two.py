@@ -10,6 +10,9 @@ from scheduling.policy.types import Item
 
 class PowerOfTwo(Baseline):
     name = "power-of-two"
+    description = (
+        "Power of two choices (Mitzenmacher 2001): of two random Nodes the one with fewer outstanding requests."
+    )
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()

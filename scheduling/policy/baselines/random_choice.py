@@ -10,6 +10,7 @@ from scheduling.policy.types import Item
 
 class RandomChoice(Baseline):
     name = "random"
+    description = "Random: any Node in rotation, each as likely."
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from scheduling.policy.types import Item
 
 class WeightedLeastOutstanding(Baseline):
     name = "weighted-least-outstanding"
+    description = "Weighted least request as Envoy does it with unequal weights: highest weight / (active + 1)."
 
     def choose(self, item: Item, nodes: Sequence[NodeState], now: float) -> NodeState:
         return max(nodes, key=lambda node: math.ceil(speed(node, item) / 10) / (self.outstanding(node) + 1))

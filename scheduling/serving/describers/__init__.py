@@ -1,42 +1,44 @@
-"""Describers by name: the shipped small one, a transformers model, or an OpenAI-compatible endpoint.
+"""Describers: the shipped small one, a transformers model, or an OpenAI-compatible endpoint.
 
-Importing this package imports no model runtime; `load_describer` does. Add a describer: one file, one line here.
+To add one: a file here with an `open_describer`, and a line in `DESCRIBERS`. Importing this package imports no model
+runtime; `load_describer` does.
 """
 
+import importlib
 from pathlib import Path
 from typing import Final
 
 from scheduling.serving.contracts import Describer
 from scheduling.serving.describers.adapters import Adapter, is_adapter
+from scheduling.serving.registry import file_for
 
 SMALL: Final = "aivd-small"
 SMALL_FOLDER: Final = Path(__file__).parents[1] / "weights" / "describer"
+
+# A name, or the beginning of names (ends with a colon or a slash): the file here whose
+# `open_describer(spec, threads=...)` opens it. Any other name is a folder or a hub id.
+DESCRIBERS: Final = {
+    SMALL: "small",
+    "http://": "openai_endpoint",
+    "https://": "openai_endpoint",
+}
 
 
 def load_describer(spec: str, *, threads: int) -> Describer:
     """Open the describer that `spec` names, ready to describe.
 
-    `spec` is "aivd-small", a folder with an adapter over a base, the URL of an OpenAI-compatible endpoint
-    (`https://host/v1#model-name`), a folder with safetensors weights, or a hub id (`Qwen/Qwen2.5-VL-3B-Instruct`).
-    `threads` is set for the whole process. Raises ValueError with a sentence that says what is wrong with the spec,
-    the files or the endpoint.
+    `spec` is a name of `DESCRIBERS`, the URL of an OpenAI-compatible endpoint (`https://host/v1#model-name`), a folder
+    with safetensors weights or an adapter over a base, or a hub id (`Qwen/Qwen2.5-VL-3B-Instruct`). `threads` is set
+    for the whole process.
+    Raises ValueError with a sentence that says what is wrong with the spec, the files or the endpoint.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}: a describer needs at least 1")
-    if spec.startswith(("http://", "https://")):
-        from scheduling.serving.describers.openai_endpoint import EndpointDescriber
-
-        return EndpointDescriber.from_spec(spec)
-    folder = SMALL_FOLDER if spec == SMALL else Path(spec)
-    if spec != SMALL and is_adapter(folder):
-        return _adapted(folder, threads=threads)
-    if spec == SMALL or is_small_folder(folder):
-        from scheduling.serving.describers.small import SmallDescriber
-
-        return SmallDescriber(folder, threads=threads, name=SMALL if spec == SMALL else folder.name)
-    from scheduling.serving.describers.hub import HubDescriber
-
-    return HubDescriber.open(spec, threads=threads)
+    if is_adapter(Path(spec)):
+        return _adapted(Path(spec), threads=threads)
+    name = file_for(spec, DESCRIBERS) or ("small" if is_small_folder(Path(spec)) else "hub")
+    describer: Describer = importlib.import_module(f"{__name__}.{name}").open_describer(spec, threads=threads)
+    return describer
 
 
 def _adapted(folder: Path, *, threads: int) -> Describer:

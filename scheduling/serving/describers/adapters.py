@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scheduling.serving.contracts import class_names_fault
-from scheduling.serving.describers.weights import (
+from scheduling.serving.model_folder import (
     RefusedFiles,
     check_safetensors,
     digest_of,

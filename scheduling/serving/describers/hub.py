@@ -18,10 +18,10 @@ from PIL import Image
 
 from scheduling.serving import torchvision_ops
 from scheduling.serving.answers import complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import AnswerEvent, Describer, RegionRequest, Rgb, SizeWh, TokenEvent
 from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.describers.families import Family, family_of
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 from scheduling.serving.prompts import ask
 
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -30,6 +30,10 @@ LOAD_TIMEOUT_S: Final = "30"
 SECOND_PICTURE: Final = "The second picture shows the same place of a good part."
 LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8; what is no character after as many tokens will not become one."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    return HubDescriber.open(spec, threads=threads)
 
 
 class HubDescriber:
@@ -140,9 +144,9 @@ class HubDescriber:
             text = f"{SECOND_PICTURE} {text}"
         content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
         content.append({"type": "text", "text": text})
-        chat = getattr(self.processor, "chat_template", None) or self.family.chat_template or None
+        turns = getattr(self.processor, "chat_template", None) or self.family.chat_template or None
         prompt = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], chat_template=chat, add_generation_prompt=True, tokenize=False
+            [{"role": "user", "content": content}], chat_template=turns, add_generation_prompt=True, tokenize=False
         )
         made = self.processor(text=[prompt], images=pictures, return_tensors="pt", **self.family.images)
         return made.to(self.model.device)

@@ -21,7 +21,7 @@ from typing import Any, Final
 import httpx
 
 from scheduling.serving.answers import MAX_RAW_CHARS, clean_text, complete_answer, read_answer
-from scheduling.serving.contracts import IDENTITY_LIMITS, AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent
+from scheduling.serving.contracts import IDENTITY_LIMITS, AnswerEvent, Describer, RegionRequest, Rgb, SizeWh, TokenEvent
 from scheduling.serving.crops import encode_crop
 from scheduling.serving.prompts import ask, response_format
 
@@ -51,6 +51,11 @@ class EndpointError(RuntimeError):
 
 class Cancelled(Exception):
     """Whoever asked has gone."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    """The endpoint does the work, whatever threads there are here."""
+    return EndpointDescriber.from_spec(spec)
 
 
 class EndpointDescriber:
@@ -184,7 +189,10 @@ class EndpointDescriber:
         return body | {"response_format": response_format(class_names)}
 
     def _tried(self, body: dict[str, Any], gone: threading.Event) -> Iterator[str]:
-        """The pieces of one answer. Tries again only before the first piece: a text must not start twice."""
+        """The pieces of one answer. Tries again only before the first piece: a text must not start twice.
+
+        A loop of our own, because tenacity calls a function again and knows no stream that has begun.
+        """
         give_up_at = self._clock() + self.deadlines.region_s
         for attempt in range(RETRIES + 1):
             began = False

@@ -19,14 +19,23 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scheduling.serving.answers import class_options, clean_text, complete_answer, read_answer
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, SizeWh, TokenEvent, class_names_fault
+from scheduling.serving.contracts import (
+    AnswerEvent,
+    Describer,
+    RegionRequest,
+    Rgb,
+    SizeWh,
+    TokenEvent,
+    class_names_fault,
+)
 from scheduling.serving.crops import letterbox
+from scheduling.serving.describers import SMALL, SMALL_FOLDER
 from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.describers.small_drafts import ORDER, Drafts
 from scheduling.serving.describers.small_forward import BLANK, Layout, Shape, Writer, see
 from scheduling.serving.describers.small_grammar import DEAD, LONGEST_TEXT_BYTES, Grammar
 from scheduling.serving.describers.small_tokens import FRAME, AnswerTokens
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of, read_json
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of, read_json
 
 Pair = tuple[Rgb, Rgb | None]
 """A crop and the same cut of the golden template, where there is one."""
@@ -42,6 +51,13 @@ LONGEST_GUESS: Final = 3
 
 SPARE_SLOTS: Final = 128
 """Places of the cache that guesses may waste, beyond those an answer of the greatest length needs."""
+
+
+def open_describer(spec: str, *, threads: int) -> Describer:
+    """`aivd-small`, or a folder of the same make."""
+    if spec == SMALL:
+        return SmallDescriber(SMALL_FOLDER, threads=threads, name=SMALL)
+    return SmallDescriber(Path(spec), threads=threads, name=Path(spec).name)
 
 
 class SmallDescriber:

@@ -5,12 +5,23 @@ difference that the network did not see may be a defect of a kind it was not tra
 in another outline, neither is doubted; and a template of another board has no say.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
-from scheduling.serving.contracts import BoxXyxy, DetectedRegion, Rgb
-from scheduling.serving.detectors.template_difference import CLASS_NAMES, compare
+from scheduling.serving.contracts import (
+    DEFAULT_MIN_SCORE,
+    BoxXyxy,
+    DetectedRegion,
+    Detector,
+    Rgb,
+    StageTimings,
+    TimedDetector,
+)
+from scheduling.serving.detectors.template_difference import CLASS_NAMES, TemplateDifferenceDetector, compare
 from scheduling.serving.preprocess import is_placed
+from scheduling.serving.tiling import scale_of
 
 SAME_PLACE_IOU: Final = 0.3
 UNCONFIRMED_FACTOR: Final = 0.2
@@ -23,30 +34,72 @@ LOWEST_PROPOSAL: Final = 0.01
 """A faint proposal counts where the template confirms it."""
 
 
-def judge(
-    propose: Callable[[float], list[DetectedRegion]],
-    image: Rgb,
-    golden: Rgb | None,
-    *,
-    class_names: Sequence[str],
-    min_score: float,
-) -> list[DetectedRegion]:
-    """What a network proposes from a score on, `propose(score)`, judged by the template where that can be done.
+def judged_by_templates(detector: Detector) -> Detector:
+    """The detector with every proposal judged by the template of its image, where the classes are those of bare boards.
 
-    It can where there is a template and the classes are those of bare boards. Proposals that lie nowhere in the image
-    are passed on without a judgement. Raises BadFrame for a template of another size than the image.
+    Any other, and the one that does nothing but compare with the template, comes back as it is.
     """
-    if golden is None or tuple(class_names) != CLASS_NAMES:
-        return propose(min_score)
-    proposed, size_wh = propose(LOWEST_PROPOSAL), (image.shape[1], image.shape[0])
+    if tuple(detector.class_names) != CLASS_NAMES or isinstance(detector, TemplateDifferenceDetector):
+        return detector
+    return TemplateJudgedDetector(detector)
+
+
+class TemplateJudgedDetector:
+    """See `Detector`: another one that looks at no template, and the templates' say on what it proposes."""
+
+    def __init__(self, network: Detector) -> None:
+        self.name, self.version, self.digest = network.name, network.version, network.digest
+        self.runtime, self.class_names = network.runtime, network.class_names
+        self.products: tuple[str, ...] = tuple(getattr(network, "products", ()))
+        self.scale = scale_of(network)
+        self.last_timings = StageTimings(0.0, 0.0, 0.0)
+        self._network = network
+
+    def detect(
+        self,
+        images: Sequence[Rgb],
+        *,
+        min_score: float = DEFAULT_MIN_SCORE,
+        templates: Sequence[Rgb | None] | None = None,
+    ) -> list[list[DetectedRegion]]:
+        """Raises BadFrame for a template of another size than its image."""
+        goldens = templates if templates is not None else [None] * len(images)
+        started = time.perf_counter()
+        least = min_score if all(golden is None for golden in goldens) else min(min_score, LOWEST_PROPOSAL)
+        proposed = self._network.detect(images, min_score=least)
+        detected = time.perf_counter()
+        regions = [
+            judge(ours, image, golden, min_score=min_score)
+            for ours, image, golden in zip(proposed, images, goldens, strict=True)
+        ]
+        self.last_timings = self._timings(1000 * (detected - started), 1000 * (time.perf_counter() - detected))
+        return regions
+
+    def _timings(self, detect_ms: float, judge_ms: float) -> StageTimings:
+        if not isinstance(self._network, TimedDetector):
+            return StageTimings(0.0, detect_ms, judge_ms)
+        stages = self._network.last_timings
+        return replace(stages, postprocess_ms=stages.postprocess_ms + judge_ms)
+
+
+def judge(
+    proposed: Sequence[DetectedRegion], image: Rgb, golden: Rgb | None, *, min_score: float
+) -> list[DetectedRegion]:
+    """What is left of the proposals of one image, and what the network overlooked, where there is a template.
+
+    Proposals that lie nowhere in the image are passed on without a judgement, and so is a score that is no number.
+    """
+    if golden is None:
+        return [region for region in proposed if not region.score < min_score]
+    size_wh = (image.shape[1], image.shape[0])
     lost = [region for region in proposed if not is_placed(region, size_wh) and not region.score < min_score]
-    placed = [region for region in proposed if is_placed(region, size_wh)]
+    placed = [region for region in proposed if is_placed(region, size_wh) and region.score >= LOWEST_PROPOSAL]
     fused = fuse(placed, compare(image, golden))
     return lost + [region for region in fused if region.score >= min_score]
 
 
 class Differences(Protocol):
-    """What a comparison with the template found; `template_difference.Comparison` is one."""
+    """What a comparison with the template found; `template_difference.TemplateComparison` is one."""
 
     @property
     def regions(self) -> list[DetectedRegion]: ...

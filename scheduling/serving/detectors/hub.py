@@ -20,13 +20,13 @@ from scheduling.serving.contracts import (
     DEFAULT_MIN_SCORE,
     TILE_PX,
     DetectedRegion,
+    Detector,
     Rgb,
     StageTimings,
     class_names_fault,
 )
-from scheduling.serving.describers.weights import RefusedFiles, check_folder, digest_of
-from scheduling.serving.detectors.fusion import judge
-from scheduling.serving.detectors.model_file import TILE_KEY, BadModel, scale_in
+from scheduling.serving.detectors.model_file import SHIPPED_TRAINED_ON, TILE_KEY, BadModel, scale_in
+from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
 from scheduling.serving.preprocess import Fit, Tensor, to_regions
 
 FAMILIES: Final = ("rt_detr", "rt_detr_v2", "d_fine")
@@ -36,8 +36,17 @@ NETWORK_TIMEOUT_S: Final = "30"
 LARGEST_BATCH: Final = 8
 
 
+def open_detector(spec: str, *, threads: int) -> Detector:
+    """`hf:` and a folder or a hub id."""
+    return HubDetector.open(spec.removeprefix("hf:"), threads=threads)
+
+
+def trained_on_path(spec: str) -> Path:
+    return Path(spec.removeprefix("hf:")) / SHIPPED_TRAINED_ON.name
+
+
 class HubDetector:
-    """See `Detector`: in float32 on a CPU, in bfloat16 on a GPU. A template is used where it is given, not needed."""
+    """See `Detector`: in float32 on a CPU, in bfloat16 on a GPU. It looks at no template."""
 
     def __init__(self, model: Any, processor: Any, *, name: str, version: str, digest: str, threads: int) -> None:
         if model.config.model_type not in FAMILIES:
@@ -87,7 +96,6 @@ class HubDetector:
     ) -> list[list[DetectedRegion]]:
         spent = [0.0, 0.0, 0.0]
         found: list[list[DetectedRegion]] = []
-        goldens = templates if templates is not None else [None] * len(images)
         for at in range(0, len(images), LARGEST_BATCH):
             marks = [time.perf_counter()]
             batch = images[at : at + LARGEST_BATCH]
@@ -96,8 +104,8 @@ class HubDetector:
             with torch.inference_mode():
                 outputs = self._model(pixel_values=tensors["pixel_values"].to(self._model.dtype))
             marks.append(time.perf_counter())
-            for row, (image, golden) in enumerate(zip(batch, goldens[at : at + LARGEST_BATCH], strict=True)):
-                found.append(self._regions(outputs.logits[row], outputs.pred_boxes[row], image, golden, min_score))
+            for row, image in enumerate(batch):
+                found.append(self._regions(outputs.logits[row], outputs.pred_boxes[row], image, min_score))
             marks.append(time.perf_counter())
             spent = [total + 1000 * (b - a) for total, a, b in zip(spent, marks, marks[1:], strict=False)]
         self.last_timings = StageTimings(*spent)
@@ -110,16 +118,10 @@ class HubDetector:
         except (RuntimeError, ValueError, KeyError, AttributeError) as error:
             raise BadModel(f"{self.name} cannot look at a picture: {str(error).splitlines()[0][:300]}") from error
 
-    def _regions(
-        self, logits: torch.Tensor, boxes: torch.Tensor, image: Rgb, golden: Rgb | None, min_score: float
-    ) -> list[DetectedRegion]:
-        table = table_of(logits, boxes, size_wh=(image.shape[1], image.shape[0]))
-        placed = Fit(1.0, (0, 0), (image.shape[1], image.shape[0]))
-
-        def propose(least: float) -> list[DetectedRegion]:
-            return to_regions(table, placed, min_score=least, class_names=self.class_names)
-
-        return judge(propose, image, golden, class_names=self.class_names, min_score=min_score)
+    def _regions(self, logits: torch.Tensor, boxes: torch.Tensor, image: Rgb, min_score: float) -> list[DetectedRegion]:
+        size_wh = (image.shape[1], image.shape[0])
+        table = table_of(logits, boxes, size_wh=size_wh)
+        return to_regions(table, Fit(1.0, (0, 0), size_wh), min_score=min_score, class_names=self.class_names)
 
 
 def table_of(logits: torch.Tensor, boxes: torch.Tensor, *, size_wh: tuple[int, int]) -> Tensor:

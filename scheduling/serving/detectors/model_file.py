@@ -16,6 +16,10 @@ from scheduling.serving.appearance import products_in
 from scheduling.serving.contracts import IDENTITY_LIMITS, class_names_fault, name_fault
 from scheduling.serving.tiling import Scale
 
+SHIPPED_WEIGHTS: Final = Path(__file__).parents[1] / "weights" / "detector" / "detector.onnx"
+SHIPPED_TRAINED_ON: Final = SHIPPED_WEIGHTS.with_name("trained-on.json")
+SHIPPED_INT8_WEIGHTS: Final = SHIPPED_WEIGHTS.with_name("detector-int8.xml")
+
 MAX_MODEL_BYTES: Final = 512 * 2**20
 Shape = tuple[int | None, ...]
 KNOWN_DOMAINS: Final = frozenset({"", "ai.onnx", "ai.onnx.ml"})

@@ -36,7 +36,7 @@ Level = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Change:
+class CopperChange:
     """Copper that was added or is missing; both masks begin at `corner_xy` of the frame.
 
     `pixels` are the changed ones, `design` the copper that should be there, with some surround. `reach_px` is how
@@ -67,7 +67,7 @@ def _contrast_axis(template: Rgb) -> npt.NDArray[np.float32]:
     return (axis if axis.sum() >= 0 else -axis).astype(np.float32)
 
 
-def changes_of_masks(image: Rgb, template: Rgb) -> tuple[list[Change], Mask]:
+def changes_of_masks(image: Rgb, template: Rgb) -> tuple[list[CopperChange], Mask]:
     """Added and missing copper of equally large binarised pictures, where it reaches further than registration errs.
 
     Also every changed pixel, those of changes too small to be listed included.
@@ -87,11 +87,11 @@ def changes_of_masks(image: Rgb, template: Rgb) -> tuple[list[Change], Mask]:
             pixels = np.where(here, raw[window], np.uint8(0))
             furthest = float((reach[window] * pixels).max())
             if int(pixels.sum()) >= SMALLEST_CHANGE_PX and furthest > RIM_TOLERANCE_PX:
-                changes.append(Change(_corner(window), pixels, design[window], added, furthest))
+                changes.append(CopperChange(_corner(window), pixels, design[window], added, furthest))
     return changes, changed
 
 
-def changes_of_levels(image: Rgb, template: Rgb) -> tuple[list[Change], Mask]:
+def changes_of_levels(image: Rgb, template: Rgb) -> tuple[list[CopperChange], Mask]:
     """Places of a grey or coloured picture brighter than all, or darker than all, that the template has within a pixel.
 
     Also every changed pixel, as `changes_of_masks`.
@@ -120,7 +120,7 @@ def changes_of_levels(image: Rgb, template: Rgb) -> tuple[list[Change], Mask]:
     return changes, changed
 
 
-def _grown(seed: Mask, design: Level, difference: Level, added: bool, corner: tuple[int, int]) -> Change | None:
+def _grown(seed: Mask, design: Level, difference: Level, added: bool, corner: tuple[int, int]) -> CopperChange | None:
     """The change around its seed, out to where it falls to half; copper is what is nearer to the copper's level."""
     inside = seed > 0
     signed = difference if added else -difference
@@ -135,7 +135,7 @@ def _grown(seed: Mask, design: Level, difference: Level, added: bool, corner: tu
     copper: Mask = (design > threshold).astype(np.uint8)
     away = cv2.distanceTransform(1 - copper if added else copper, cv2.DIST_L2, 3)
     reach = min(float((away * pixels).max()), FURTHEST_REACH_PX)
-    return Change(corner, pixels, copper, added, reach) if reach > 1.0 else None
+    return CopperChange(corner, pixels, copper, added, reach) if reach > 1.0 else None
 
 
 def _spots(mask: Mask) -> Iterator[tuple[tuple[slice, slice], npt.NDArray[np.bool_]]]:

@@ -22,12 +22,14 @@ from scheduling.serving.contracts import (
     BadFrame,
     BoxXyxy,
     DetectedRegion,
+    Detector,
     Rgb,
     StageTimings,
 )
 from scheduling.serving.detectors import template_changes
+from scheduling.serving.detectors.model_file import SHIPPED_TRAINED_ON
 from scheduling.serving.detectors.template_changes import (
-    Change,
+    CopperChange,
     Mask,
     changes_of_levels,
     changes_of_masks,
@@ -50,7 +52,7 @@ OTHER_BOARD_SHARE: Final = 0.03
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TemplateComparison:
     """The regions that differ, best first, and every pixel that does, also those too few for a region.
 
     `exact_names` is set where copper is plain to see, as in a binarised picture: in others a bright hole, for one,
@@ -71,6 +73,14 @@ class Comparison:
         x1, y1, x2, y2 = (round(value) for value in box)
         inset = min(BOX_MARGIN_PX // 2, (x2 - x1) // 4, (y2 - y1) // 4)
         return bool(self.changed[y1 + inset : y2 - inset, x1 + inset : x2 - inset].any())
+
+
+def open_detector(spec: str, *, threads: int) -> Detector:
+    return TemplateDifferenceDetector(threads=threads)
+
+
+def trained_on_path(spec: str) -> Path:
+    return SHIPPED_TRAINED_ON
 
 
 class TemplateDifferenceDetector:
@@ -102,7 +112,7 @@ class TemplateDifferenceDetector:
         return [[region for region in regions if region.score >= min_score] for regions in found]
 
 
-def compare(image: Rgb, template: Rgb | None) -> Comparison:
+def compare(image: Rgb, template: Rgb | None) -> TemplateComparison:
     """All differences of one frame from its template; BadFrame where they cannot be compared."""
     if template is None:
         raise BadFrame("template-difference needs a golden template; give the station one, or use a network")
@@ -111,14 +121,14 @@ def compare(image: Rgb, template: Rgb | None) -> Comparison:
     exact = is_binarised(template) and is_binarised(image)
     changes, changed = (changes_of_masks if exact else changes_of_levels)(image, template)
     regions = sorted((_region(change, image) for change in changes), key=lambda region: -region.score)
-    return Comparison(regions[:MOST_REGIONS], changed, exact)
+    return TemplateComparison(regions[:MOST_REGIONS], changed, exact)
 
 
 def _size(picture: Rgb) -> str:
     return f"{picture.shape[1]} x {picture.shape[0]}"
 
 
-def _region(change: Change, image: Rgb) -> DetectedRegion:
+def _region(change: CopperChange, image: Rgb) -> DetectedRegion:
     x, y, width, height = cv2.boundingRect(change.pixels)
     left, top = change.corner_xy[0] + x, change.corner_xy[1] + y
     grow, (frame_h, frame_w) = BOX_MARGIN_PX, image.shape[:2]
@@ -135,7 +145,7 @@ def _region(change: Change, image: Rgb) -> DetectedRegion:
     return DetectedRegion(box, score, CLASS_NAMES.index(name), name)
 
 
-def _name(change: Change) -> str:
+def _name(change: CopperChange) -> str:
     """By the pieces around the change, with nothing but the change applied to the design."""
     before = change.design
     # Alignment is good to half a pixel: a cut or a bridge may be one pixel short at its ends.

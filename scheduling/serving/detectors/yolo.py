@@ -7,9 +7,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from scheduling.serving.contracts import DEFAULT_MIN_SCORE, DetectedRegion, Rgb, StageTimings
-from scheduling.serving.detectors.fusion import judge
 from scheduling.serving.detectors.model_file import BadModel, ModelFile
-from scheduling.serving.preprocess import Fit, Tensor, fit, to_regions, to_tensor
+from scheduling.serving.preprocess import Tensor, fit, to_regions, to_tensor
 
 LARGEST_BATCH: Final = 8
 
@@ -23,7 +22,7 @@ class Runner(Protocol):
 
 
 class YoloDetector:
-    """See `Detector`. A template is not needed; for the bare-board classes one is used where it is given."""
+    """See `Detector`. It looks at no template."""
 
     def __init__(self, model: ModelFile, runner: Runner) -> None:
         self.name = model.name
@@ -56,24 +55,15 @@ class YoloDetector:
         prepared = time.perf_counter()
         tables = [table for batch in batches for table in self._run(batch)]
         inferred = time.perf_counter()
-        goldens = templates if templates is not None else [None] * len(images)
         regions = [
-            self._regions(table, placed, min_score, image, golden)
-            for table, (_, placed), image, golden in zip(tables, fitted, images, goldens, strict=True)
+            to_regions(table, placed, min_score=min_score, class_names=self.class_names)
+            for table, (_, placed) in zip(tables, fitted, strict=True)
         ]
         finished = time.perf_counter()
         self.last_timings = StageTimings(
             1000 * (prepared - started), 1000 * (inferred - prepared), 1000 * (finished - inferred)
         )
         return regions
-
-    def _regions(
-        self, table: Tensor, placed: Fit, min_score: float, image: Rgb, golden: Rgb | None
-    ) -> list[DetectedRegion]:
-        def propose(least: float) -> list[DetectedRegion]:
-            return to_regions(table, placed, min_score=least, class_names=self.class_names)
-
-        return judge(propose, image, golden, class_names=self.class_names, min_score=min_score)
 
     def _run(self, batch: Tensor) -> list[Tensor]:
         """One table a picture; a graph with a fixed batch gets its missing rows as zeros."""

@@ -21,7 +21,7 @@ from finetune.training.describer_check import (
 )
 from finetune.training.describer_texts import answer_for
 from scheduling.serving.answers import NO_DEFECT
-from scheduling.serving.contracts import AnswerEvent, DetectedRegion
+from scheduling.serving.contracts import AnswerEvent, BoxXyxy, DetectedRegion
 from scheduling.serving.crops import cut_crop
 from scheduling.serving.describers import load_describer
 
@@ -123,9 +123,9 @@ class Finder:
     """A detector that finds each defect of the board that it is given, its box moved by a share of its size."""
 
     name = version = digest = runtime = "finder"
-    class_names = CLASSES
+    class_names: tuple[str, ...] = CLASSES
 
-    def __init__(self, *, shift: float = 0.0, also: tuple[tuple[float, ...], ...] = ()) -> None:
+    def __init__(self, *, shift: float = 0.0, also: tuple[BoxXyxy, ...] = ()) -> None:
         self.shift, self.also = shift, also
 
     def detect(self, images: Any, *, min_score: float = 0.0, templates: Any = None) -> list[list[DetectedRegion]]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,19 +111,23 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_onnx(WEIGHTS, tmp_path_factory.mktemp("export") / "model.onnx", class_names=CLASSES)
 
 
+def box_of(row: Any) -> Any:
+    return tuple(map(float, row))
+
+
 def predict(picture: Rgb) -> list[DetectedRegion]:
     """What ultralytics' own `predict` says."""
     network = load_network(WEIGHTS, len(CLASSES))  # first, because it keeps ultralytics from changing other libraries
-    from ultralytics import YOLO
+    from ultralytics import YOLO  # type: ignore[attr-defined]
 
-    model = YOLO("yolo26n.yaml")
+    model: Any = YOLO("yolo26n.yaml")
     model.model = network
     model.model.names = dict(enumerate(CLASSES))
     (result,) = model.predict(
         picture[..., ::-1], imgsz=640, conf=0.05, max_det=100, verbose=False, save=False, device="cpu", rect=False
     )
     return [
-        DetectedRegion(tuple(map(float, box)), float(score), int(kind), CLASSES[int(kind)])
+        DetectedRegion(box_of(box), float(score), int(kind), CLASSES[int(kind)])
         for box, score, kind in zip(result.boxes.xyxy, result.boxes.conf, result.boxes.cls, strict=True)
     ]
 

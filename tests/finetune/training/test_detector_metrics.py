@@ -1,5 +1,7 @@
 """Average precision, F and matching, on cases small enough to work out by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -81,17 +83,21 @@ def test_the_threshold_with_the_best_f() -> None:
     assert f_at(matches, 0.95) == 0.0
 
 
+def box_of(row: Any) -> Any:
+    return tuple(map(float, row))
+
+
 def test_average_precision_is_that_of_pycocotools() -> None:
     coco = pytest.importorskip("pycocotools.coco")
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     rng = np.random.default_rng(4)
-    truths, found = [], []
+    truths, found = list[Any](), list[Any]()
     for _ in range(12):
         corners = rng.uniform(0, 200, (6, 2))
         boxes = np.hstack([corners, corners + rng.uniform(20, 60, (6, 2))])
-        truths.append([Truth(int(k), tuple(map(float, b))) for k, b in zip(rng.integers(0, 3, 6), boxes, strict=True)])
+        truths.append([Truth(int(k), box_of(b)) for k, b in zip(rng.integers(0, 3, 6), boxes, strict=True)])
         noisy = boxes + rng.normal(0, 5, boxes.shape)
-        found.append([region(tuple(map(float, b)), float(rng.random()), int(rng.integers(0, 3))) for b in noisy])
+        found.append([region(box_of(b), float(rng.random()), int(rng.integers(0, 3))) for b in noisy])
     ours = mean_average_precision(match(found, truths, iou=0.5, classes=3))
 
     annotations = [(row, t.class_index, t.box_xyxy, 1.0) for row, ts in enumerate(truths) for t in ts]

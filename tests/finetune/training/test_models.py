@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from finetune.training.describer import Recipe, Stage
 from finetune.training.models import ship, train_side_by_side
 from scheduling.serving.describers import load_describer
 from scheduling.serving.detectors import load_detector
+from tests.waiting import eventually
 
 BRIEF = Stage(steps=10, batch=2, rate=1e-3, last_share=0.3)
 TINY = Recipe(boards=1, validation_boards=1, vision=BRIEF, words=BRIEF, joint=BRIEF, checkpoint_steps=2)
@@ -31,12 +31,9 @@ def drive(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def wait_for(path: Path, driver: subprocess.Popen[bytes], *, timeout_s: float = 180) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not path.exists():
-        assert driver.poll() is None, f"the trainings ended with {driver.returncode} before {path.name} was there"
-        assert time.monotonic() < deadline, f"no {path.name} after {timeout_s} s"
-        time.sleep(0.05)
+def wait_for(path: Path, driver: subprocess.Popen[bytes]) -> None:
+    eventually(lambda: path.exists() or driver.poll() is not None, path.name, within_s=300)
+    assert path.exists(), f"the trainings ended with {driver.returncode} before {path.name} was there"
 
 
 def processes_that_name(folder: Path) -> list[str]:

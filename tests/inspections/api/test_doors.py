@@ -13,6 +13,7 @@ from PIL import Image
 
 from inspections.intake import ingest
 from inspections.media import storage
+from inspections.media.errors import Overloaded
 from inspections.models import Frame, Inspection
 from tests.cast import Cast, picture, token_for
 
@@ -211,7 +212,7 @@ def test_a_form_of_1300_files_takes_one_open_file(cast: Cast, camera: Any, monke
     def counts(**kwargs: Any) -> Any:
         nonlocal most
         most = max(most, len(os.listdir("/proc/self/fd")))
-        raise ingest.Overloaded("Full.", retry_after_s=5)
+        raise Overloaded("Full.", retry_after_s=5)
 
     monkeypatch.setattr(ingest, "add_frame", counts)
     answer = send(camera, cast, form(*((f"{n}.jpg", picture(n)) for n in range(1_300))), FORM)

@@ -26,7 +26,7 @@ def test_only_frames_of_the_last_hour_on_ones_own_lines_count(cast: Cast, as_per
 
     def frame(station: Station, *, late: bool, minutes_ago: int = 1) -> None:
         row = frame_row(station, id=first_at(now - timedelta(minutes=minutes_ago)))
-        decide.write(frame=row, said=decide.too_late(100) if late else decide.by_findings([]), now=now)
+        decide.write(frame=row, decision=decide.too_late(100) if late else decide.by_detections([]), now=now)
 
     frame(cast.station, late=True)
     frame(cast.second_station, late=False, minutes_ago=59)

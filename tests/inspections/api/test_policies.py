@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from inspections.models import Event, Line, PolicyChange
-from inspections.pipeline.work import Worker
+from inspections.pipeline.worker import Worker
 from inspections.services import lines
 from scheduling.models import Dispatch
 from scheduling.policy import POLICIES
@@ -118,7 +118,7 @@ def test_a_worker_that_runs_already_uses_the_new_policy(cast, as_person):
         for seed, policy in enumerate(("pct-lb", "round-robin", "random")):
             assert choose(as_person(cast.alice), cast.line, policy).status_code == 200
             frame = add_frame(cast.station, seed)
-            worker.drain()
+            worker.run_until_idle()
             assert Dispatch.objects.get(subject=str(frame.pk)).policy == policy
     finally:
         worker.stop()
@@ -131,7 +131,7 @@ def test_a_policy_that_an_upgrade_took_away_holds_nothing_up(cast):
     worker = Worker(fleet=runtime_of(FakeNode("edge-1")), lease_s=30, threads=2, name="w")
     try:
         frame = add_frame(cast.station)
-        worker.drain()
+        worker.run_until_idle()
         assert Dispatch.objects.get(subject=str(frame.pk)).policy == "pct-lb"
     finally:
         worker.stop()

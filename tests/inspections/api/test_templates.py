@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 
 from inspections.models import Event, Frame, Review
-from inspections.pipeline import jobs
+from inspections.pipeline.stages import STAGES
 from tests.cast import add_frame, decide, frame_row, picture, token_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -198,8 +199,9 @@ def test_the_node_gets_the_template_with_the_next_frame(cast, as_person, taken_a
         def detect(self, sent, *, template, min_score, timeout_s):
             raise Overheard(template)
 
+    fake: Any = Node()
     with pytest.raises(Overheard) as overheard:
-        jobs.detect(claim=None, frame=frame, carry_out=lambda send, s: send(Node(), s), budgets=jobs.Budgets())
+        STAGES.first.build(frame).ask(fake, timeout_s=5)
     assert overheard.value.args == (b"" if taken_away else content,)
 
 

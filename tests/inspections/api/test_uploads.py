@@ -216,6 +216,19 @@ def test_what_must_not_get_in_leaves_no_trace(cast, camera, settings, body, cont
     assert nothing_is_stored(settings)
 
 
+@pytest.mark.parametrize("files", [1, 2, 3])
+@pytest.mark.parametrize("end", [b"", b"--x", b"\r\n--y--", b"cut 400"])
+def test_a_form_that_ends_within_a_file_is_refused_as_a_whole(cast, camera, settings, files, end):
+    """What is missing of the last file nobody knows; to keep the others would leave it out without a word."""
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="%d.jpg"\r\n\r\n%s\r\n'
+    body = b"".join(head % (n, picture(n)) for n in range(files))
+    body = body[:-400] if end == b"cut 400" else body[:-2] + end
+    answer = send(camera, cast.station, body, content_type="multipart/form-data; boundary=x")
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error"), answer.content
+    assert "middle of a file" in answer.json()["detail"]
+    assert nothing_is_stored(settings)
+
+
 def test_too_many_members_are_refused_before_any_is_read(cast, camera, monkeypatch, settings):
     monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
     content = zip_of(*((f"{n}.jpg", picture(n)) for n in range(3)))

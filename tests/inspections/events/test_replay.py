@@ -96,11 +96,3 @@ def test_numbers_that_are_not_in_the_database_do_not_make_it_read_for_ever():
     core.head(9)
     assert core.read([]) == []
     assert not core.is_behind
-
-
-def test_after_a_jump_the_viewer_is_not_behind():
-    core = Sequencer(4)
-    core.head(9000)
-    core.jump(9000)
-    assert not core.is_behind
-    assert numbers(core.live(event(9001))) == [9001]

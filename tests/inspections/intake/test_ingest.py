@@ -59,7 +59,7 @@ def test_frames_of_one_part_share_an_inspection(cast: Cast) -> None:
 def test_the_file_is_durable_before_the_rows_are_committed(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     """fsync of the file, rename, fsync of its folder, and only then COMMIT."""
     order: list[str] = []
-    real_fsync, real_rename, real_commit = os.fsync, os.rename, BaseDatabaseWrapper._commit
+    real_fsync, real_rename, real_commit = os.fsync, os.rename, BaseDatabaseWrapper._commit  # type: ignore[attr-defined]
 
     def fsync(descriptor: int) -> None:
         order.append(f"fsync {os.readlink(f'/proc/self/fd/{descriptor}')}")

@@ -56,6 +56,13 @@ def without_flag(content: bytes) -> bytes:
 # -- names ------------------------------------------------------------------------------------------
 
 
+def test_a_name_that_begins_with_a_nul_is_a_file_like_another() -> None:
+    """zipfile ends a name at a NUL, so this one is empty for it."""
+    content = zip_of(("*a.jpg", b"a"), ("b.jpg", b"b")).replace(b"*a.jpg", b"\0a.jpg")
+    assert len(names(content)) == 2
+    assert len(codes(content)) == 2
+
+
 @pytest.mark.parametrize("name", ["Prüfung/Gehäuse 5.jpg", "部品/左.png", "Корпус.jpg", "plain/a.jpg"])
 def test_names_are_shown_as_a_person_sees_them(name: str) -> None:
     assert names(zip_of((name, b"x"))) == [name]

@@ -23,7 +23,8 @@ from tests import boards
 from tests.boards import MARK_XYXY, board, deep, deep_tiff, file_of, on_the_mark, pages, png_of, stored_rows
 from tests.cast import Cast, picture
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.pipeline.test_work import all_complete, eventually, polled, working
+from tests.inspections.pipeline.test_worker import all_complete, polled, working
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
 

@@ -11,16 +11,16 @@ from PIL import Image
 
 from inspections.intake import ingest
 from inspections.models import Frame, Station
-from inspections.pipeline.work import Worker, own_connection
-from scheduling.client.triton import client_for, close_all
+from inspections.pipeline.worker import Worker, own_connection
 from scheduling.dispatch.ledger import LocalLedger
 from scheduling.models import Dispatch
-from scheduling.services import fleet
-from scheduling.services.dispatching import FleetRuntime
+from scheduling.services import fleet, process
+from scheduling.services.dispatching import FleetDispatcher
 from scheduling.services.heartbeat import Heartbeat
+from scheduling.serving.nodes import NodeSpec
 from tests.cast import Cast
 from tests.node_fakes import SLOW
-from tests.nodes import TEST_MODELS, NodeSpec, RunningNode, node_spec
+from tests.nodes import TEST_MODELS, RunningNode, node_spec
 
 pytestmark = [
     pytest.mark.stack,
@@ -38,12 +38,12 @@ def worker(make_node: Callable[[NodeSpec], RunningNode]) -> Iterator[Worker]:
     for name in ("edge-1", "edge-2"):
         node = make_node(node_spec(name, "edge_detector", detector=DETECTOR, environment=environment))
         fleet.ensure_node(name=name, kind="edge", grpc_url=node.spec.grpc_url, models=("edge_detector",), capacity=1)
-    runtime = FleetRuntime(ledger=LocalLedger(), client_for=client_for)
+    runtime = FleetDispatcher(ledger=LocalLedger(), client_for=process.current().clients.of)
     runtime.refresh()
     worker = Worker(fleet=runtime, lease_s=30, threads=8, name="w")
     yield worker
     worker.stop()
-    close_all()
+    process.current().clients.close()
     connections.close_all()
 
 
@@ -67,8 +67,8 @@ def test_a_picture_that_is_slow_on_every_node_is_held_and_the_other_line_goes_on
     sender.start()
     until = time.monotonic() + 40
     while time.monotonic() < until:
-        worker.drain()
-        if not sender.is_alive() and not Frame.objects.filter(completed_at__isnull=True).exists():
+        worker.run_until_idle()
+        if not sender.is_alive() and not Frame.objects.filter(decision__isnull=True).exists():
             break
     sender.join(10)
 

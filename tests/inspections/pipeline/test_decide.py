@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from inspections.models import Decision, Frame
+from inspections.models import Decision, DefectClass, Detection, Frame
 from inspections.pipeline import decide
 from inspections.services.bootstrap import DEFECT_CLASSES
 from tests.cast import Cast, frame_row
@@ -26,8 +26,11 @@ THRESHOLDS = decide.Thresholds(0.5, {"short": 0.3, "copper": 0.9})
     ],
 )
 def test_findings_decide(found: list[tuple[str, float]], outcome: str, reason: str) -> None:
-    findings = [decide.Finding(TITLES[name], score, THRESHOLDS.counts(name, score)) for name, score in found]
-    said = decide.by_findings(findings)
+    detections = [
+        Detection(defect_class=DefectClass(title=TITLES[name]), score=score, counts=THRESHOLDS.counts(name, score))
+        for name, score in found
+    ]
+    said = decide.by_detections(detections)
     assert (said.outcome, said.reason) == (outcome, reason)
 
 
@@ -41,7 +44,7 @@ def test_the_lowest_threshold_is_what_a_node_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("said", [decide.too_late(1500), decide.could_not_inspect("no node")])
-def test_what_is_not_known_is_held(said: decide.Said) -> None:
+def test_what_is_not_known_is_held(said: decide.MachineDecision) -> None:
     assert said.outcome == "hold"
 
 
@@ -54,8 +57,8 @@ def test_the_line_is_told_how_long_it_waited() -> None:
 def test_the_first_decision_stands(cast: Cast) -> None:
     frame = frame_row(cast.station)
     now = frame.received_at + timedelta(milliseconds=250)
-    assert decide.write(frame=frame, said=decide.too_late(100), now=now)
-    assert not decide.write(frame=frame, said=decide.by_findings([]), now=timezone.now())
+    assert decide.write(frame=frame, decision=decide.too_late(100), now=now)
+    assert not decide.write(frame=frame, decision=decide.by_detections([]), now=timezone.now())
     decision = Decision.objects.get()
     assert (decision.outcome, decision.latency_ms) == ("hold", 250)
     assert Frame.objects.get().decided_at == decision.decided_at == now
@@ -65,5 +68,5 @@ def test_the_first_decision_stands(cast: Cast) -> None:
 @pytest.mark.django_db
 def test_a_clock_that_was_set_back_gives_no_negative_latency(cast: Cast) -> None:
     frame = frame_row(cast.station)
-    decide.write(frame=frame, said=decide.by_findings([]), now=frame.received_at - timedelta(hours=1))
+    decide.write(frame=frame, decision=decide.by_detections([]), now=frame.received_at - timedelta(hours=1))
     assert Decision.objects.get().latency_ms == 0

@@ -1,5 +1,6 @@
 """What nobody can vouch for is held: another product, a frame unlike anything known, a region that lies nowhere."""
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
 
@@ -8,20 +9,21 @@ import pytest
 from django.utils import timezone
 
 from inspections.models import Decision, Detection, Event, Frame, FrameAppearance, Station, StationBaseline, Step
-from inspections.pipeline import familiarity
 from inspections.services import baselines, stations
 from scheduling.serving.appearance import STATISTICS
-from scheduling.serving.contracts import Appearance
+from scheduling.serving.contracts import Appearance, DetectMeta
 from tests.cast import Cast, add_frame, frame_row
 from tests.inspections.fake_nodes import LIKE_TRAINING
-from tests.inspections.pipeline.test_findings import INF, NAN, claimed, detected, region
+from tests.inspections.pipeline.test_findings import INF, NAN, claimed, detected, meta, region
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
 BOARDS = ("bare-pcb",)
 
 
-def said(**more: Any) -> familiarity.ModelSaid:
-    return familiarity.ModelSaid(**{"products": BOARDS, "appearance": LIKE_TRAINING, **more})
+def said(
+    *, products: tuple[str, ...] = BOARDS, appearance: Appearance | None = LIKE_TRAINING, **more: Any
+) -> DetectMeta:
+    return replace(meta(products, appearance), **more)
 
 
 def look(middle: float = 0.5, *, distance: float | None = 9.0, seed: int = 0) -> Appearance:
@@ -31,9 +33,9 @@ def look(middle: float = 0.5, *, distance: float | None = 9.0, seed: int = 0) ->
     return Appearance(dict(zip(STATISTICS, map(float, values), strict=True)), distance, limit)
 
 
-def decided(station: Station, model_said: familiarity.ModelSaid, *regions: Any, seed: int = 0) -> Decision:
+def decided(station: Station, told: DetectMeta, *regions: Any, seed: int = 0) -> Decision:
     frame = add_frame(station, seed)
-    detected(frame, claimed(frame), *regions, model_said=model_said)
+    detected(frame, claimed(frame), *regions, told=told)
     return Decision.objects.get(frame=frame)
 
 

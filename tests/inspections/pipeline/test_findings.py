@@ -1,19 +1,39 @@
 """What a node's answer becomes: once, by whoever holds the Step, and only what can be true."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from inspections.models import Decision, DefectClass, Description, Detection, Event, Frame, Step
-from inspections.pipeline import decide, familiarity, findings, steps
-from scheduling.serving.contracts import DetectedRegion
+from inspections.pipeline import findings, steps
+from inspections.pipeline.stages import STAGES
+from scheduling.client.answers import DescribeAnswer, DetectAnswer
+from scheduling.dispatch.values import Answer, Provenance
+from scheduling.services import dispatching
+from scheduling.serving.contracts import (
+    AnswerEvent,
+    Appearance,
+    DescribeTimings,
+    DetectedRegion,
+    DetectMeta,
+    DetectTimings,
+    DoneEvent,
+)
 from tests.cast import Cast, add_detection, add_frame, describer, detector
 from tests.inspections.fake_nodes import LIKE_TRAINING
 from tests.threads import together
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
-KNOWN = familiarity.ModelSaid(("bare-pcb",), LIKE_TRAINING)
+WHO = ("m", "1", "d", "r")
+TOOK = DetectTimings(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1)
+
+
+def meta(products: tuple[str, ...] = ("bare-pcb",), look: Appearance | None = LIKE_TRAINING) -> DetectMeta:
+    return DetectMeta(*WHO, ("open",), (64, 48), TOOK, products=products, appearance=look)
+
+
 NAN, INF = float("nan"), float("inf")
 
 
@@ -27,38 +47,28 @@ def region(score: float = 0.9, name: str = "open", box: tuple[float, ...] = (1, 
     return DetectedRegion(tuple(box), score, 0, name)  # type: ignore[arg-type]
 
 
-def spoke(**more: Any) -> findings.Spoke:
-    values = {"served_model_id": detector().pk, "node": "edge-1", "latency_ms": 30.0, "book": lambda: None}
-    return findings.Spoke(**values | more)
+def provenance(**more: Any) -> Provenance:
+    values: dict[str, Any] = {"dispatch_id": 0, "served_model_id": detector().pk, "node": "edge-1", "measured_ms": 30.0}
+    return Provenance(**{"queue_ms": 0.0, "service_ms": 1.0} | values | more)
 
 
 def detected(
-    frame: Frame,
-    claim: steps.Claim,
-    *regions: DetectedRegion,
-    model_said: familiarity.ModelSaid = KNOWN,
-    **more: Any,
+    frame: Frame, claim: steps.Claim, *regions: DetectedRegion, told: DetectMeta | None = None, **more: Any
 ) -> None:
+    content = DetectAnswer("edge-1", regions, told or meta(), 30.0, 100)
     findings.commit_detections(
-        claim=claim,
-        frame=frame,
-        regions=regions,
-        model_said=model_said,
-        thresholds=decide.Thresholds(0.5, {}),
-        spoke=spoke(**more),
-        now=timezone.now(),
+        claim=claim, frame=frame, answer=Answer(content, provenance(**more)), stages=STAGES, now=timezone.now()
     )
 
 
 def described(frame: Frame, claim: steps.Claim, *detections: Detection) -> None:
+    answers = tuple(AnswerEvent(str(one.pk), {"appearance": "A gap."}, "{}", True, (), 9) for one in detections)
+    content = DescribeAnswer("cloud-1", answers, DoneEvent(DescribeTimings(0.0, 0.0, 0.0, 9), *WHO), 80.0, 1.0, 100)
     findings.commit_descriptions(
         claim=claim,
         frame=frame,
-        described=[
-            findings.Described(str(one.pk), {"appearance": "A gap."}, "{}", True, (), 9, 80.0) for one in detections
-        ],
+        answer=Answer(content, provenance(served_model_id=describer().pk, node="cloud-1", measured_ms=80.0)),
         prompt_version="1",
-        spoke=spoke(served_model_id=describer().pk, node="cloud-1"),
         now=timezone.now(),
     )
 
@@ -110,15 +120,16 @@ def test_the_same_answer_twice_is_one_result(cast: Cast) -> None:
     assert types(frame).count("frame.detected") == 1
 
 
-def test_a_late_holder_changes_nothing(cast: Cast) -> None:
+def test_a_late_holder_changes_nothing(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     frame = add_frame(cast.station)
     late = claimed(frame)
-    Step.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    Step.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     steps.reap()
     second = claimed(frame)
-    booked: list[int] = []
+    booked = list[Provenance]()
+    monkeypatch.setattr(dispatching, "book", booked.append)
     with pytest.raises(steps.LateHolder):
-        detected(frame, late, region(), region(), book=lambda: booked.append(1))
+        detected(frame, late, region(), region())
     assert not Detection.objects.exists()
     assert not booked
     detected(frame, second)
@@ -136,13 +147,14 @@ def test_descriptions_of_a_late_holder_are_dropped_too(cast: Cast) -> None:
     assert Description.objects.count() == 1
 
 
-def test_the_dispatch_is_booked_in_the_same_transaction(cast: Cast) -> None:
-    def breaks() -> None:
+def test_the_dispatch_is_booked_in_the_same_transaction(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(_: Provenance) -> None:
         raise RuntimeError("the dispatch could not be written")
 
+    monkeypatch.setattr(dispatching, "book", breaks)
     frame = add_frame(cast.station)
     with pytest.raises(RuntimeError):
-        detected(frame, claimed(frame), region(), book=breaks)
+        detected(frame, claimed(frame), region())
     assert not Detection.objects.exists()
     assert Step.objects.get().state == "running"
 

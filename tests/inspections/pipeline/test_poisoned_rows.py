@@ -14,12 +14,13 @@ from django.db import DataError, connection
 from django.test import Client
 from django.utils import timezone
 
+from inspections.events import numbering
 from inspections.models import Decision, Event, Frame, Step
 from inspections.pipeline import findings, liveness, steps
 from scheduling.models import Dispatch
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode
-from tests.inspections.pipeline.test_work import frames, working
+from tests.inspections.pipeline.test_worker import frames, working
 from tests.services import Service
 
 pytestmark = [
@@ -52,7 +53,7 @@ def test_a_frame_that_cannot_be_read_is_held_and_the_others_are_decided(cast: Ca
     bad = poison(add_frame(cast.station, 100), when)
     other = add_frame(cast.other_station, 101)
     with working(FakeNode("edge-1")) as worker:
-        worker.drain()
+        worker.run_until_idle()
         assert not worker._held
         assert not worker.fleet.ledger.own["edge-1"]  # type: ignore[attr-defined]
     assert outcomes() == {frame.pk: "clean" for frame in (*good, other)} | {bad.pk: "failed"}
@@ -70,7 +71,7 @@ def test_a_step_with_an_impossible_time_does_not_hide_the_queue(cast: Cast, when
     poison_step(add_frame(cast.station, 100), when, column)
     frames(cast.station, 3)
     with working(FakeNode("edge-1")) as worker:
-        worker.drain()
+        worker.run_until_idle()
     assert set(outcomes().values()) == {"clean"}
     assert len(outcomes()) == 4
 
@@ -92,14 +93,14 @@ def test_a_line_that_cannot_be_held_does_not_keep_the_others_waiting(
     """Here the events of one line cannot be written, for one of its frames."""
     bad, good, other = (add_frame(s, n) for n, s in enumerate((cast.station, cast.station, cast.other_station)))
     Frame.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
-    real = steps.numbering.record_all
+    real = numbering.record_all
 
     def breaks(*, line_id: int, changes: Any) -> int:
         if any(change.frame_id == bad.pk for change in changes):
             raise DataError("no such value")
         return real(line_id=line_id, changes=changes)
 
-    monkeypatch.setattr(steps.numbering, "record_all", breaks)
+    monkeypatch.setattr(numbering, "record_all", breaks)
     assert steps.hold_overdue() == 2
     assert outcomes() == {good.pk: "late", other.pk: "late"}
 
@@ -131,7 +132,7 @@ def test_what_a_node_says_and_the_database_cannot_hold_ends_in_hold_at_once(cast
     good, bad = add_frame(cast.other_station, 1), add_frame(cast.station, 2)
     Step.objects.filter(frame=good).update(state="done", finished_at=timezone.now())
     with working(node) as worker:
-        worker.drain()
+        worker.run_until_idle()
     step = Step.objects.get(frame=bad)
     assert (node.calls, step.state, step.attempts, step.error_code) == (1, "done", 1, "")
     assert outcomes() == {bad.pk: "unplaced"}
@@ -166,7 +167,7 @@ def test_a_database_that_is_away_is_not_taken_for_bad_data(cast: Cast, monkeypat
     add_frame(cast.station)
     with working(FakeNode("edge-1")) as worker, monkeypatch.context() as patch:
         patch.setattr(findings, "commit_detections", away)
-        worker.drain()
+        worker.run_until_idle()
     step = Step.objects.get()
     assert (step.state, step.error_code) == ("running", "")
     assert not Decision.objects.exists()
@@ -176,16 +177,16 @@ def test_a_dispatch_that_cannot_be_written_sets_its_own_step_aside(cast: Cast, m
     good = frames(cast.station, 3)
     bad = add_frame(cast.station, 9)
     with working(FakeNode("edge-1")) as worker:
-        real = worker.fleet._dispatch_row
+        real = worker.fleet.rows_of_attempts.row
 
-        def row(sending: Any, *more: Any) -> Dispatch:
-            made = real(sending, *more)
-            if sending.request.subject == str(bad.pk):
+        def row(assignment: Any, *more: Any) -> Dispatch:
+            made = real(assignment, *more)
+            if assignment.request.subject == str(bad.pk):
                 made.reason = "\x00"
             return made
 
-        monkeypatch.setattr(worker.fleet, "_dispatch_row", row)
-        worker.drain()
+        monkeypatch.setattr(worker.fleet.rows_of_attempts, "row", row)
+        worker.run_until_idle()
     assert outcomes() == {frame.pk: "clean" for frame in good} | {bad.pk: "failed"}
 
 

@@ -21,9 +21,11 @@ from hypothesis.stateful import (
 )
 
 from aivd_web.kernel.errors import Conflict
+from inspections.events import numbering
 from inspections.models import Decision, Event, Frame, Station, Step
-from inspections.pipeline import steps
+from inspections.pipeline import decide, steps
 from tests.cast import Cast, add_frame, frame_row
+from tests.cast import decide as give_decision
 from tests.threads import together
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True)]
@@ -159,7 +161,7 @@ def test_the_fifth_failure_sets_the_step_aside_and_holds_the_frame(cast: Cast) -
     step = add_step(cast.station)
     for _ in range(Step.MAX_ATTEMPTS):
         give_back(claim(step)[0], counts=True)
-    assert list(Step.objects.dead_letters()) == [step]
+    assert list(Step.objects.filter(state=Step.State.FAILED)) == [step]
     frame = Frame.objects.get()
     assert (frame.decision.outcome, frame.decision.code) == ("hold", "failed")
     assert frame.completed_at
@@ -196,9 +198,16 @@ def test_a_reaper_that_dies_in_between_leaves_the_step_to_the_next(cast: Cast, m
 
 def test_a_description_that_failed_leaves_the_decision_alone(cast: Cast) -> None:
     step = add_step(cast.station, "describe")
+    give_decision(step.frame, "fail")
     steps.fail(claim=claim(step)[0], code="broken", detail="no")
-    assert not Decision.objects.exists()
+    assert Decision.objects.get().outcome == "fail"
     assert Frame.objects.get().completed_at
+
+
+def test_a_frame_that_nothing_decided_is_held_whichever_stage_failed(cast: Cast) -> None:
+    step = add_step(cast.station, "describe")
+    steps.fail(claim=claim(step)[0], code="broken", detail="no")
+    assert (Decision.objects.get().outcome, Decision.objects.get().code) == ("hold", "failed")
 
 
 # -- deadlines and dead letters ---------------------------------------------------------------------
@@ -242,8 +251,8 @@ def test_deciding_and_holding_the_same_frames_at_once_never_blocks_for_good(cast
             return
         for frame in rows[index - 2 :: 4]:
             with transaction.atomic():
-                steps.decide.write(frame=frame, said=steps.decide.by_findings([]), now=timezone.now())
-                steps.numbering.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
+                decide.write(frame=frame, decision=decide.by_detections([]), now=timezone.now())
+                numbering.record(line_id=frame.line_id, type="frame.decided", frame_id=frame.pk)
 
     assert together(6, work) == [None] * 6
     assert Decision.objects.count() == len(held)

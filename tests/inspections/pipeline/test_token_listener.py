@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inspections.events import numbering
-from inspections.pipeline.jobs import TokenListener
+from inspections.pipeline.stages.describe import TokenListener
 
 
 class Desk:
@@ -79,7 +79,8 @@ def test_regions_do_not_wait_for_each_other(desk: Desk, listener: TokenListener)
 def test_a_new_attempt_begins_from_nothing(desk: Desk, listener: TokenListener) -> None:
     listener.heard(token("old "))
     listener.heard(token("held back "))
-    listener.restarted().heard(token("new "))
+    listener.restart()
+    listener.heard(token("new "))
     desk.advance(1.0)
 
     assert [message["text"] for _, message in desk.sent] == ["old ", "new "]

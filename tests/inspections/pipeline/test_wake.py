@@ -7,6 +7,7 @@ import redis
 
 from inspections.pipeline import wake
 from scheduling.services import redis_client
+from tests.services import take_away
 
 
 class Sent:
@@ -44,7 +45,7 @@ def test_a_hundred_frames_send_one_wake_up(flag: redis.Redis, sent: Sent) -> Non
 @pytest.mark.stack
 def test_after_a_look_at_the_table_the_next_frame_wakes_again(flag: redis.Redis, sent: Sent) -> None:
     wake.workers()
-    wake.taken()
+    wake.WakeUps().taken()
     wake.workers()
     assert len(sent.tasks) == 2
 
@@ -55,12 +56,25 @@ def test_a_flag_that_nobody_took_expires(flag: redis.Redis, sent: Sent) -> None:
     assert 0 < flag.pttl(wake.FLAG) <= wake.FLAG_MS
 
 
-@pytest.mark.parametrize("call", [wake.workers, wake.taken])
+@pytest.mark.parametrize("call", [wake.workers, wake.WakeUps().taken])
 def test_without_redis_nothing_raises(monkeypatch: pytest.MonkeyPatch, sent: Sent, call: Any) -> None:
-    away = redis.Redis(unix_socket_path="/nonexistent/redis.sock", socket_connect_timeout=0.1)
-    monkeypatch.setattr(redis_client, "get", lambda: away)
+    take_away(monkeypatch)
     call()
     assert not sent.tasks
+
+
+def test_a_redis_that_is_away_is_tried_once_more_at_once_and_then_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, connect = list[int](), redis.UnixDomainSocketConnection._connect
+
+    def count(connection: Any) -> Any:
+        tried.append(1)
+        return connect(connection)
+
+    monkeypatch.setattr(redis.UnixDomainSocketConnection, "_connect", count)
+    monkeypatch.setattr(redis.retry, "sleep", lambda _: pytest.fail("nobody waits for Redis"))
+    take_away(monkeypatch)
+    assert not redis_client.attempt(lambda client: bool(client.ping()), otherwise=False)
+    assert len(tried) == 2
 
 
 @pytest.mark.stack
@@ -74,10 +88,11 @@ def test_a_broker_that_refuses_does_not_fail_the_request(flag: redis.Redis, monk
 
 
 def test_a_worker_that_looks_anyway_is_not_woken_until_it_says_so(flag: redis.Redis, sent: Sent) -> None:
-    wake.hold()
+    wake_ups = wake.WakeUps()
+    wake_ups.suppress()
     wake.workers()
     assert not sent.tasks
 
-    wake.taken()
+    wake_ups.taken()
     wake.workers()
     assert len(sent.tasks) == 1

@@ -15,14 +15,18 @@ from rest_framework.test import APIClient
 from aivd_web.kernel import socket as kernel_socket
 from aivd_web.kernel.publish import publish
 from inspections.services import lines
+from scheduling.dispatch.dispatcher import Dispatcher
+from scheduling.dispatch.ledger import LocalLedger
 from scheduling.models import Node, NodeAct
-from scheduling.services import fleet
+from scheduling.policy.node import NodeState
+from scheduling.services import fleet, redis_client
 from scheduling.services.dispatching import FLEET_GROUP
+from scheduling.services.heartbeat import VIEW_PREFIX
 from tests.cast import add_dispatch, add_node, frame_row
 from tests.websocket import WebsocketCommunicator
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("redis_server")]
-PATIENCE_S = 20
+PATIENCE_S = 60.0
 
 
 def as_person(user):
@@ -76,10 +80,37 @@ def test_every_node_is_listed_with_what_the_schema_promises(cast):
     assert (node["name"], node["kind"], node["draining"]) == ("node-edge-1", "edge", False)
     assert set(node) == {
         "name", "kind", "health", "health_detail", "draining", "capacity", "last_ready_at", "models", "load",
-        "link", "credits", "breaker", "last_act",
+        "link", "credits", "breaker", "counts", "last_act",
     }  # fmt: skip
     assert node["load"]["placed_last_minute"] == 1
     assert (node["credits"], node["last_act"]) == ({"limit": None, "left": None}, None)
+
+
+@pytest.mark.django_db
+def test_what_a_node_was_counted_for_is_told_as_the_worker_knows_it_that_saw_most(cast):
+    add_node("node-edge-1")
+    began_early, began_late = NodeState("node-edge-1"), NodeState("node-edge-1")
+    for number in range(3):
+        began_early.failed(f"nobody sent {number}", 1.0, "unavailable")
+    began_late.failed("nobody sent 2", 1.0, "unavailable")
+    began_late.probed(1.0, float("nan"))
+    for number, state in enumerate((began_early, began_late)):
+        leave_view(f"worker-{number}", state)
+
+    (node,) = as_person(cast.vera).get("/api/v1/nodes").json()
+
+    assert node["counts"] == {"implausible_timings": 1, "unexpected_failures": 3}
+
+
+def leave_view(worker, state):
+    dispatcher = Dispatcher(ledger=LocalLedger(), client_of=no_client)
+    dispatcher.state.nodes[state.name] = state
+    view = json.dumps({"at": 0.0, "nodes": dispatcher.view()})
+    redis_client.attempt(lambda redis: redis.set(f"{VIEW_PREFIX}{worker}", view, ex=5), otherwise=None)
+
+
+def no_client(name):
+    raise AssertionError(f"{name} was asked")
 
 
 @pytest.mark.django_db

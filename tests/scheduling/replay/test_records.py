@@ -9,17 +9,18 @@ import pytest
 from django.utils import timezone
 
 from scheduling.dispatch.dispatcher import NODES_RECORDED_A_SECOND
-from scheduling.dispatch.ledger import Ended
+from scheduling.dispatch.ledger import Completion
+from scheduling.dispatch.values import Assignment, Request
 from scheduling.models import Dispatch, RecordedDecision
 from scheduling.policy import POLICIES
 from scheduling.policy.types import Item, Quality
 from scheduling.replay.records import DecisionRecord, differences, replay
 from scheduling.services import decisions
-from scheduling.services.dispatching import FleetRuntime, Request, Sending
+from scheduling.services.dispatching import FleetDispatcher
 from tests.inspections.fake_nodes import FakeNode, runtime_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
-QUALITIES = (Quality("jpeg-75", 75, 1.0, 0.6), Quality("half", 75, 0.5, 0.25))
+QUALITIES = (Quality("JPEG 75", 75, 0.6), Quality("JPEG 50", 50, 0.25))
 
 
 class Clock:
@@ -31,14 +32,14 @@ class Clock:
         return self.now
 
 
-def busy_runtime() -> FleetRuntime:
+def busy_runtime() -> FleetDispatcher:
     runtime = runtime_of(*(FakeNode(f"edge-{n}") for n in range(4)), cloud=[FakeNode("cloud-1")])
     runtime.clock = Clock()
     runtime._recorded.a_second = 10_000
     return runtime
 
 
-def requests(runtime: FleetRuntime, rng: random.Random, policy: str, first: int) -> list[Request]:
+def requests(runtime: FleetDispatcher, rng: random.Random, policy: str, first: int) -> list[Request]:
     now = runtime.clock()
     return [
         Request(
@@ -49,9 +50,8 @@ def requests(runtime: FleetRuntime, rng: random.Random, policy: str, first: int)
                 deadline_at=now + rng.uniform(-0.1, 0.6),
                 arrived_at=now - rng.random(),
                 units=rng.choice([1.0, 1.5]),
-                allowed=None if rng.random() < 0.8 else frozenset({"edge-0", "edge-1", "cloud-1"}),
                 qualities=QUALITIES if rng.random() < 0.5 else (),
-                late_ok=rng.random() < 0.8,
+                edge_sure=rng.random() < 0.2,
             ),
             subject="a frame",
             policy=policy,
@@ -60,31 +60,31 @@ def requests(runtime: FleetRuntime, rng: random.Random, policy: str, first: int)
     ]
 
 
-def work(runtime: FleetRuntime, policy: str, *, rounds: int = 60, seed: int = 1) -> Iterator[DecisionRecord]:
+def work(runtime: FleetDispatcher, policy: str, *, rounds: int = 60, seed: int = 1) -> Iterator[DecisionRecord]:
     """Place, answer and fail at random as a worker does; the records that production stored meanwhile."""
-    rng, under_way = random.Random(seed), list[Sending]()
+    rng, under_way = random.Random(seed), list[Assignment]()
     for number in range(rounds):
         runtime.clock.now += rng.uniform(0.001, 0.08)  # type: ignore[attr-defined]
-        sendings, _ = runtime.place(requests(runtime, rng, policy, 100 * number), limit=8)
-        runtime.begin(sendings)
-        under_way += sendings
-        for sending in [one for one in under_way if rng.random() < 0.5]:
-            under_way.remove(sending)
-            end(runtime, sending, rng)
-    return decisions.stretch(since=timezone.now() - timedelta(hours=1), until=timezone.now() + timedelta(hours=1))
+        assignments, _ = runtime.place(requests(runtime, rng, policy, 100 * number), limit=8)
+        runtime.begin(assignments)
+        under_way += assignments
+        for assignment in [one for one in under_way if rng.random() < 0.5]:
+            under_way.remove(assignment)
+            end(runtime, assignment, rng)
+    return (decisions.load(row) for row in RecordedDecision.objects.order_by("id"))
 
 
-def end(runtime: FleetRuntime, sending: Sending, rng: random.Random) -> None:
-    state, now = runtime.state.nodes[sending.node], runtime.clock()
-    runtime.ledger.ended(Ended(sending.request_id, sending.node))
+def end(runtime: FleetDispatcher, assignment: Assignment, rng: random.Random) -> None:
+    state, now = runtime.state.nodes[assignment.node], runtime.clock()
+    runtime.ledger.ended(Completion(assignment.request_id, assignment.node))
     if rng.random() < 0.05:
-        state.failed(sending.request_id, now, "unavailable")
+        state.failed(assignment.request_id, now, "unavailable")
     else:
-        state.answered(sending.request_id, now, rng.uniform(1, 60), rng.choice([None, rng.uniform(0, 20)]))
+        state.answered(assignment.request_id, now, rng.uniform(1, 60), rng.choice([None, rng.uniform(0, 20)]))
     if rng.random() < 0.2:
-        runtime.probed(sending.node, elapsed_ms=rng.uniform(1, 90), ok=rng.random() < 0.8)
+        runtime.probed(assignment.node, elapsed_ms=rng.uniform(1, 90), ok=rng.random() < 0.8)
     if rng.random() < 0.2:
-        runtime.canary(sending.node, ok=True)
+        runtime.canary(assignment.node, ok=True)
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
@@ -130,8 +130,8 @@ def test_a_busy_worker_keeps_a_sample() -> None:
     runtime._recorded.a_second = NODES_RECORDED_A_SECOND
     runtime.clock = lambda: 50.0
     for n in range(20):
-        sendings, _ = runtime.place(requests(runtime, random.Random(n), "round-robin", 100 * n), limit=9)
-        runtime.begin(sendings)
+        assignments, _ = runtime.place(requests(runtime, random.Random(n), "round-robin", 100 * n), limit=9)
+        runtime.begin(assignments)
     assert RecordedDecision.objects.count() == NODES_RECORDED_A_SECOND // len(runtime.state.nodes)
     assert Dispatch.objects.filter(record=None).count() > 0
 

@@ -9,12 +9,13 @@ from itertools import count
 
 import pytest
 
-from scheduling.client import triton
+from scheduling.client.inference import DetectInference
 from scheduling.dispatch.ledger import SharedLedger
+from scheduling.dispatch.values import Request
 from scheduling.models import Dispatch
 from scheduling.policy.types import Item
-from scheduling.services import fleet, redis_client
-from scheduling.services.dispatching import FleetRuntime, Request
+from scheduling.services import fleet, process, redis_client
+from scheduling.services.dispatching import FleetDispatcher, book
 from scheduling.services.heartbeat import Heartbeat
 from tests.nodes import CONSTANT_DETECTOR, RunningNode, node_spec, picture
 from tools.linkfault.proxy import FaultProxy, LinkSettings
@@ -41,25 +42,21 @@ def far_away(node: RunningNode, *, delay_ms: float) -> Iterator[str]:
         loop.close()
 
 
-def inspect_one(runtime: FleetRuntime) -> str:
+def inspect_one(runtime: FleetDispatcher) -> str:
     """Place and carry out one request; return the node that did it."""
     frame, now = picture(320, 320), runtime.clock()
-    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now, late_ok=True)
-    sendings, _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
-    runtime.begin(sendings)
-    answered = runtime.carry_out(
-        sendings[0],
-        lambda client, timeout_s: client.detect(frame, min_score=0.1, timeout_s=timeout_s),
-        timeout_s=5,
-    )
-    answered.book()
-    return answered.node
+    item = Item(f"{next(NUMBERS)}", "edge_detector", len(frame), now + 5, now)
+    assignments, _ = runtime.place([Request(item, "a frame", "pct-lb")], limit=1)
+    (begun,) = runtime.begin(assignments)
+    answered = runtime.carry_out(begun, DetectInference(frame, min_score=0.1, timeout_s=5))
+    book(answered.provenance)
+    return answered.provenance.node
 
 
-def runtime_of(**addresses: str) -> FleetRuntime:
+def runtime_of(**addresses: str) -> FleetDispatcher:
     for name, address in addresses.items():
         fleet.ensure_node(name=name, kind="edge", grpc_url=address, models=("edge_detector",))
-    runtime = FleetRuntime(ledger=SharedLedger(redis_client.get()), client_for=triton.client_for)
+    runtime = FleetDispatcher(ledger=SharedLedger(redis_client.get()), client_for=process.current().clients.of)
     Heartbeat(runtime).beat()
     return runtime
 
@@ -67,7 +64,7 @@ def runtime_of(**addresses: str) -> FleetRuntime:
 @pytest.fixture(autouse=True)
 def _own_clients() -> Iterator[None]:
     yield
-    triton.close_all()
+    process.current().clients.close()
 
 
 def test_the_faster_of_two_nodes_gets_the_work_and_the_reason_names_both(

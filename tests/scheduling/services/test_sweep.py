@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from scheduling.models import Dispatch, Node
-from scheduling.services.dispatching import LONGEST_DISPATCH
+from scheduling.services.dispatching import LONGEST_DISPATCH, book
 from scheduling.services.sweep import sweep
 from tests.inspections.fake_nodes import FakeNode, runtime_of
-from tests.scheduling.services.test_dispatching import detect, placed
+from tests.scheduling.services.test_dispatching import DETECT, placed
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
@@ -40,10 +40,10 @@ def test_only_what_ran_longer_than_any_attempt_may_is_closed(outcome: str, age: 
 
 def test_an_answer_that_is_booked_after_all_wins() -> None:
     runtime = runtime_of(FakeNode("edge-1"))
-    answered = runtime.carry_out(placed(runtime), detect, timeout_s=5)
+    answered = runtime.carry_out(placed(runtime), DETECT)
     Dispatch.objects.update(sent_at=timezone.now() - LONGEST_DISPATCH * 2)
     assert sweep() == 1
-    answered.book()
+    book(answered.provenance)
     assert Dispatch.objects.get().outcome == "ok"
 
 

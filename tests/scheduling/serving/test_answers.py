@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduling.serving import answers
-from scheduling.serving.answers import NO_DEFECT, answer_schema, clean_text, complete_answer, model_schema, read_answer
+from scheduling.serving.answers import NO_DEFECT, clean_text, complete_answer, model_schema, read_answer
+from tests.scheduling.serving.answer_schema import answer_schema
 
 CLASSES = ("open", "short")
 GOOD: dict[str, Any] = {

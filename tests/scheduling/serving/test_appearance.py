@@ -18,14 +18,14 @@ from scheduling.serving.appearance import (
     STATISTICS,
     Anything,
     BadReference,
-    Rgb,
     TrainedOn,
     around,
     measure,
     read_trained_on,
     station_reference,
 )
-from scheduling.serving.runtime.options import NodeOptions, OptionError, open_trained_on
+from scheduling.serving.backend.options import NodeOptions, OptionError, open_trained_on
+from scheduling.serving.contracts import Rgb
 from tests.node_fakes import ConstantDetector
 
 SHIPPED = detectors.trained_on("yolo-openvino-bf16")
@@ -110,9 +110,9 @@ STRIPS = measured([steel(n) for n in range(30)])
 
 def test_a_stations_first_frames_vouch_for_their_like_only() -> None:
     reference = around(BOARDS)
-    assert all(reference.distance(row) > reference.limit for row in STRIPS)  # type: ignore[operator]
+    assert all(reference.distance(row) > reference.limit for row in STRIPS)
     more = measured([generate_board(93_000 + n, style="binary", facts=False).image for n in range(12)])
-    assert sum(reference.distance(row) <= reference.limit for row in more) >= 10  # type: ignore[operator]
+    assert sum(reference.distance(row) <= reference.limit for row in more) >= 10
 
 
 @pytest.mark.parametrize("strips", [0, 1, 5, 10])
@@ -120,7 +120,7 @@ def test_steel_among_the_first_frames_stays_out(strips: int) -> None:
     mixed = BOARDS[: 30 - strips] + STRIPS[:strips]
     reference = station_reference(mixed, [True] * (30 - strips) + [False] * strips)
     assert reference is not None
-    assert all(reference.distance(row) > reference.limit for row in STRIPS)  # type: ignore[operator]
+    assert all(reference.distance(row) > reference.limit for row in STRIPS)
 
 
 def test_a_baseline_of_steel_does_not_establish_itself() -> None:

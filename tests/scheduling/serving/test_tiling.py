@@ -51,7 +51,7 @@ class Marks:
 
     name = version = runtime = "marks"
     digest = "0"
-    class_names = ("mark",)
+    class_names: tuple[str, ...] = ("mark",)
     scale = SHIPPED
 
     def __init__(self) -> None:

@@ -1,23 +1,20 @@
 /** Predicted against measured: a picture of the last answers, and in figures by how much they were missed. */
-import { useCallback, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
 
-import { api, sentenceOf } from "../../api/client";
+import { sentenceOf } from "../../api/client";
+import { queries } from "../../api/queries";
 import type { Accuracy, PredictionPoint } from "../../api/types";
 import { formatError, formatMs, plural } from "../../domain/format";
 import { logAxis } from "../../domain/logScale";
-import { useResource } from "../../ui/hooks";
 import { Notice } from "../../ui/parts";
-import { MODEL_STEPS } from "./words";
+import { stageWord } from "./words";
 
-const EVERY_MS = 10_000;
 const STRETCHES_MIN = [5, 15, 60, 24 * 60];
 
 export function AccuracySection() {
   const [minutes, setMinutes] = useState(15);
-  const answer = useResource(
-    useCallback((signal: AbortSignal) => api.accuracy(minutes, signal), [minutes]),
-    EVERY_MS,
-  );
+  const answer = useQuery(queries.accuracy(minutes));
   return (
     <section className="accuracy" aria-labelledby="accuracy-title">
       <header>
@@ -39,7 +36,7 @@ export function AccuracySection() {
         </select>
       </header>
       <div className="panel">
-        <Body accuracy={answer.value} error={answer.error} />
+        <Body accuracy={answer.data ?? null} error={answer.error} />
       </div>
     </section>
   );
@@ -109,7 +106,7 @@ function Figures({ accuracy: { all, by_node } }: { accuracy: Accuracy }) {
           {rows.map((row) => (
             <tr key={`${row.node} ${row.model}`}>
               <th scope="row">
-                {row.node} <span className="hint">{MODEL_STEPS[row.model] ?? row.model}</span>
+                {row.node} <span className="hint">{stageWord(row.model)}</span>
               </th>
               <td className="number">{row.count}</td>
               <td className="number">{formatMs(row.median_off_ms)}</td>
@@ -209,7 +206,7 @@ function Key({ model }: { model: string }) {
           <circle className="dot" cx="5" cy="5" r="4" />
         )}
       </svg>
-      {MODEL_STEPS[model]}
+      {stageWord(model)}
     </span>
   );
 }

@@ -2,7 +2,7 @@
 import type { Dispatch } from "../../api/types";
 import { ago, exactTime, formatError, formatMs } from "../../domain/format";
 import { Icon, type IconName } from "../../ui/icons";
-import { MODEL_STEPS, reasonInWords } from "./words";
+import { reasonInWords, stageWord } from "./words";
 
 const OUTCOMES: Readonly<Record<Dispatch["outcome"], { words: string; icon: IconName; tone: string }>> = {
   running: { words: "Under way", icon: "wait", tone: "" },
@@ -53,7 +53,7 @@ function Row({ dispatch, now }: { dispatch: Dispatch; now: number }) {
         </time>
       </td>
       <td>
-        <a href={`/frames/${dispatch.subject}/`}>{MODEL_STEPS[dispatch.model] ?? dispatch.model}</a>
+        <a href={`/frames/${dispatch.subject}/`}>{stageWord(dispatch.model)}</a>
         {dispatch.attempt > 1 && <span className="hint"> attempt {dispatch.attempt}</span>}
       </td>
       <td>

@@ -3,15 +3,11 @@ import { useState } from "react";
 
 import type { FleetNode } from "../../api/types";
 import { inRotation, servesAlone } from "../../domain/fleetMode";
+import { stageOfModel } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { Dialog, Notice } from "../../ui/parts";
 import { say } from "../../ui/toasts";
 import type { FleetStore } from "./fleetStore";
-
-const WITHOUT: Readonly<Record<string, string>> = {
-  edge_detector: "nothing in rotation finds defects: new frames wait, and are held at their deadline.",
-  describer: "nothing in rotation describes: frames are decided, their descriptions wait.",
-};
 
 interface Props {
   node: FleetNode;
@@ -81,7 +77,7 @@ function Confirm({ node, alone, onClose, onDrain }: ConfirmProps) {
         {alone.map((model) => (
           <Notice key={model}>
             <p>
-              Without {node.name}, {WITHOUT[model] ?? `nothing in rotation serves ${model}.`}
+              Without {node.name}, {stageOfModel(model)?.without ?? `nothing in rotation serves ${model}.`}
             </p>
           </Notice>
         ))}

@@ -1,13 +1,15 @@
 /** Fleet: which nodes there are, how they stand, and how the scheduler chooses among them. */
-import { useEffect, useMemo, useState, useSyncExternalStore, type ReactNode } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState, type ReactNode } from "react";
 
 import type { Boot } from "../../api/boot";
-import { api, sentenceOf } from "../../api/client";
+import { sentenceOf } from "../../api/client";
+import { queries } from "../../api/queries";
 import type { Dispatch, FleetNode } from "../../api/types";
 import { edgeOnly } from "../../domain/fleetMode";
 import { fleetSentence } from "../../domain/fleetSentence";
 import { plural } from "../../domain/format";
-import { useNow, useResource } from "../../ui/hooks";
+import { useNow, useStore } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Connection, Empty, Notice } from "../../ui/parts";
 import { AccuracySection } from "./Accuracy";
@@ -16,18 +18,13 @@ import { FleetStore } from "./fleetStore";
 import { LinePolicies } from "./LinePolicies";
 import { NodeCard } from "./NodeCard";
 import { ReplaySection } from "./ReplaySection";
-
-const HEALTH_EVERY_MS = 5000;
-const LATENESS_EVERY_MS = 15_000;
+import { SavingsSection } from "./Savings";
 
 export function FleetPage({ boot }: { boot: Boot }) {
   const store = useMemo(() => new FleetStore(), []);
   useEffect(() => store.start(), [store]);
-  const status = useSyncExternalStore(store.subscribe, store.snapshot);
-  const { nodes, asked, dispatches, held, loaded } = useSyncExternalStore(
-    store.feed.subscribe,
-    store.feed.snapshot,
-  );
+  const status = useStore(store);
+  const { nodes, asked, dispatches, held, loaded } = useStore(store.feed);
   const now = useNow(1000);
 
   return (
@@ -69,6 +66,7 @@ export function FleetPage({ boot }: { boot: Boot }) {
         <AccuracySection />
         <LinePolicies version={status.policiesVersion} now={now} />
       </div>
+      <SavingsSection />
       <Decisions store={store} dispatches={dispatches} held={held} loaded={loaded} now={now} />
       {boot.may_replay && <ReplaySection />}
     </div>
@@ -77,8 +75,8 @@ export function FleetPage({ boot }: { boot: Boot }) {
 
 /** The first thing to read: all well, or what is not. */
 function Standing({ nodes }: { nodes: readonly FleetNode[] }) {
-  const lateness = useResource(api.lateness, LATENESS_EVERY_MS);
-  const standing = fleetSentence(nodes, lateness.value);
+  const lateness = useQuery(queries.lateness);
+  const standing = fleetSentence(nodes, lateness.data ?? null);
   return (
     <p className="standing" data-level={standing?.level} role="status">
       {standing !== null && (
@@ -94,9 +92,9 @@ function Standing({ nodes }: { nodes: readonly FleetNode[] }) {
 /** The mode that frames are in while no cloud node takes work, and what waits because of it. */
 function EdgeOnly({ nodes }: { nodes: readonly FleetNode[] }) {
   const because = edgeOnly(nodes);
-  const health = useResource(api.health, HEALTH_EVERY_MS);
+  const health = useQuery(queries.health);
   if (because === null) return null;
-  const waiting = health.value?.backlog?.waiting_to_describe ?? 0;
+  const waiting = health.data?.backlog?.waiting_to_describe ?? 0;
   return (
     <Notice>
       <p>

@@ -1,20 +1,21 @@
 /** How nodes are chosen for each line, and choosing another way for whoever may. */
+import { useMutation, useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
 import { useEffect, useId, useState } from "react";
 
 import { api, sentenceOf } from "../../api/client";
+import { queries } from "../../api/queries";
 import type { LinePolicy } from "../../api/types";
 import { ago, exactTime } from "../../domain/format";
-import { useResource, type Resource } from "../../ui/hooks";
 import { Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
 
 /** `version` grows when a hint said that some line chooses differently now. */
 export function LinePolicies({ version, now }: { version: number; now: number }) {
-  const lines = useResource(api.linePolicies);
-  const { reload } = lines;
+  const lines = useQuery(queries.linePolicies);
+  const cache = useQueryClient();
   useEffect(() => {
-    if (version > 0) reload();
-  }, [version, reload]);
+    if (version > 0) void cache.invalidateQueries(queries.linePolicies);
+  }, [version, cache]);
   return (
     <section className="policies" aria-labelledby="policies-title">
       <h2 id="policies-title">How nodes are chosen</h2>
@@ -25,8 +26,8 @@ export function LinePolicies({ version, now }: { version: number; now: number })
   );
 }
 
-function Rows({ lines, now }: { lines: Resource<LinePolicy[]>; now: number }) {
-  if (lines.error !== null && lines.value === null) {
+function Rows({ lines, now }: { lines: UseQueryResult<LinePolicy[]>; now: number }) {
+  if (lines.error !== null && lines.data === undefined) {
     const { detail, hint } = sentenceOf(lines.error);
     return (
       <Notice level="stopped">
@@ -35,15 +36,12 @@ function Rows({ lines, now }: { lines: Resource<LinePolicy[]>; now: number }) {
       </Notice>
     );
   }
-  if (lines.value === null) return <p className="hint padded">Asking for the lines…</p>;
-  if (lines.value.length === 0) return <p className="hint padded">You have a role on no line.</p>;
-  const rows = lines.value;
-  const show = (changed: LinePolicy) =>
-    lines.set(rows.map((row) => (row.line === changed.line ? changed : row)));
+  if (lines.data === undefined) return <p className="hint padded">Asking for the lines…</p>;
+  if (lines.data.length === 0) return <p className="hint padded">You have a role on no line.</p>;
   return (
     <ul>
-      {rows.map((row) => (
-        <Row key={`${row.line} ${row.policy}`} row={row} now={now} onChanged={show} />
+      {lines.data.map((row) => (
+        <Row key={`${row.line} ${row.policy}`} row={row} now={now} />
       ))}
     </ul>
   );
@@ -52,24 +50,13 @@ function Rows({ lines, now }: { lines: Resource<LinePolicy[]>; now: number }) {
 interface RowProps {
   row: LinePolicy;
   now: number;
-  onChanged: (row: LinePolicy) => void;
 }
 
-function Row({ row, now, onChanged }: RowProps) {
+function Row({ row, now }: RowProps) {
   const [chosen, setChosen] = useState(row.policy);
-  const [busy, setBusy] = useState(false);
   const [all, setAll] = useState(false);
   const field = useId();
-  const set = async (policy: string, before: string) => {
-    setBusy(true);
-    try {
-      onChanged(await api.setPolicy(row.line, policy));
-      say(`${row.name} chooses by ${policy}.`, { label: "Undo", act: () => void set(before, policy) });
-    } catch (error) {
-      complain(error);
-    }
-    setBusy(false);
-  };
+  const { choose, busy } = useChoosing(row);
   return (
     <li className="policy" data-line={row.line}>
       <label htmlFor={field}>
@@ -100,7 +87,7 @@ function Row({ row, now, onChanged }: RowProps) {
               type="button"
               className="button primary"
               disabled={busy}
-              onClick={() => void set(chosen, row.policy)}
+              onClick={() => choose(chosen, row.policy)}
             >
               Use it
             </button>
@@ -113,6 +100,26 @@ function Row({ row, now, onChanged }: RowProps) {
       <LastChange row={row} now={now} />
     </li>
   );
+}
+
+/** Say how a line chooses from now on; what it chose by before can be put back. */
+function useChoosing({ line, name }: LinePolicy) {
+  const cache = useQueryClient();
+  const { mutateAsync, isPending } = useMutation({
+    mutationFn: (policy: string) => api.setPolicy(line, policy),
+    onSuccess: (changed) =>
+      cache.setQueryData(queries.linePolicies.queryKey, (rows) =>
+        rows?.map((row) => (row.line === line ? changed : row)),
+      ),
+    onError: complain,
+  });
+  // The row is drawn anew with its new policy, so what comes after is said here and not by the old row.
+  const choose = (policy: string, before: string): void =>
+    void mutateAsync(policy).then(
+      () => say(`${name} chooses by ${policy}.`, { label: "Undo", act: () => choose(before, policy) }),
+      () => undefined,
+    );
+  return { choose, busy: isPending };
 }
 
 /** The recommended one and the one in use; those of the benchmark when they are asked for. */

@@ -1,7 +1,7 @@
 /** The result of a replay: figures of both policies side by side, and the decisions that differ most. */
 import type { Replay, ReplayExample, ReplayResult, ReplaySide } from "../../api/types";
 import { clock, formatError, formatMs, plural } from "../../domain/format";
-import { MODEL_STEPS } from "./words";
+import { stageWord } from "./words";
 
 const SHOWN = 12;
 const INSTEAD: Readonly<Record<string, string>> = {
@@ -152,7 +152,7 @@ function Examples({ run, examples }: { run: Replay; examples: readonly ReplayExa
             {examples.slice(0, SHOWN).map((example) => (
               <tr key={`${example.item} ${example.at}`}>
                 <td>{clock(new Date(example.at * 1000).toISOString(), Date.parse(run.until))}</td>
-                <td>{MODEL_STEPS[example.model] ?? example.model}</td>
+                <td>{stageWord(example.model)}</td>
                 <td>{example.slack_ms > 0 ? formatMs(example.slack_ms) : "passed"}</td>
                 <td>{choiceInWords(example.was)}</td>
                 <td>{choiceInWords(example.would)}</td>

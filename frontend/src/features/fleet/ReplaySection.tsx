@@ -1,11 +1,13 @@
 /** What another policy would have done in the last minutes: ask, watch, and see both side by side. */
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
 
 import { api, sentenceOf } from "../../api/client";
+import { queries } from "../../api/queries";
 import type { Replay } from "../../api/types";
 import { plural } from "../../domain/format";
 import { ReplayWatch } from "../../domain/replayWatch";
-import { useResource } from "../../ui/hooks";
+import { useStore } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Notice } from "../../ui/parts";
 import { ReplayResultView } from "./ReplayResultView";
@@ -18,19 +20,19 @@ export function ReplaySection() {
     [],
   );
   useEffect(() => () => watch.stop(), [watch]);
-  const known = useResource(api.replays);
-  const last = known.value?.runs[0];
+  const known = useQuery(queries.replays);
+  const last = known.data?.runs[0];
   useEffect(() => {
     if (last !== undefined) watch.adopt(last);
   }, [watch, last]);
-  const { run, busy, error } = useSyncExternalStore(watch.subscribe, watch.snapshot);
+  const { run, busy, error } = useStore(watch);
   const trouble = error ?? known.error;
   return (
     <section className="replay" aria-labelledby="replay-title">
       <h2 id="replay-title">What would another policy have done?</h2>
       <div className="panel">
         <Ask
-          available={known.value?.available ?? []}
+          available={known.data?.available ?? []}
           disabled={busy || run?.active === true}
           onAsk={(policy, minutes) => void watch.start(policy, minutes)}
         />

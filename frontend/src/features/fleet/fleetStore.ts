@@ -2,6 +2,7 @@
 import { api } from "../../api/client";
 import type { Dispatch, FleetNode } from "../../api/types";
 import { FleetFeed } from "../../domain/fleetFeed";
+import { Store } from "../../domain/store";
 import { ReconnectingSocket, socketUrl, type ConnectionState } from "../../live/socket";
 import { complain } from "../../ui/toasts";
 
@@ -17,26 +18,21 @@ export interface FleetStatus {
   policiesVersion: number;
 }
 
-export class FleetStore {
+export class FleetStore extends Store<FleetStatus> {
   readonly feed = new FleetFeed();
-  private status: FleetStatus = { connection: "connecting", error: null, policiesVersion: 0 };
-  private readonly listeners = new Set<() => void>();
   private readonly socket = new ReconnectingSocket({
     url: () => socketUrl("/ws/v1/fleet", location),
     onMessage: (message) => this.take(message),
     onState: (connection) => {
-      this.set({ connection });
+      this.change({ connection });
       if (connection === "open") this.refresh();
     },
     silenceMs: SILENCE_MS,
   });
 
-  readonly snapshot = (): FleetStatus => this.status;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  constructor() {
+    super({ connection: "connecting", error: null, policiesVersion: 0 });
+  }
 
   start(): () => void {
     this.socket.start();
@@ -56,10 +52,10 @@ export class FleetStore {
   refresh(): void {
     Promise.all([api.nodes(), api.dispatches(DISPATCHES)]).then(
       ([nodes, dispatches]) => {
-        this.feed.replace(nodes, dispatches);
-        this.set({ error: null });
+        this.feed.load(nodes, dispatches);
+        this.change({ error: null });
       },
-      (error: unknown) => this.set({ error }),
+      (error: unknown) => this.change({ error }),
     );
   }
 
@@ -79,11 +75,6 @@ export class FleetStore {
   private take(message: Record<string, unknown>): void {
     if (message["type"] === "node") this.feed.node(message as unknown as FleetNode);
     else if (message["type"] === "dispatch") this.feed.dispatch(message as unknown as Dispatch);
-    else if (message["type"] === "policies") this.set({ policiesVersion: this.status.policiesVersion + 1 });
-  }
-
-  private set(part: Partial<FleetStatus>): void {
-    this.status = { ...this.status, ...part };
-    for (const listener of this.listeners) listener();
+    else if (message["type"] === "policies") this.change({ policiesVersion: this.state.policiesVersion + 1 });
   }
 }

@@ -1,8 +1,9 @@
+import { STAGES, stageOfModel } from "../../domain/stages";
+
 /** Triton's names of models, as people read them on the fleet page. */
-export const MODEL_TITLES: Readonly<Record<string, string>> = {
-  edge_detector: "Detector",
-  describer: "Describer",
-};
+export const MODEL_TITLES: Readonly<Record<string, string>> = Object.fromEntries(
+  STAGES.map(({ model, modelTitle }) => [model, modelTitle]),
+);
 
 /** A reason as the scheduler writes it, with models by the names that people read. */
 export function reasonInWords(reason: string): string {
@@ -10,7 +11,7 @@ export function reasonInWords(reason: string): string {
   return names.reduce((text, [name, title]) => text.replaceAll(name, title.toLowerCase()), reason);
 }
 
-export const MODEL_STEPS: Readonly<Record<string, string>> = {
-  edge_detector: "detect",
-  describer: "describe",
-};
+/** What a model is asked to do, as a word in a row; a model of no stage that this page knows keeps its name. */
+export function stageWord(model: string): string {
+  return stageOfModel(model)?.word ?? model;
+}

@@ -5,23 +5,32 @@ import type { ConnectionState } from "../../live/socket";
 import { Icon, type IconName } from "../../ui/icons";
 import { Connection } from "../../ui/parts";
 
+/** Where the neighbours of a frame are. `open` goes there, by another page or in place. */
+export interface Neighbours {
+  /** What J leads to. */
+  next: string | null;
+  previous: string | null;
+  words: { next: string; previous: string };
+  open: (frame: string) => void;
+}
+
 interface Props {
   frame: Frame;
-  newer: string | null;
-  older: string | null;
+  neighbours: Neighbours;
   now: number;
   connection: ConnectionState;
   onRetry: () => void;
   onHelp: () => void;
 }
 
-export function FrameHeader({ frame, newer, older, now, connection, onRetry, onHelp }: Props) {
+export function FrameHeader({ frame, neighbours, now, connection, onRetry, onHelp }: Props) {
   const name = nameOf(frame);
+  const { words, open } = neighbours;
   return (
     <header className="frame-header">
       <nav aria-label="Frames" className="neighbours">
-        <Neighbour frame={newer} icon="left" label="Newer frame (K)" />
-        <Neighbour frame={older} icon="right" label="Older frame (J)" />
+        <Neighbour frame={neighbours.previous} icon="left" label={words.previous} open={open} />
+        <Neighbour frame={neighbours.next} icon="right" label={words.next} open={open} />
       </nav>
       <h1>{name}</h1>
       <p className="hint">
@@ -51,7 +60,14 @@ export function nameOf(frame: Frame): string {
   return [frame.part_id, frame.name].find((text) => text !== null && text !== "") ?? frame.id;
 }
 
-function Neighbour({ frame, icon, label }: { frame: string | null; icon: IconName; label: string }) {
+interface NeighbourProps {
+  frame: string | null;
+  icon: IconName;
+  label: string;
+  open: Neighbours["open"];
+}
+
+function Neighbour({ frame, icon, label, open }: NeighbourProps) {
   if (frame === null) {
     return (
       <button
@@ -65,7 +81,18 @@ function Neighbour({ frame, icon, label }: { frame: string | null; icon: IconNam
     );
   }
   return (
-    <a className="button quiet icon-only" href={`/frames/${frame}/`} aria-label={label} title={label}>
+    <a
+      className="button quiet icon-only"
+      href={`/frames/${frame}/`}
+      aria-label={label}
+      title={label}
+      onClick={(event) => {
+        // With a modifier the browser opens it elsewhere.
+        if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+        event.preventDefault();
+        open(frame);
+      }}
+    >
       <Icon name={icon} />
     </a>
   );

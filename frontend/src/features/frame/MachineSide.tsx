@@ -1,4 +1,6 @@
 /** What the machine decided of the frame and why, where it was worked on, and how well that was foreseen. */
+import { useMutation } from "@tanstack/react-query";
+
 import { api } from "../../api/client";
 import type { DispatchFact, Frame, FrameStep } from "../../api/types";
 import { howFarInWords } from "../../domain/appearance";
@@ -7,20 +9,22 @@ import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
 import { complain, say } from "../../ui/toasts";
 
-const STEP_WORDS: Readonly<Record<FrameStep["kind"], string>> = { detect: "Detect", describe: "Describe" };
 const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   waiting: "waiting for a node",
   running: "under way",
   done: "done",
   failed: "failed",
+  skipped: "not needed",
 };
 
 export function MachineSide({
   frame,
+  mayConfigure,
   mayRetry,
   onRetried,
 }: {
   frame: Frame;
+  mayConfigure: boolean;
   mayRetry: boolean;
   onRetried: () => void;
 }) {
@@ -34,6 +38,7 @@ export function MachineSide({
       </div>
       {decision !== null && <p>{decision.reason}</p>}
       {frame.appearance !== null && <p className="hint">{howFarInWords(frame.appearance)}</p>}
+      {decision?.code === "unlike" && <AboutBaseline station={frame.station} mayConfigure={mayConfigure} />}
       <table className="steps">
         <thead>
           <tr>
@@ -60,27 +65,55 @@ export function MachineSide({
   );
 }
 
+/** A frame unlike anything known is often the first of a new product: a person can say that it is the right one. */
+function AboutBaseline({ station, mayConfigure }: { station: Frame["station"]; mayConfigure: boolean }) {
+  return (
+    <p>
+      <a href={`/stations/${station.id}/#baseline`}>
+        {mayConfigure
+          ? `Look at ${station.name}’s first frames`
+          : `What ${station.name}’s first frames look like`}
+      </a>
+      <span className="hint">
+        {mayConfigure
+          ? " and confirm them, if they show the right product."
+          : ". An engineer can confirm them."}
+      </span>
+    </p>
+  );
+}
+
 function StepRow({ step, fact }: { step: FrameStep; fact: DispatchFact | undefined }) {
   const node = fact?.node ?? step.node;
   return (
-    <tr>
-      <th scope="row">{STEP_WORDS[step.kind]}</th>
-      {step.state === "done" || fact?.measured_ms != null ? (
-        <>
-          <td>
-            {node}
-            {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+    <>
+      <tr>
+        <th scope="row">{step.title}</th>
+        {step.state === "done" || fact?.measured_ms != null ? (
+          <>
+            <td>
+              {node}
+              {step.attempts > 1 && <span className="hint"> ({plural(step.attempts, "attempt")})</span>}
+              {fact?.quality && <span className="hint"> in {fact.quality}</span>}
+            </td>
+            <td className="number">{formatMs(fact?.predicted_ms)}</td>
+            <td className="number">{formatMs(fact?.measured_ms)}</td>
+          </>
+        ) : (
+          <td colSpan={3} className="hint">
+            {STATE_WORDS[step.state]}
+            {node !== null && step.state === "running" && ` on ${node}`}
           </td>
-          <td className="number">{formatMs(fact?.predicted_ms)}</td>
-          <td className="number">{formatMs(fact?.measured_ms)}</td>
-        </>
-      ) : (
-        <td colSpan={3} className="hint">
-          {STATE_WORDS[step.state]}
-          {node !== null && step.state === "running" && ` on ${node}`}
-        </td>
-      )}
-    </tr>
+        )}
+      </tr>
+      {Object.entries(step.result).map(([name, text]) => (
+        <tr key={name}>
+          <td colSpan={4}>
+            {name}: {text}
+          </td>
+        </tr>
+      ))}
+    </>
   );
 }
 
@@ -92,25 +125,23 @@ interface FailedProps {
 }
 
 function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
-  const retry = () => {
-    api.retry(frame).then(
-      () => {
-        say("It goes back into the queue.");
-        onRetried();
-      },
-      (error: unknown) => complain(error),
-    );
-  };
+  const retry = useMutation({
+    mutationFn: () => api.retry(frame),
+    onSuccess: () => {
+      say("It goes back into the queue.");
+      onRetried();
+    },
+    onError: complain,
+  });
   return (
     <Notice level="stopped">
       {steps.map((step) => (
         <p key={step.kind}>
-          {STEP_WORDS[step.kind]} failed after {plural(step.attempts, "attempt")}:{" "}
-          {step.error ?? "no reason was given"}
+          {step.title} failed after {plural(step.attempts, "attempt")}: {step.error ?? "no reason was given"}
         </p>
       ))}
       {mayRetry && (
-        <button type="button" className="button" onClick={retry}>
+        <button type="button" className="button" disabled={retry.isPending} onClick={() => retry.mutate()}>
           <Icon name="retry" />
           Try again
         </button>

@@ -5,7 +5,7 @@ import type { DefectClass, Region } from "../../api/types";
 import { isWriting, type Typing } from "../../domain/frameFeed";
 import { formatMs, formatScore, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
-import { boxInWords } from "../../domain/region";
+import { boxInWords, disagrees } from "../../domain/region";
 import type { DrawnState, RegionState } from "../../domain/regionState";
 import { Icon } from "../../ui/icons";
 import { className, titleOf } from "../../ui/parts";
@@ -139,6 +139,8 @@ function MachineText({
   }
   if (description === null) return null;
   if (description.state === "pending") return <p className="region-text hint">Description pending</p>;
+  if (description.state === "skipped")
+    return <p className="region-text hint">Not described: the edge is sure, and the cloud was too slow</p>;
   if (description.state === "streaming")
     return <p className="region-text hint">Being described on {description.node ?? "a node"}</p>;
   if (description.state === "invalid") {
@@ -150,11 +152,10 @@ function MachineText({
     );
   }
   const text = description.text ?? {};
-  const disagrees = text.defect_class !== undefined && text.defect_class !== region.defect_class.name;
   return (
     <div className="region-text">
       <p className="machine-text">{text.appearance}</p>
-      {disagrees && (
+      {disagrees(region) && (
         <p className="disagrees">
           <Icon name="warning" />
           <span>

@@ -1,4 +1,5 @@
 /** Set or take away the station's golden template: from this frame or from a file, with how they lie on each other. */
+import { useMutation } from "@tanstack/react-query";
 import { useCallback, useEffect, useState } from "react";
 
 import { api } from "../../api/client";
@@ -18,21 +19,16 @@ interface Props {
 
 export function TemplateDialog({ frame, onClose, onChanged }: Props) {
   const [file, setFile] = useState<File | null>(null);
-  const [busy, setBusy] = useState(false);
-  const act = (work: () => Promise<unknown>, done: string) => {
-    setBusy(true);
-    work().then(
-      () => {
-        say(done);
-        onChanged();
-        onClose();
-      },
-      (error: unknown) => {
-        complain(error);
-        setBusy(false);
-      },
-    );
-  };
+  const { mutate, isPending: busy } = useMutation({
+    mutationFn: ({ work }: { work: () => Promise<unknown>; done: string }) => work(),
+    onSuccess: (_, { done }) => {
+      say(done);
+      onChanged();
+      onClose();
+    },
+    onError: complain,
+  });
+  const act = (work: () => Promise<unknown>, done: string) => mutate({ work, done });
   const station = frame.station.id;
   const set = (from: Blob | { frame: string }) =>
     act(

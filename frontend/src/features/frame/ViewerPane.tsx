@@ -9,7 +9,6 @@ import { prefersReducedMotion } from "../../ui/hooks";
 import { Icon, type IconName } from "../../ui/icons";
 import { titleOf } from "../../ui/parts";
 import type { FrameViewer, View, ViewerRegion } from "./frameViewer";
-import { createViewer } from "./openSeadragonViewer";
 import { alignment, fetchPicture } from "./pixels";
 import { AlignmentWords } from "./TemplateDialog";
 
@@ -204,14 +203,18 @@ function useViewer(
   return useCallback(
     (host: HTMLDivElement | null) => {
       if (host === null || url === "") return;
-      const made = createViewer(
-        host,
-        { url, width, height },
-        { onReady: () => onViewer(made), onError, onSelect, onView },
-      );
+      let made: FrameViewer | null = null;
+      let gone = false;
+      // The viewer is most of the page's code: what it says in words is there before it.
+      import("./openSeadragonViewer").then(({ createViewer }) => {
+        if (gone) return;
+        const onReady = () => onViewer(made);
+        made = createViewer(host, { url, width, height }, { onReady, onError, onSelect, onView });
+      }, onError);
       return () => {
+        gone = true;
         onViewer(null);
-        made.destroy();
+        made?.destroy();
       };
     },
     [url, width, height, onViewer, onError, onSelect, onView],

@@ -3,6 +3,7 @@ import { api } from "../../api/client";
 import type { Frame, Review, TokenHint } from "../../api/types";
 import { typed, type Typing } from "../../domain/frameFeed";
 import { Refetcher } from "../../domain/refetcher";
+import { Store } from "../../domain/store";
 import { LineSession } from "../../live/lineSession";
 import { socketUrl, type ConnectionState } from "../../live/socket";
 
@@ -17,47 +18,35 @@ export interface FrameState {
   newer: string | null;
 }
 
-export class FrameStore {
-  private state: FrameState = {
-    frame: null,
-    error: null,
-    connection: "connecting",
-    typing: new Map(),
-    newer: null,
-  };
-  private readonly listeners = new Set<() => void>();
+export class FrameStore extends Store<FrameState> {
   private readonly session: LineSession;
   private readonly refetcher: Refetcher<Frame>;
 
   constructor(
     private readonly id: string,
     line: number,
+    /** What a list already knew of it; shown until REST answers. */
+    known: Frame | null = null,
   ) {
+    super({ frame: known, error: null, connection: "connecting", typing: new Map(), newer: null });
     const fetchIt = () => api.frame(id);
     this.refetcher = new Refetcher<Frame>({
       one: fetchIt,
       newest: async () => [await fetchIt()],
-      onResult: ([frame]) => this.set({ frame: frame ?? null, error: null }),
-      onError: (error) => this.set({ error }),
+      onResult: ([frame]) => this.change({ frame: frame ?? null, error: null }),
+      onError: (error) => this.change({ error }),
       later: (callback, pauseMs) => setTimeout(callback, Math.max(GATHER_MS, pauseMs)),
     });
     this.session = new LineSession(socketUrl(`/ws/v1/lines/${line}/events`, location), {
       onEvent: (event) => {
         if (event.id === id) this.refetcher.everything();
-        else if (event.type === "frame.added" && this.state.newer === null) this.set({ newer: event.id });
+        else if (event.type === "frame.added" && this.state.newer === null) this.change({ newer: event.id });
       },
       onRefetch: () => this.refetcher.everything(),
       onHint: (message) => this.hint(message),
-      onState: (connection) => this.set({ connection }),
+      onState: (connection) => this.change({ connection }),
     });
   }
-
-  readonly snapshot = (): FrameState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
 
   start(): () => void {
     this.session.start();
@@ -85,7 +74,7 @@ export class FrameStore {
     const { frame } = this.state;
     if (frame === null) return;
     const others = frame.reviews.filter(({ id }) => id !== review.id);
-    this.set({
+    this.change({
       frame: { ...frame, reviews: [review, ...others.map((other) => ({ ...other, stands: false }))] },
     });
     this.reload();
@@ -96,11 +85,6 @@ export class FrameStore {
     const hint = message as unknown as TokenHint;
     const typing = new Map(this.state.typing);
     typing.set(hint.region, typed(typing.get(hint.region), hint));
-    this.set({ typing });
-  }
-
-  private set(part: Partial<FrameState>): void {
-    this.state = { ...this.state, ...part };
-    for (const listener of this.listeners) listener();
+    this.change({ typing });
   }
 }

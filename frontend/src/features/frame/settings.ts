@@ -5,15 +5,15 @@ export interface FrameSettings {
   advance: boolean;
 }
 
-const DEFAULTS: FrameSettings = { advance: false };
 const key = (user: string) => `aivd.settings.${user}`;
 
-export function loadSettings(user: string): FrameSettings {
+/** In the queue one goes on by default, on a page of its own one stays; who has chosen has it everywhere. */
+export function loadSettings(user: string, advanceByDefault: boolean): FrameSettings {
   try {
     const kept = JSON.parse(localStorage.getItem(key(user)) ?? "{}") as Partial<FrameSettings>;
-    return { advance: kept.advance === true };
+    return { advance: typeof kept.advance === "boolean" ? kept.advance : advanceByDefault };
   } catch {
-    return DEFAULTS;
+    return { advance: advanceByDefault };
   }
 }
 

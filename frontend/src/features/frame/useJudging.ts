@@ -1,8 +1,7 @@
 /** A person's word on one frame: the draft, the verdict on its way, and what happens when the server has it. */
-import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState } from "react";
 
-import type { Boot } from "../../api/boot";
-import type { DefectClass, Frame, Mark, Review } from "../../api/types";
+import type { DefectClass, Frame, Mark, Me, Review } from "../../api/types";
 import { labelOf, type Word } from "../../domain/judgement";
 import { marksFor, namedByMe } from "../../domain/regionState";
 import {
@@ -13,10 +12,11 @@ import {
   type ReviewDraft,
 } from "../../domain/reviewDraft";
 import type { QueuedVerdict } from "../../domain/verdictOutbox";
+import { useStore } from "../../ui/hooks";
 import { say } from "../../ui/toasts";
 import { outboxOf } from "../verdicts/outbox";
 import { keepDraft, loadDraft } from "./draftStorage";
-import { nameOf } from "./FrameHeader";
+import { nameOf, type Neighbours } from "./FrameHeader";
 import type { FrameStore } from "./frameStore";
 import { keepSettings, loadSettings } from "./settings";
 
@@ -36,31 +36,43 @@ export interface Judging {
   setAdvance: (advance: boolean) => void;
 }
 
-export function useJudging(
-  boot: Boot,
-  stored: Frame,
-  store: FrameStore,
-  classes: readonly DefectClass[],
-  mayReview: boolean,
-): Judging {
-  const user = boot.me?.username ?? "";
+interface Options {
+  me: Me | null;
+  stored: Frame;
+  store: FrameStore;
+  classes: readonly DefectClass[];
+  mayReview: boolean;
+  neighbours: Pick<Neighbours, "next" | "open">;
+  advanceByDefault: boolean;
+}
+
+export function useJudging({
+  me,
+  stored,
+  store,
+  classes,
+  mayReview,
+  neighbours,
+  advanceByDefault,
+}: Options): Judging {
+  const user = me?.username ?? "";
   const outbox = outboxOf(user);
-  const queued = useSyncExternalStore(outbox.subscribe, outbox.snapshot);
+  const queued = useStore(outbox);
   const [draft, change] = useReducer(changeDraft, stored.id, (frame) => loadDraft(user, frame));
   useEffect(() => keepDraft(user, stored.id, draft), [user, stored.id, draft]);
-  const [settings, setSettings] = useState(() => loadSettings(user));
+  const [settings, setSettings] = useState(() => loadSettings(user, advanceByDefault));
   const setAdvance = (advance: boolean) => {
     setSettings({ advance });
     keepSettings(user, { advance });
   };
 
   const frame = useMemo(() => withMine(stored, queued, user), [stored, queued, user]);
-  useAnswers(outbox.onSent, stored, store, () => settings.advance && !isTouched(draft), boot.older);
+  useAnswers(outbox.onSent, stored, store, () => settings.advance && !isTouched(draft), neighbours);
   const unreached = queued.some(({ state, reason }) => state === "waiting" && reason !== null);
   useEffect(() => {
     if (unreached) store.doubt();
   }, [unreached, store]);
-  const { connection } = useSyncExternalStore(store.subscribe, store.snapshot);
+  const { connection } = useStore(store);
   useEffect(() => {
     if (connection === "open") void outbox.flush();
   }, [connection, outbox]);
@@ -102,11 +114,11 @@ function useAnswers(
   frame: Frame,
   store: FrameStore,
   mayAdvance: () => boolean,
-  older: string | null,
+  neighbours: Pick<Neighbours, "next" | "open">,
 ): void {
-  const newest = useRef(mayAdvance);
+  const newest = useRef({ mayAdvance, neighbours });
   useEffect(() => {
-    newest.current = mayAdvance;
+    newest.current = { mayAdvance, neighbours };
   });
   useEffect(
     () =>
@@ -116,15 +128,16 @@ function useAnswers(
           return;
         }
         store.addReview(review);
+        const { mayAdvance, neighbours } = newest.current;
         if (review.contradicts.length > 0) {
           say(`Saved. It contradicts ${review.contradicts.join(" and ")}; yours is the latest and stands.`);
-        } else if (newest.current() && older !== null) {
-          location.assign(`/frames/${older}/`);
+        } else if (mayAdvance() && neighbours.next !== null) {
+          neighbours.open(neighbours.next);
         } else {
-          say(`Saved: ${verdict.label}.${older === null ? "" : " J goes to the next frame."}`);
+          say(`Saved: ${verdict.label}.${neighbours.next === null ? "" : " J goes to the next frame."}`);
         }
       }),
-    [onSent, frame.id, store, older],
+    [onSent, frame.id, store],
   );
 }
 

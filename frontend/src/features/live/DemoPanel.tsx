@@ -1,10 +1,11 @@
 /** The demo line: the server generates boards and sends them through the stream like any camera. */
-import { useCallback, useState } from "react";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
 
 import { api } from "../../api/client";
+import { queries } from "../../api/queries";
 import type { DemoState } from "../../api/types";
 import { plural } from "../../domain/format";
-import { useResource } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { complain } from "../../ui/toasts";
 
@@ -13,22 +14,15 @@ const BOARDS = 500;
 
 export function DemoPanel({ station }: { station: number }) {
   const [rate, setRate] = useState(1);
-  const [busy, setBusy] = useState(false);
-  const demo = useResource(
-    useCallback((signal: AbortSignal) => api.demo(station, signal), [station]),
-    4000,
-  );
-  const running = demo.value?.running === true;
-
-  const toggle = async () => {
-    setBusy(true);
-    try {
-      demo.set(running ? await api.stopDemo(station) : await api.startDemo(station, rate, BOARDS));
-    } catch (error) {
-      complain(error);
-    }
-    setBusy(false);
-  };
+  const cache = useQueryClient();
+  const asked = queries.demo(station);
+  const { data: demo } = useQuery(asked);
+  const running = demo?.running === true;
+  const toggle = useMutation({
+    mutationFn: () => (running ? api.stopDemo(station) : api.startDemo(station, rate, BOARDS)),
+    onSuccess: (now) => cache.setQueryData(asked.queryKey, now),
+    onError: complain,
+  });
 
   return (
     <section className="source">
@@ -54,14 +48,14 @@ export function DemoPanel({ station }: { station: number }) {
         <button
           type="button"
           className={`button${running ? "" : " primary"}`}
-          disabled={busy}
-          onClick={() => void toggle()}
+          disabled={toggle.isPending}
+          onClick={() => toggle.mutate()}
         >
           <Icon name={running ? "stop" : "play"} />
           {running ? "Stop demo" : "Start demo"}
         </button>
       </div>
-      {demo.value !== null && demo.value.state !== "none" && <Progress demo={demo.value} />}
+      {demo !== undefined && demo.state !== "none" && <Progress demo={demo} />}
     </section>
   );
 }

@@ -1,5 +1,5 @@
 /** Pictures, folders and zips from the person's machine; each file with its progress and its errors in words. */
-import { useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useMemo, useRef, useState } from "react";
 
 import { sentenceOf, upload } from "../../api/client";
 import { formatBytes, plural } from "../../domain/format";
@@ -11,6 +11,7 @@ import {
   type RefusedFile,
   type UploadItem,
 } from "../../domain/uploadQueue";
+import { useStore } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { filesFromDrop, withoutHidden } from "./dropped";
 
@@ -24,7 +25,7 @@ export function DropZone({ station }: { station: number }) {
       }),
     [station],
   );
-  const items = useSyncExternalStore(queue.subscribe, queue.snapshot);
+  const items = useStore(queue);
   const [over, setOver] = useState(false);
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);

@@ -6,6 +6,7 @@ import { isWriting, type Typing } from "../../domain/frameFeed";
 import { ago, exactTime, formatMs, plural } from "../../domain/format";
 import { holdWords } from "../../domain/holdReason";
 import { readableSoFar } from "../../domain/partialAnswer";
+import { STAGES } from "../../domain/stages";
 import { Icon, type IconName } from "../../ui/icons";
 import { Boxes, ClassName, DecisionChip, ReviewChip } from "../../ui/parts";
 
@@ -130,12 +131,11 @@ function Words({ region, typing, waitFor }: WordsProps) {
 /** Lists carry no dispatches, but steps and descriptions know their node and their time. */
 function Facts({ frame }: { frame: Frame }) {
   const node = (kind: string) => frame.steps.find((step) => step.kind === kind)?.node ?? null;
-  const describeMs = frame.regions.find(({ description }) => description?.state === "done")?.description
-    ?.latency_ms;
   return (
     <dl className="card-facts">
-      <Fact icon="node" label="Detected on" node={node("detect")} ms={frame.decision?.latency_ms} />
-      <Fact icon="cloud" label="Described on" node={node("describe")} ms={describeMs} />
+      {STAGES.map(({ kind, icon, did, tookMs }) => (
+        <Fact key={kind} icon={icon} label={`${did} on`} node={node(kind)} ms={tookMs(frame)} />
+      ))}
     </dl>
   );
 }
@@ -144,7 +144,7 @@ interface FactProps {
   icon: IconName;
   label: string;
   node: string | null;
-  ms: number | null | undefined;
+  ms: number | null;
 }
 
 function Fact({ icon, label, node, ms }: FactProps) {

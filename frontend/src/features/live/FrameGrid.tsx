@@ -2,11 +2,11 @@
  * The newest frames, in places that never move: a frame that arrives takes the first place and the others hand
  * their contents on. While the person pauses, scrolls down, points or works here, nothing is handed on at all.
  */
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { plural } from "../../domain/format";
 import type { FrameFeed } from "../../domain/frameFeed";
-import { useNow, useWindowEvent } from "../../ui/hooks";
+import { useNow, useStore, useWindowEvent } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { FrameCard } from "./FrameCard";
 
@@ -23,7 +23,7 @@ interface Props {
 }
 
 export function FrameGrid({ feed, paused, waitFor }: Props) {
-  const { shown, held, heldMore, typing } = useSyncExternalStore(feed.subscribe, feed.snapshot);
+  const { shown, held, heldMore, typing } = useStore(feed);
   const now = useNow(1000);
   const [scrolled, setScrolled] = useState(false);
   const [focused, setFocused] = useState(false);

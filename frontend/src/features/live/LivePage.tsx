@@ -1,13 +1,17 @@
 /** Live: what a line's cameras see and what the machine makes of it, at this moment. */
-import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useQuery, useQueryClient, type UseQueryResult } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
 
-import { api, sentenceOf } from "../../api/client";
+import { sentenceOf } from "../../api/client";
 import type { Boot } from "../../api/boot";
+import { queries } from "../../api/queries";
 import type { Frame, Line, Me, Station } from "../../api/types";
+import { baselineTrouble } from "../../domain/baseline";
 import { descriptionsWaitFor, troubles } from "../../domain/degraded";
 import { formatMs, plural } from "../../domain/format";
+import { hasRole } from "../../domain/roles";
 import { median } from "../../domain/throughput";
-import { useNow, useResource, type Resource } from "../../ui/hooks";
+import { useNow, useStore } from "../../ui/hooks";
 import { Icon } from "../../ui/icons";
 import { Connection, Empty, Notice } from "../../ui/parts";
 import { DemoPanel } from "./DemoPanel";
@@ -15,8 +19,6 @@ import { DropZone } from "./DropZone";
 import { FrameGrid } from "./FrameGrid";
 import { StreamPanel } from "./StreamPanel";
 import { LiveStore } from "./liveStore";
-
-const HEALTH_EVERY_MS = 5000;
 
 export function LivePage({ boot }: { boot: Boot }) {
   if (boot.line === null) {
@@ -49,17 +51,18 @@ interface LiveLineProps {
 
 function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
   const [paused, setPaused] = useState(false);
-  const health = useResource(api.health, HEALTH_EVERY_MS);
-  const { reload } = health;
-  const store = useMemo(() => new LiveStore(line.id, reload), [line.id, reload]);
-  useEffect(() => store.start(), [store]);
-  const status = useSyncExternalStore(store.subscribe, store.snapshot);
-  const { shown } = useSyncExternalStore(store.feed.subscribe, store.feed.snapshot);
-  const now = useNow(1000);
-  const stations = useResource(
-    useCallback((signal: AbortSignal) => api.stations(line.id, signal), [line.id]),
+  const health = useQuery(queries.health);
+  const cache = useQueryClient();
+  const store = useMemo(
+    () => new LiveStore(line.id, () => void cache.invalidateQueries(queries.health)),
+    [line.id, cache],
   );
-  const mayConfigure = mayConfigureLine(me, line);
+  useEffect(() => store.start(), [store]);
+  const status = useStore(store);
+  const { shown } = useStore(store.feed);
+  const now = useNow(1000);
+  const stations = useQuery(queries.stations(line.id));
+  const mayConfigure = hasRole(me, line.id, "engineer");
   // On a narrow screen the frames come first; with none, what makes them appear does.
   const [asked, setAsked] = useState<boolean | null>(null);
   const sourcesOpen = asked ?? (status.loaded && shown.length === 0);
@@ -95,16 +98,21 @@ function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
           </div>
         </header>
         <div className="notices">
-          {health.value !== null &&
-            troubles(health.value, now).map(({ level, sentence }) => (
+          {health.data !== undefined &&
+            troubles(health.data, now).map(({ level, sentence }) => (
               <Notice key={sentence} level={level}>
                 <p>{sentence}</p>
               </Notice>
             ))}
-          {(stations.value ?? [])
+          {(stations.data ?? [])
             .filter(({ product }) => product === "")
             .map((station) => (
               <WithoutProduct key={station.id} station={station} mayConfigure={mayConfigure} />
+            ))}
+          {(stations.data ?? [])
+            .filter(({ product }) => product !== "")
+            .map((station) => (
+              <AboutBaseline key={station.id} station={station} shown={shown} mayConfigure={mayConfigure} />
             ))}
           {status.error !== null && <ErrorNotice error={status.error} />}
         </div>
@@ -114,17 +122,13 @@ function LiveLine({ line, lines, me, mayMakeLines }: LiveLineProps) {
           <FrameGrid
             feed={store.feed}
             paused={paused}
-            waitFor={health.value === null ? null : descriptionsWaitFor(health.value)}
+            waitFor={health.data === undefined ? null : descriptionsWaitFor(health.data)}
           />
         )}
       </div>
       <Sources line={line} me={me} stations={stations} mayConfigure={mayConfigure} />
     </div>
   );
-}
-
-function mayConfigureLine(me: Me | null, line: Line): boolean {
-  return me?.roles.some((one) => one.line === line.id && ["engineer", "admin"].includes(one.role)) ?? false;
 }
 
 /** Nothing says what it looks at, so nothing can say that a part is good. */
@@ -138,6 +142,29 @@ function WithoutProduct({ station, mayConfigure }: { station: Station; mayConfig
         ) : (
           "An engineer of this line can choose what it looks at."
         )}
+      </p>
+    </Notice>
+  );
+}
+
+interface AboutBaselineProps {
+  station: Station;
+  shown: readonly Frame[];
+  mayConfigure: boolean;
+}
+
+/** Frames that are unlike anything known may be the right product all the same: a person can say so. */
+function AboutBaseline({ station, shown, mayConfigure }: AboutBaselineProps) {
+  const { data: baseline } = useQuery(queries.baseline(station.id));
+  const trouble = baseline === undefined ? null : baselineTrouble(baseline, station.id, shown);
+  if (trouble === null) return null;
+  return (
+    <Notice>
+      <p>
+        <b>{station.name}:</b> {trouble}{" "}
+        <a href={`/stations/${station.id}/#baseline`}>
+          {mayConfigure ? "Look at them, and confirm them if they show the right product." : "Look at them."}
+        </a>
       </p>
     </Notice>
   );
@@ -244,20 +271,20 @@ function NothingYet({ isDemo }: { isDemo: boolean }) {
 interface SourcesProps {
   line: Line;
   me: Me | null;
-  stations: Resource<Station[]>;
+  stations: UseQueryResult<Station[]>;
   mayConfigure: boolean;
 }
 
 /** The ways to make something appear, for whoever may; generated boards on the demo line only. */
 function Sources({ line, me, stations, mayConfigure }: SourcesProps) {
   const [chosen, setChosen] = useState<number | null>(null);
-  const list = stations.value ?? [];
+  const list = stations.data ?? [];
   const station = list.find(({ id }) => id === chosen) ?? list[0];
   const mayUpload = me?.can.upload === true;
   return (
     <aside className="sources panel" id="send" tabIndex={-1} aria-label="Send frames">
       {stations.error !== null && <ErrorNotice error={stations.error} />}
-      {station === undefined && stations.error === null && !stations.loading && (
+      {station === undefined && stations.error === null && !stations.isPending && (
         <p className="hint">This line has no station yet, so nothing can be sent to it.</p>
       )}
       {station !== undefined && (
@@ -273,7 +300,7 @@ function Sources({ line, me, stations, mayConfigure }: SourcesProps) {
           )}
         </>
       )}
-      {mayConfigure && !stations.loading && (
+      {mayConfigure && !stations.isPending && (
         <a
           className={station === undefined ? "button primary" : "small"}
           href={`/lines/${line.id}/stations/new/`}

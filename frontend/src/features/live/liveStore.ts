@@ -3,6 +3,7 @@ import { api } from "../../api/client";
 import type { Frame, LineEvent, TokenHint } from "../../api/types";
 import { FrameFeed } from "../../domain/frameFeed";
 import { Refetcher } from "../../domain/refetcher";
+import { Store } from "../../domain/store";
 import { Throughput } from "../../domain/throughput";
 import { LineSession } from "../../live/lineSession";
 import { socketUrl, type ConnectionState } from "../../live/socket";
@@ -18,23 +19,22 @@ export interface LiveStatus {
   error: unknown;
 }
 
-export class LiveStore {
+export class LiveStore extends Store<LiveStatus> {
   readonly feed = new FrameFeed(SHOWN);
   readonly decided = new Throughput();
-  private status: LiveStatus = { connection: "connecting", loaded: false, error: null };
-  private readonly listeners = new Set<() => void>();
   private readonly refetcher: Refetcher<Frame>;
   private readonly session: LineSession;
 
   constructor(line: number, onFleetChange: () => void) {
+    super({ connection: "connecting", loaded: false, error: null });
     this.refetcher = new Refetcher<Frame>({
       one: (id) => api.frame(id),
       newest: () => api.frames({ line, limit: SHOWN }),
       onResult: (frames) => {
         this.feed.put(frames);
-        this.set({ loaded: true, error: null });
+        this.change({ loaded: true, error: null });
       },
-      onError: (error) => this.set({ error }),
+      onError: (error) => this.change({ error }),
       later: (callback, pauseMs) => setTimeout(callback, Math.max(GATHER_MS, pauseMs)),
     });
     this.session = new LineSession(socketUrl(`/ws/v1/lines/${line}/events`, location), {
@@ -43,16 +43,9 @@ export class LiveStore {
       onHint: (message) => {
         if (message["type"] === "describe.token") this.feed.token(message as unknown as TokenHint);
       },
-      onState: (connection) => this.set({ connection }),
+      onState: (connection) => this.change({ connection }),
     });
   }
-
-  readonly snapshot = (): LiveStatus => this.status;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
 
   /** Returns what ends it, for React. REST is asked at once, so that frames show even where sockets are blocked. */
   start(): () => void {
@@ -73,10 +66,5 @@ export class LiveStore {
     if (event.type === "frame.decided") this.decided.add(Date.now());
     if (event.type.startsWith("fleet.")) onFleetChange();
     if (event.id !== null) this.refetcher.changed(event.id);
-  }
-
-  private set(part: Partial<LiveStatus>): void {
-    this.status = { ...this.status, ...part };
-    for (const listener of this.listeners) listener();
   }
 }

@@ -2,12 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from scheduling.serving.contracts import AnswerEvent, RegionRequest
 from scheduling.serving.describers import load_describer
 from scheduling.serving.describers.adapters import write_lineage
 from scheduling.serving.describers.hub import HubDescriber
-from scheduling.serving.describers.weights import RefusedFiles
+from scheduling.serving.model_folder import RefusedFiles
 from scheduling.serving.nodes import PROJECT_ROOT
 from tests.finetune.training.lora.sealed import CLASSES, write_dataset, write_recipe
 from tests.scheduling.serving.describers.small_folder import write_small_folder
@@ -59,7 +60,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(recipe: Path, out: Path, supervision: Any = None) -> list[dict[str, Any]]:
     out.mkdir(exist_ok=True)
-    run.Run(LoraRecipe.read(recipe), out, EventLog(out), supervision or Unwatched()).run()
+    run.Run(LoraRecipe.read(recipe), out, EventLog(out), cast(Any, supervision or Unwatched())).run()
     return read_events(out)
 
 
@@ -234,7 +235,7 @@ def test_a_base_that_does_not_fit_the_memory_is_refused_before_it_is_opened(
 def test_a_full_disk_is_said_before_the_first_step(
     small: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(TrainingFault, match="the disk has 0 MiB free"):
         start(write_recipe(tmp_path, dataset, base=str(small)), tmp_path / "out")
 

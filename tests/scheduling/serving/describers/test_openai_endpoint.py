@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scheduling.serving.answers import answer_schema
 from scheduling.serving.contracts import AnswerEvent, RegionRequest, TokenEvent
 from scheduling.serving.describers import load_describer
 from scheduling.serving.describers.openai_endpoint import KEY_VARIABLE, Deadlines, EndpointDescriber
+from tests.scheduling.serving.answer_schema import answer_schema
 from tests.scheduling.serving.describers.chat_server import Handler, Reply, Server, chat_server
 
 CLASSES = ("open", "short")

@@ -15,7 +15,7 @@ import torch
 
 from finetune.boards import CLASSES as BOARD_CLASSES
 from finetune.boards import generate_board
-from scheduling.serving.answers import answer_schema, class_options
+from scheduling.serving.answers import class_options
 from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, TokenEvent
 from scheduling.serving.crops import cut_crop, letterbox
 from scheduling.serving.describers import SMALL, load_describer
@@ -23,6 +23,7 @@ from scheduling.serving.describers.small import BATCH, SmallDescriber, Writing
 from scheduling.serving.describers.small_drafts import REMEMBERED, Drafts
 from scheduling.serving.describers.small_forward import Writer, see
 from scheduling.serving.nodes import PROJECT_ROOT
+from tests.scheduling.serving.answer_schema import answer_schema
 from tests.scheduling.serving.describers.small_folder import write_small_folder
 
 CLASSES = ("open", "short", "pin", "pin-hole")
@@ -85,9 +86,10 @@ def test_the_forward_pass_gives_the_logits_of_transformers(small: tuple[Any, Sma
     rng = np.random.default_rng(5)
     text = torch.from_numpy(rng.integers(10, size - 10, (3, 6)))
     wrong = torch.from_numpy(rng.integers(10, size - 10, (3, 4)))
-    count = describer.shape.layout.image_tokens
-    hint = describer.tokens.hint_ids(("open", 0.9), describer.hint_tokens)
-    prefix = torch.tensor([describer.tokens.prefix(count, hint)] * 3)
+    read = describer.tokens.prefix(
+        describer.shape.layout.image_tokens, describer.tokens.hint_ids(None, describer.hint_tokens)
+    )
+    prefix = torch.tensor([read] * 3)
     expected = reference_logits(model, describer, crops, torch.cat([prefix, text], dim=1))
     writer = Writer(describer._weights, describer.shape)
     words, write, length = writer.words, writer.forward, prefix.shape[1]
@@ -149,7 +151,7 @@ def write(describer: SmallDescriber, drafts: Drafts) -> Writing:
 
 def guessing(guess: Callable[[Sequence[int]], int | None]) -> Drafts:
     drafts = Drafts()
-    drafts.next = guess  # type: ignore[method-assign]
+    drafts.next = guess  # type: ignore[method-assign, assignment]
     return drafts
 
 

@@ -53,7 +53,7 @@ def token_id(token: str) -> int:
 
 
 VOCABULARY = len(SPECIALS) + 256
-QWEN_TOKENS = {
+QWEN_TOKENS: dict[str, Any] = {
     "image_token_id": token_id("<|image_pad|>"),
     "video_token_id": token_id("<|video_pad|>"),
     "vision_start_token_id": token_id("<|vision_start|>"),
@@ -128,7 +128,7 @@ def _smolvlm() -> tuple[Any, Any]:
         vision_config=SIGLIP | {"image_size": 64, "patch_size": 16},
         image_token_id=token_id("<image>"),
         scale_factor=2,
-        pad_token_id=0,
+        pad_token_id=0,  # type: ignore[call-arg]  # it takes it, though its signature does not say so
     )
     images = transformers.SmolVLMImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 64})
     videos = transformers.SmolVLMVideoProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 64})

@@ -29,7 +29,7 @@ def graph_model(
         helper.make_node("Add", ["lifted", "rows"], ["regions"]),
     ]
     weights = [
-        numpy_helper.from_array(np.float32(0), "zero"),
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
         numpy_helper.from_array(np.array([-1, 1, 1]), "column"),
         numpy_helper.from_array(table[None], "rows"),
     ]

@@ -9,7 +9,7 @@ import pytest
 from scheduling.serving.contracts import BadFrame, BoxXyxy, DetectedRegion
 from scheduling.serving.detectors import load_detector
 from scheduling.serving.detectors.fusion import fuse
-from scheduling.serving.detectors.template_difference import CLASS_NAMES, Comparison
+from scheduling.serving.detectors.template_difference import CLASS_NAMES, TemplateComparison
 from tests.scheduling.serving.detectors.onnx_files import graph_model, write
 
 HERE: BoxXyxy = (10, 10, 40, 40)
@@ -23,13 +23,13 @@ def region(box: BoxXyxy, score: float, name: str = "open") -> DetectedRegion:
 
 def differing(
     *regions: DetectedRegion, places: tuple[BoxXyxy, ...] = (), share: float = 0.0, exact: bool = True
-) -> Comparison:
+) -> TemplateComparison:
     """A comparison that lists `regions`, with something changed in `places` and on `share` of the board besides."""
     changed = np.zeros((100, 100), np.uint8)
     changed[: round(100 * share)] = 1
     for x1, y1, x2, y2 in places:
         changed[int(y1) : int(y2), int(x1) : int(x2)] = 1
-    return Comparison(list(regions), changed, exact)
+    return TemplateComparison(list(regions), changed, exact)
 
 
 def test_a_confirmed_region_takes_box_and_class_of_the_difference_and_a_higher_score() -> None:

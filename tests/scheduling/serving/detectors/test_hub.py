@@ -12,6 +12,7 @@ import torch
 from scheduling.serving import torchvision_ops
 from scheduling.serving.contracts import BadFrame
 from scheduling.serving.detectors import BadModel, load_detector
+from scheduling.serving.detectors.fusion import judged_by_templates
 from scheduling.serving.detectors.hub import FAMILIES, HubDetector, class_names_of, table_of
 from scheduling.serving.detectors.template_difference import CLASS_NAMES
 
@@ -25,8 +26,8 @@ def build(family: str, names: tuple[str, ...] = NAMES) -> tuple[Any, Any]:
     import transformers
 
     torch.manual_seed(4)
-    stages = {"out_features": ["stage2", "stage3", "stage4"]}
-    backbone = transformers.RTDetrResNetConfig(
+    stages: dict[str, Any] = {"out_features": ["stage2", "stage3", "stage4"]}
+    backbone: Any = transformers.RTDetrResNetConfig(
         embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], layer_type="basic", **stages
     )
     if family == "d_fine":
@@ -102,7 +103,7 @@ def test_a_low_score_is_left_out(saved: Path) -> None:
 
 def test_a_detector_of_bare_boards_heeds_the_template() -> None:
     model, processor = build("rt_detr_v2", CLASS_NAMES)
-    detector = HubDetector(model, processor, name="tiny", version="1", digest="0", threads=1)
+    detector = judged_by_templates(HubDetector(model, processor, name="tiny", version="1", digest="0", threads=1))
     picture = pictures()[0]
     with pytest.raises(BadFrame, match="same size"):
         detector.detect([picture], templates=[picture[:20]])

@@ -1,4 +1,4 @@
-"""What Triton loads: it finds the project and hands over to `scheduling.serving.runtime.edge_detector`.
+"""What Triton loads: it finds the project and hands over to `scheduling.serving.backend.edge_detector`.
 
 Triton runs this file from its own folder and ignores PYTHONPATH. AIVD_HOME names the project's folder where
 this repository was mounted alone; otherwise it is the folder that holds it.
@@ -12,6 +12,6 @@ _HOME = os.environ.get("AIVD_HOME") or str(Path(__file__).resolve().parents[5])
 if _HOME not in sys.path:
     sys.path.insert(0, _HOME)
 
-from scheduling.serving.runtime.edge_detector import TritonPythonModel  # noqa: E402
+from scheduling.serving.backend.edge_detector import TritonPythonModel  # noqa: E402
 
 __all__ = ["TritonPythonModel"]

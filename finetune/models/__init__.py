@@ -1,0 +1,23 @@
+"""Tables of the finetune app."""
+
+from .dataset import Dataset, DatasetItem, DatasetVersion, ImportJob, ImportTrouble, ItemRegion
+from .registry import ModelVersion, Promotion, ServingChoice, ShadowTrial
+from .run import FineTuneRun, Recipe, RunEvent
+from .work import State
+
+__all__ = [
+    "Dataset",
+    "DatasetItem",
+    "DatasetVersion",
+    "FineTuneRun",
+    "ImportJob",
+    "ImportTrouble",
+    "ItemRegion",
+    "ModelVersion",
+    "Promotion",
+    "Recipe",
+    "RunEvent",
+    "ServingChoice",
+    "ShadowTrial",
+    "State",
+]

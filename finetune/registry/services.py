@@ -1,0 +1,268 @@
+"""The registry's acts: take weights in, try them in the shadow, promote them, roll back.
+
+Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. What a Line is
+served by is one row, changed under its lock, so at each moment exactly one version serves it. Telling the nodes is the
+swap's business: they ask for the version's digest and take it from `folder_of`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from aivd_web.kernel.errors import Conflict, Unprocessable
+from aivd_web.kernel.publish import publish_on_commit
+from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice, ShadowTrial
+from finetune.models.registry import ModelKind
+from inspections.events import follow
+from inspections.models import Line
+from scheduling.serving.model_folder import RefusedFiles, check_safetensors
+
+FOLDER = "artifacts"
+MAX_FILES = 50
+KIND_OF_RUN = {"describer-lora": ModelKind.ADAPTER, "detector": ModelKind.DETECTOR}
+SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx"}
+
+
+class RefusedWeights(Unprocessable):
+    code = "refused_weights"
+    hint = "Bring safetensors or ONNX weights."
+
+
+class GateMissed(Conflict):
+    code = "gate_missed"
+    hint = "Improve it, or give a reason to promote it all the same."
+
+
+# -- weights come in --------------------------------------------------------------------------------
+
+
+def register_from_run(*, run: FineTuneRun, told: dict[str, Any], folder: Path) -> ModelVersion:
+    """What a run made, by its `done` event. Twice is the same as once. Raises RefusedWeights."""
+    adapter = told.get("adapter") or told.get("detector") or {}
+    made = (folder / str(adapter.get("path", "adapter"))).resolve()
+    if not made.is_relative_to(folder.resolve()) or not made.exists():
+        raise RefusedWeights("The run says that it is done, and its weights are not there.")
+    last = run.events.filter(type="validated").order_by("-seq").first()
+    metrics = {name: value for name, value in (last.data if last else {}).items() if name not in ("at", "best", "step")}
+    lineage = _lineage(made)
+    return register(
+        line=run.line,
+        kind=KIND_OF_RUN[run.kind],
+        files=made,
+        run=run,
+        base=run.base,
+        base_digest=str((lineage.get("base") or {}).get("digest") or "")[:64],
+        classes=run.version.classes,
+        metrics={**metrics, **{name: told[name] for name in ("field_f1",) if name in told}},
+        gates=told.get("gates") or [],
+        packages=lineage.get("packages") or {},
+        by=run.created_by,
+    )
+
+
+def register(
+    *,
+    line: Line,
+    kind: str,
+    files: Path,
+    base: str,
+    by: str,
+    run: FineTuneRun | None = None,
+    base_digest: str = "",
+    classes: list[str] | None = None,
+    metrics: dict[str, Any] | None = None,
+    gates: list[dict[str, Any]] | None = None,
+    packages: dict[str, str] | None = None,
+) -> ModelVersion:
+    """Keep a weights file, or a folder with one, under its digest. The same weights again are the same version."""
+    weights = _weights_in(files)
+    format = check_weights(weights)
+    digest = _sha256(weights)
+    _keep(files, digest)
+    with transaction.atomic():
+        Line.objects.select_for_update(no_key=True).get(pk=line.pk)  # numbers are counted one after the other
+        of_kind = ModelVersion.objects.filter(line=line, kind=kind)
+        known = of_kind.filter(digest=digest).first()
+        if known is not None:
+            return known
+        last = of_kind.order_by("-number").first()
+        return ModelVersion.objects.create(
+            line=line,
+            kind=kind,
+            number=last.number + 1 if last else 1,
+            digest=digest,
+            format=format,
+            bytes=weights.stat().st_size,
+            run=run,
+            version=run.version if run else None,
+            base=base,
+            base_digest=base_digest,
+            classes=classes or [],
+            metrics=metrics or {},
+            gates=gates or [],
+            packages=packages or {},
+            registered_by=by,
+        )
+
+
+def _weights_in(files: Path) -> Path:
+    if files.is_file():
+        return files
+    found = [path for path in sorted(files.iterdir()) if path.suffix in SUFFIXES]
+    if len(found) != 1:
+        raise RefusedWeights(f"There are {len(found)} weights files, and there should be one.")
+    return found[0]
+
+
+def check_weights(path: Path) -> str:
+    """The format of the file, told by its bytes: a pickle by another name is refused. Raises RefusedWeights."""
+    if path.suffix == ".safetensors":
+        try:
+            check_safetensors(path)
+        except RefusedFiles as error:
+            raise RefusedWeights(str(error)) from None
+        return "safetensors"
+    with path.open("rb") as file:
+        head = file.read(1)
+    if path.suffix == ".onnx" and head == b"\x08":  # field 1, ir_version: every ONNX file begins with it
+        return "onnx"
+    raise RefusedWeights(f"'{path.name}' holds neither safetensors nor ONNX weights.")
+
+
+def _keep(files: Path, digest: str) -> None:
+    """Copy under the digest: made under another name and renamed when it is whole."""
+    root = Path(settings.MEDIA_DIR) / FOLDER
+    target = root / digest
+    if target.exists():
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".keeping-") as made:
+        sources = [files] if files.is_file() else sorted(path for path in files.iterdir() if path.is_file())
+        if len(sources) > MAX_FILES:
+            raise RefusedWeights(f"The folder holds {len(sources)} files.")
+        inner = Path(made) / "files"
+        inner.mkdir()
+        for source in sources:
+            shutil.copyfile(source, inner / source.name)
+            with (inner / source.name).open("rb") as file:
+                os.fsync(file.fileno())
+        try:
+            os.rename(inner, target)
+        except OSError:
+            if not target.exists():
+                raise
+
+
+def folder_of(version: ModelVersion) -> Path:
+    return Path(settings.MEDIA_DIR) / FOLDER / version.digest
+
+
+def _lineage(made: Path) -> dict[str, Any]:
+    """What the trainer wrote beside the weights."""
+    for path in sorted(made.glob("*lineage*.json")) if made.is_dir() else ():
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- which one serves -------------------------------------------------------------------------------
+
+
+def serving(line: Line, kind: str) -> ModelVersion | None:
+    """What the line is served by; None: the model that the nodes have of themselves."""
+    choice = ServingChoice.objects.filter(line=line, kind=kind).select_related("version").first()
+    return choice.version if choice else None
+
+
+@transaction.atomic
+def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoice:
+    """Have the version serve its line. Raises GateMissed where it missed a gate, or was not measured, without a
+    reason; Conflict where it serves already."""
+    choice = _locked(version.line, version.kind)
+    if choice.version_id == version.pk:
+        raise Conflict(f"{version} serves already.", hint="Reload the page.")
+    if not version.passed and not reason.strip():
+        missed = [str(gate.get("name", "?")) for gate in version.gates if gate.get("passed") is not True]
+        what = f"missed {', '.join(missed)}" if missed else "was not measured against its gates"
+        raise GateMissed(f"{version} {what}.")
+    return _set(choice, version, Promotion.Act.PROMOTE, by=by, reason=reason)
+
+
+@transaction.atomic
+def roll_back(*, line: Line, kind: str, by: str, reason: str = "") -> ServingChoice:
+    """Have the line served as it was before the last promotion. Raises Conflict where there was none."""
+    choice = _locked(line, kind)
+    if choice.promotion is None or choice.promotion.act == Promotion.Act.ROLLBACK:
+        raise Conflict("There is no promotion to take back.", hint="Promote the version that should serve.")
+    return _set(choice, choice.before, Promotion.Act.ROLLBACK, by=by, reason=reason)
+
+
+def _locked(line: Line, kind: str) -> ServingChoice:
+    """The line's one row of this kind; whoever changes it next waits."""
+    ServingChoice.objects.bulk_create([ServingChoice(line=line, kind=kind)], ignore_conflicts=True)
+    return (
+        ServingChoice.objects.select_for_update(of=("self",))
+        .select_related("version", "promotion")
+        .get(line=line, kind=kind)
+    )
+
+
+def _set(choice: ServingChoice, version: ModelVersion | None, act: str, *, by: str, reason: str) -> ServingChoice:
+    before = choice.version
+    choice.promotion = Promotion.objects.create(
+        line=choice.line, kind=choice.kind, act=act, before=before, after=version, by=by, reason=reason
+    )
+    choice.version, choice.before = version, before
+    choice.save()
+    hint = {"type": "serving.changed", "kind": choice.kind, "digest": version.digest if version else ""}
+    publish_on_commit(follow.group(choice.line_id), {"type": "line.hint", "hint": hint})
+    return choice
+
+
+# -- the shadow -------------------------------------------------------------------------------------
+
+
+def start_shadow(*, version: ModelVersion, share: float, by: str) -> ShadowTrial:
+    """Let it answer a share of the live crops beside the one that serves. Raises Unprocessable or Conflict."""
+    if not 0 < share <= 1:
+        raise Unprocessable(f"The share is above 0 and at most 1, not {share:g}.", hint="0.1 is a tenth of the crops.")
+    try:
+        with transaction.atomic():
+            return ShadowTrial.objects.create(version=version, share=share, started_by=by)
+    except IntegrityError:
+        raise Conflict(f"{version} is in the shadow already.", hint="End that trial first.") from None
+
+
+def note_shadow(*, trial: ShadowTrial, agreed: bool, latency_ms: float) -> None:
+    """One answer beside the one that counted."""
+    ShadowTrial.objects.filter(pk=trial.pk, ended_at__isnull=True).update(
+        seen=F("seen") + 1, agreed=F("agreed") + int(agreed), latency_ms_total=F("latency_ms_total") + latency_ms
+    )
+
+
+def end_shadow(*, version: ModelVersion) -> ShadowTrial:
+    """Raises Conflict where there is none."""
+    running = ShadowTrial.objects.filter(version=version, ended_at__isnull=True)
+    trial = running.first()
+    if trial is None or not running.update(ended_at=Now()):
+        raise Conflict(f"{version} is not in the shadow.", hint="Reload the page.")
+    trial.refresh_from_db()
+    return trial

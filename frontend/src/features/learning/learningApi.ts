@@ -1,0 +1,69 @@
+/** Datasets, runs and models by REST, in the types of the schema. */
+import { ApiError, csrfToken, errorFrom } from "../../api/client";
+import type { components } from "../../api/schema";
+import type { Answer } from "../../api/types";
+
+type Schemas = components["schemas"];
+export type Dataset = Answer<Schemas["Dataset"]>;
+export type WholeDataset = Answer<Schemas["WholeDataset"]>;
+export type ImportJob = Answer<Schemas["Import"]>;
+export type ImportWithTroubles = Answer<Schemas["ImportWithTroubles"]>;
+export type DatasetVersion = Answer<Schemas["DatasetVersion"]>;
+export type Run = Answer<Schemas["Run"]>;
+export type RunKind = Answer<Schemas["RunKind"]>;
+export type RunEvent = Answer<Schemas["RunEvent"]>;
+export type ModelVersion = Answer<Schemas["ModelVersion"]>;
+
+const TIMEOUT_MS = 15_000;
+/** A zip of a few hundred MB over a factory's network. */
+const UPLOAD_TIMEOUT_MS = 30 * 60_000;
+
+async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const file = body instanceof Blob;
+  const headers: Record<string, string> = { Accept: "application/json" };
+  if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
+  if (body !== undefined) headers["Content-Type"] = file ? "application/zip" : "application/json";
+  const response = await fetch(`/api/v1/${path}`, {
+    method,
+    headers,
+    credentials: "same-origin",
+    signal: AbortSignal.timeout(file ? UPLOAD_TIMEOUT_MS : TIMEOUT_MS),
+    ...(body === undefined ? {} : { body: file ? body : JSON.stringify(body) }),
+  }).catch(() => {
+    throw new ApiError("unreachable", "The server does not answer.", "Check the network, and try again.", 0);
+  });
+  const answer: unknown = await response.json().catch(() => null);
+  if (!response.ok || answer === null) throw errorFrom(response.status, answer);
+  return answer as T;
+}
+
+export interface ImportChoice {
+  format: string;
+  add_classes: boolean;
+  unlabelled: string;
+}
+
+export const learning = {
+  datasets: () => ask<Dataset[]>("GET", "datasets"),
+  dataset: (id: number) => ask<WholeDataset>("GET", `datasets/${id}`),
+  make: (line: number, name: string, product: string) =>
+    ask<WholeDataset>("POST", "datasets", { line, name, product }),
+  send: (dataset: number, file: File, { format, add_classes, unlabelled }: ImportChoice) => {
+    const query = new URLSearchParams({ format, name: file.name, add_classes: String(add_classes) });
+    if (unlabelled !== "") query.set("unlabelled", unlabelled);
+    return ask<ImportJob>("POST", `datasets/${dataset}/imports?${query}`, file);
+  },
+  import: (id: number) => ask<ImportWithTroubles>("GET", `imports/${id}`),
+  cancelImport: (id: number) => ask<ImportJob>("POST", `imports/${id}/cancel`, {}),
+  resumeImport: (id: number) => ask<ImportJob>("POST", `imports/${id}/resume`, {}),
+  addReviewed: (dataset: number) => ask<{ changed: number }>("POST", `datasets/${dataset}/reviewed`, {}),
+  seal: (dataset: number, accept_gaps: boolean) =>
+    ask<DatasetVersion>("POST", `datasets/${dataset}/versions`, { accept_gaps }),
+  kinds: () => ask<RunKind[]>("GET", "run-kinds"),
+  runs: () => ask<Run[]>("GET", "runs"),
+  events: (run: string, after: number) =>
+    ask<RunEvent[]>("GET", `runs/${run}/events?after=${after}&limit=2000`),
+  launch: (order: Schemas["NewRunRequest"]) => ask<Run>("POST", "runs", order),
+  act: (run: string, act: "pause" | "cancel" | "resume") => ask<Run>("POST", `runs/${run}/${act}`, {}),
+  models: () => ask<ModelVersion[]>("GET", "model-versions"),
+};

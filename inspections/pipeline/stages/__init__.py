@@ -1,0 +1,13 @@
+"""The registry: every stage of a Frame's way, in its order. A new one is a file in this folder and a line here."""
+
+from inspections.pipeline.stage import Stages
+
+from .describe import DescribeStage
+from .describe_sure import DescribeSureStage
+from .detect import DetectStage
+
+STAGES = Stages(
+    DetectStage(),
+    DescribeStage(),
+    DescribeSureStage(),
+)

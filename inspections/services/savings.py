@@ -1,0 +1,52 @@
+"""What the ladder and the skip have saved: bytes, tokens and seconds of the cloud, of the Stations that one may see.
+
+The ladder's bytes were counted when they were sent. What nobody was asked has no figure of its own: it counts as much
+as a described region of the same Stations took on average in the same stretch, or nothing where none was described.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, Count, F, Q, Sum
+
+from aivd_web.kernel.database import database_now
+from inspections.models import Description, Step
+from scheduling.models import Dispatch
+from scheduling.policy.items import CROP_BYTES, DESCRIBER
+
+
+def savings(*, minutes: float, stations: Iterable[int]) -> dict[str, Any]:
+    """Of the last `minutes`, at these Stations (by their ids)."""
+    since, wanted = database_now() - timedelta(minutes=minutes), list(stations)
+    return {"minutes": minutes, "ladder": _ladder(since, wanted), "skipped": _skipped(since, wanted)}
+
+
+def _ladder(since: datetime, stations: list[int]) -> dict[str, Any]:
+    lowered = Dispatch.objects.filter(scope__in=stations, sent_at__gte=since).exclude(quality="")
+    sent = lowered.filter(outcome=Dispatch.Outcome.OK)
+    found = sent.aggregate(requests=Count("id"), full=Sum("full_bytes"), sent=Sum("payload_bytes"))
+    by_rung = sent.order_by("quality").values_list("quality").annotate(count=Count("id"))
+    saved = max(0, (found["full"] or 0) - (found["sent"] or 0))
+    return {"requests": found["requests"], "bytes": saved, "by_quality": dict(by_rung)}
+
+
+def _skipped(since: datetime, stations: list[int]) -> dict[str, Any]:
+    steps = Step.objects.filter(frame__station__in=stations, state=Step.State.SKIPPED, finished_at__gte=since)
+    regions = steps.aggregate(regions=Sum("regions"))["regions"] or 0
+    described = Description.objects.filter(detection__frame__station__in=stations, created_at__gte=since)
+    tokens = described.aggregate(mean=Avg("tokens"))["mean"] or 0.0
+    return {
+        "regions": regions,
+        "bytes": round(regions * CROP_BYTES),
+        "tokens": round(regions * tokens),
+        "seconds": round(regions * _seconds_of_a_region(since, stations), 2),
+    }
+
+
+def _seconds_of_a_region(since: datetime, stations: list[int]) -> float:
+    """Of a describer's own time, without queue and link."""
+    answered = Q(scope__in=stations, sent_at__gte=since, model=DESCRIBER, outcome=Dispatch.Outcome.OK)
+    found = Dispatch.objects.filter(answered).aggregate(ms=Sum("service_ms"), bytes=Sum(F("full_bytes")))
+    regions = (found["bytes"] or 0) / CROP_BYTES
+    return (found["ms"] or 0.0) / 1000 / regions if regions else 0.0

@@ -1,0 +1,48 @@
+"""What a process has of its own: its way to Redis, its channels to the nodes, its view of the fleet.
+
+The app's start makes one of the settings; a test makes another.
+"""
+
+from functools import cached_property
+from typing import Protocol, cast
+
+from django.apps import apps
+
+from scheduling.client.tls import NodeTls
+from scheduling.client.triton import NodeClients
+from scheduling.dispatch.ledger import SharedLedger
+from scheduling.services.dispatching import FleetDispatcher, running
+from scheduling.services.hints import RedisHints, client_of
+
+
+class FleetProcess:
+    """Each part is made when it is first asked for: a web process never opens a channel to a node."""
+
+    def __init__(self, *, redis_url: str, tls: NodeTls) -> None:
+        self._redis_url, self._tls = redis_url, tls
+
+    @cached_property
+    def hints(self) -> RedisHints:
+        return RedisHints(client_of(self._redis_url))
+
+    @cached_property
+    def clients(self) -> NodeClients:
+        return NodeClients(tls=self._tls)
+
+    @cached_property
+    def dispatcher(self) -> FleetDispatcher:
+        ledger = SharedLedger(self.hints.client, running=running)
+        dispatcher = FleetDispatcher(ledger=ledger, client_for=self.clients.of)
+        dispatcher.refresh()
+        return dispatcher
+
+
+class App(Protocol):
+    """What the app's start leaves for everybody."""
+
+    process: FleetProcess
+
+
+def current() -> FleetProcess:
+    """This process' own."""
+    return cast(App, apps.get_app_config("scheduling")).process
