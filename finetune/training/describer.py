@@ -9,27 +9,32 @@ steps' weights is exported. One thread, resumable: a run's state is in DIR as sa
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader, Dataset
 
 from finetune.training.describer_crops import CLEAN, CropStore, Noise, Window
 from finetune.training.describer_export import export_model
 from finetune.training.describer_learner import Batch, Learner, make_batch
 from finetune.training.describer_model import LAYOUT
 from finetune.training.describer_texts import all_texts
+from scheduling.serving.contracts import Detector
 from scheduling.serving.describers.small_tokens import AnswerTokens, learn_tokenizer
+from scheduling.serving.detectors import load_detector
 
 FIRST_TRAINING_SEED: Final = 1_000_000
 FIRST_VALIDATION_SEED: Final = 900_000
-SHARD_BOARDS: Final = 1200
+SHARD_BOARDS: Final = 100
 """Boards that are generated and stored at once: a run that is stopped meanwhile keeps what is complete."""
 DEFECTS_A_BOARD: Final = 12
 STAGES: Final = ("vision", "words", "joint")
@@ -59,19 +64,21 @@ class Recipe:
     seed: int = 0
     boards: int = 2400
     validation_boards: int = 80
-    vision: Stage = Stage(steps=1400, batch=32, rate=2e-3, last_share=0.3)
-    words: Stage = Stage(steps=150, batch=16, rate=2e-3, last_share=0.5)
-    joint: Stage = Stage(steps=900, batch=32, rate=1.2e-3, last_share=0.02)
+    vision: Stage = Stage(steps=4500, batch=64, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=300, batch=32, rate=2e-3, last_share=0.5)
+    joint: Stage = Stage(steps=3500, batch=64, rate=1.2e-3, last_share=0.02)
     warmup_steps: int = 50
     weight_decay: float = 0.05
     average_decay: float = 0.99
     labels_weight: float = 0.5
     vocabulary: int = 1024
-    box_noise: float = 0.1
-    far_box_noise: float = 0.2
-    far_share: float = 0.25
+    box_noise: float = 0.12
+    far_box_noise: float = 0.35
+    far_share: float = 0.35
     context: tuple[float, float] = (1.0, 2.5)
-    checkpoint_steps: int = 200
+    checkpoint_steps: int = 400
+    side_px: int = LAYOUT.side_px
+    detector: str = "yolo-openvino"
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -107,7 +114,15 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder, self.recipe = folder, recipe
         self.tokens = AnswerTokens(learn_tokenizer(list(all_texts()), recipe.vocabulary))
-        self.learner = Learner(self.tokens, seed=recipe.seed, weight_decay=recipe.weight_decay)
+        self.layout = replace(LAYOUT, side_px=recipe.side_px)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.learner = Learner(
+            self.tokens,
+            seed=recipe.seed,
+            weight_decay=recipe.weight_decay,
+            layout=self.layout,
+            device=self.device,
+        )
         self.noise = Noise(recipe.box_noise, recipe.far_box_noise, recipe.far_share, recipe.context)
         self.step = 0
 
@@ -120,15 +135,19 @@ class Run:
         seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + self.recipe.validation_boards)
         held_out = CropStore.generate(seeds)
         rng = np.random.default_rng(1)
-        squares = [held_out.square(i, LAYOUT.side_px, rng, CLEAN) for i in range(len(held_out.windows))]
-        self.validation = make_batch(squares, self.tokens)
+        squares = [held_out.square(i, self.layout.side_px, rng, CLEAN) for i in range(len(held_out.windows))]
+        self.validation = make_batch(squares, self.tokens, self.layout).to(self.device)
 
     def _shard(self, seeds: range, say: Callable[..., None]) -> list[Window]:
         path = self.folder / f"crops-{seeds.start}.npz"
         if not path.exists():
             say(event="generating", boards=len(seeds))
-            CropStore.generate(seeds, defects=DEFECTS_A_BOARD).save(path)
+            CropStore.generate(seeds, defects=DEFECTS_A_BOARD, detector=self._detector()).save(path)
         return CropStore.load(path).windows
+
+    def _detector(self) -> Detector | None:
+        """The detector whose words and false boxes training shows; it is trained and shipped first."""
+        return load_detector(self.recipe.detector, threads=1) if self.recipe.detector else None
 
     def train(self, say: Callable[..., None]) -> None:
         started, losses = time.monotonic(), []
@@ -144,13 +163,24 @@ class Run:
                 say(event="validated", step=self.step, **self.validate())
 
     def batches(self) -> Iterator[Batch]:
-        """From the current step on; each step draws from its own stream, so a resumed run goes on alike."""
-        for step in range(self.step, self.recipe.steps):
-            rng = np.random.default_rng((self.recipe.seed, step))
-            stage = self.recipe.stages[self.recipe.at(step)[0]]
-            chosen = rng.integers(0, len(self.crops.windows), stage.batch)
-            squares = [self.crops.square(int(i), LAYOUT.side_px, rng, self.noise) for i in chosen]
-            yield make_batch(squares, self.tokens)
+        """From the current step on; each step draws from its own stream, so a resumed run goes on alike.
+
+        Where a GPU computes, processes beside it make the batches; they are the same ones.
+        """
+        steps = range(self.step, self.recipe.steps)
+        workers = max(1, (os.cpu_count() or 2) - 2) if self.device.type == "cuda" else 0
+        loader = DataLoader(
+            BatchOf(self), batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=8 if workers else None
+        )
+        for batch in loader:
+            yield batch.to(self.device)
+
+    def batch_of(self, step: int) -> Batch:
+        rng = np.random.default_rng((self.recipe.seed, step))
+        stage = self.recipe.stages[self.recipe.at(step)[0]]
+        chosen = rng.integers(0, len(self.crops.windows), stage.batch)
+        squares = [self.crops.square(int(i), self.layout.side_px, rng, self.noise) for i in chosen]
+        return make_batch(squares, self.tokens, self.layout)
 
     def learn(self, batch: Batch) -> float:
         stage, rate = self.recipe.at(self.step)
@@ -178,13 +208,23 @@ class Run:
         partial = self.folder / "checkpoint.partial"
         save_file(self.learner.state(), partial, metadata={"step": str(self.step)})
         partial.replace(self.folder / "checkpoint.safetensors")
-        export_model(self.learner.averaged(), self.tokens, self.folder / "model")
+        export_model(self.learner.averaged(), self.tokens, self.folder / "model", self.layout)
 
     def resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
         with safe_open(path, "pt") as file:
             self.step = int(file.metadata()["step"])
         self.learner.restore(load_file(path))
+
+
+class BatchOf(Dataset[Batch]):
+    """A run's batches by the number of their step."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.run.batch_of(step)
 
 
 def main(argv: list[str]) -> None:
@@ -196,6 +236,7 @@ def main(argv: list[str]) -> None:
 def run_in(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     """Train in `folder`, from its checkpoint and by its recipe where it has them and `resume` is set."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder / "recipe.json"
     if resume and stored.exists():

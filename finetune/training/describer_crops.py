@@ -8,7 +8,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,17 +16,21 @@ import cv2
 import numpy as np
 
 from finetune.boards import CLASSES, Board, generate_board
-from finetune.boards.contracts import Picture
+from finetune.boards.contracts import BOX_MARGIN_PX, Picture
 from finetune.boards.facts import facts_in_view
+from finetune.training.detector_metrics import overlap_matrix
 from scheduling.serving.answers import NO_DEFECT
-from scheduling.serving.contracts import BoxXyxy, Rgb
+from scheduling.serving.contracts import BoxXyxy, DetectedRegion, Detector, Rgb
 from scheduling.serving.crops import CONTEXT_RATIO, cut_crop, letterbox
 
-WINDOW_RATIO: Final = 3.4
-"""Wide enough for context 2.5 around a box that is 20 % too large and off by 20 %."""
+WINDOW_RATIO: Final = 4.0
+"""Wide enough for context 2.5 around a box that is 35 % too large and off by 20 %."""
 
 LABELS: Final = (*CLASSES, NO_DEFECT)
 GOOD_SHARE: Final = 0.13
+MATCHING_IOU: Final = 0.33
+LEAST_SCORE: Final = 0.25
+LARGEST_LAND_PX: Final = 60
 CELL_PX: Final = 4
 """Side of the cells, in pixels of the letterboxed crop, in which training asks for the copper."""
 
@@ -49,16 +53,25 @@ class Window:
     box_xyxy: BoxXyxy
     defect_class: str
     facts: dict[str, str]
+    template_jpeg: bytes = b""
+    """The same cut of the golden template."""
+    said: tuple[tuple[str, float], ...] = ()
+    """What the detector said here, with a template and without: class and score."""
 
 
 @dataclass(frozen=True)
 class Square:
-    """A crop as the model sees it: pixels (side, side, 3), class, facts, and the copper under it as `cells_of`."""
+    """A crop as the model sees it: pixels (side, side, 3), class, facts, and the copper under it as `cells_of`.
+
+    `template` is the golden template's crop, laid alike, and `hint` the detector's class and score; each may be None.
+    """
 
     pixels: Rgb
     defect_class: str
     facts: dict[str, str]
     cells: Picture
+    template: Rgb | None = None
+    hint: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,38 +82,91 @@ class Noise:
     context of service. `far_share` of them are off by up to `far`, with a context from all of `context`.
     """
 
-    near: float = 0.1
-    far: float = 0.2
-    far_share: float = 0.25
+    near: float = 0.12
+    far: float = 0.35
+    far_share: float = 0.35
     context: tuple[float, float] = (1.0, 2.5)
     light: bool = True
     turned: bool = True
+    template_missing: float = 0.35
+    template_off_px: float = 1.5
+    """The template's cut lies off by up to this much; four times as much in a quarter of all crops, as lands do."""
+    hint_missing: float = 0.2
+    hint_wrong: float = 0.08
 
 
-CLEAN: Final = Noise(near=0.0, far_share=0.0, light=False, turned=False)
+CLEAN: Final = Noise(
+    near=0.0,
+    far_share=0.0,
+    light=False,
+    turned=False,
+    template_missing=0.0,
+    template_off_px=0.0,
+    hint_missing=1.0,
+)
+
+Found = Sequence[DetectedRegion]
 
 
-def windows_of(board: Board, rng: np.random.Generator) -> Iterator[Window]:
-    """One window a defect, and windows without a defect so that they are about GOOD_SHARE of all."""
-    for defect in board.defects:
-        yield _window(board, board.image, board.copper, defect.box_xyxy, defect.defect_class, defect.facts)
+def windows_of(board: Board, rng: np.random.Generator, found: Sequence[Found] = ()) -> Iterator[Window]:
+    """One window a defect, and windows without a defect so that they are about GOOD_SHARE of all.
+
+    `found` is what the detector found on the board, a list a way of looking (with its template, without): what it
+    said of each defect goes into its window, and each of its boxes on good copper makes a window more.
+    """
+    said, false_boxes = _said(board, found)
+    for defect, words in zip(board.defects, said, strict=True):
+        known = defect.defect_class, defect.facts
+        yield replace(_window(board, board.image, board.copper, defect.box_xyxy, *known), said=tuple(words))
         if rng.random() < GOOD_SHARE / (1 - GOOD_SHARE):
             box, picture, copper = _good_place(board, defect.box_xyxy, rng)
             yield _window(board, picture, copper, box, NO_DEFECT, {})
+    for region in false_boxes:
+        window = _window(board, board.image, board.copper, region.box_xyxy, NO_DEFECT, {})
+        yield replace(window, said=((region.class_name, region.score),))
+
+
+def _said(board: Board, found: Sequence[Found]) -> tuple[list[list[tuple[str, float]]], list[DetectedRegion]]:
+    """What the detector said of each defect, and its boxes that touch none."""
+    said: list[list[tuple[str, float]]] = [[] for _ in board.defects]
+    false_boxes = []
+    truths = np.array([defect.box_xyxy for defect in board.defects]).reshape(-1, 4)
+    for region in itertools.chain.from_iterable(found):
+        overlaps = overlap_matrix(np.array([region.box_xyxy]), truths)[0]
+        best = int(overlaps.argmax()) if len(overlaps) else -1
+        if best >= 0 and overlaps[best] >= MATCHING_IOU:
+            said[best].append((region.class_name, region.score))
+        elif best < 0 or overlaps[best] == 0:
+            false_boxes.append(region)
+    return said, false_boxes
 
 
 def _good_place(board: Board, box: BoxXyxy, rng: np.random.Generator) -> tuple[BoxXyxy, Rgb, Picture]:
-    """Half the time the same place on the good board, else a place of the faulty one that no defect touches."""
-    if rng.random() < 0.5:
-        return box, board.template, board.design_copper
+    """A third each: the same place on the good board, a land or a hole, any place; none that a defect touches."""
+    kind = rng.random()
+    if kind < 1 / 3:
+        return box, board.take_template(), board.design_copper
+    lands = _lands(board.design_copper) if kind < 2 / 3 else []
     height, width = board.image.shape[:2]
     for _ in range(20):
         w, h = box[2] - box[0], box[3] - box[1]
         x, y = float(rng.uniform(0, width - w)), float(rng.uniform(0, height - h))
-        moved = (x, y, x + w, y + h)
+        moved = lands[int(rng.integers(len(lands)))] if lands else (x, y, x + w, y + h)
         if not any(_overlap(moved, defect.box_xyxy) for defect in board.defects):
             return moved, board.image, board.copper
-    return box, board.template, board.design_copper
+    return box, board.take_template(), board.design_copper
+
+
+def _lands(design: Picture) -> list[BoxXyxy]:
+    """Boxes of the design's small pieces of copper and of bare board: free lands, drill holes, islands."""
+    boxes: list[BoxXyxy] = []
+    for layer in (design, cv2.bitwise_not(design)):
+        stats = cv2.connectedComponentsWithStats(np.asarray(layer, np.uint8), connectivity=8)[2][1:]
+        for x, y, w, h, _ in stats.tolist():
+            if 4 <= max(w, h) <= LARGEST_LAND_PX:
+                grow = float(BOX_MARGIN_PX)
+                boxes.append((x - grow, y - grow, x + w + grow, y + h + grow))
+    return boxes
 
 
 def _overlap(one: BoxXyxy, other: BoxXyxy) -> bool:
@@ -114,7 +180,7 @@ def _window(
     grow_x, grow_y = ((WINDOW_RATIO - 1) / 2 * (box[2 + i] - box[i]) for i in (0, 1))
     left, top = max(0, math.floor(box[0] - grow_x)), max(0, math.floor(box[1] - grow_y))
     right, bottom = min(width, math.ceil(box[2] + grow_x)), min(height, math.ceil(box[3] + grow_y))
-    cut = cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_RGB2BGR)
+    cut, golden = (cv2.cvtColor(one[top:bottom, left:right], cv2.COLOR_RGB2BGR) for one in (picture, board.template))
     both = (board.design_copper[top:bottom, left:right] & 1) | (copper[top:bottom, left:right] & 2)
     moved = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
     return Window(
@@ -123,6 +189,7 @@ def _window(
         moved,
         defect_class,
         facts,
+        bytes(cv2.imencode(".jpg", golden, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]),
     )
 
 
@@ -133,14 +200,20 @@ class CropStore:
         self.windows = windows
 
     @classmethod
-    def generate(cls, seeds: range, *, defects: int | None = None) -> "CropStore":
+    def generate(cls, seeds: range, *, defects: int | None = None, detector: Detector | None = None) -> "CropStore":
         """Of one board a seed; `defects` as for `generate_board`: a full board costs little more than an empty one."""
         rng = np.random.default_rng((seeds.start, len(seeds)))
-        return cls([window for seed in seeds for window in windows_of(generate_board(seed, defects=defects), rng)])
+        windows: list[Window] = []
+        for seed in seeds:
+            board = generate_board(seed, defects=defects)
+            windows += windows_of(board, rng, [] if detector is None else look_at(board, detector))
+        return cls(windows)
 
     def save(self, path: Path) -> None:
-        rows = [(window.box_xyxy, window.defect_class, window.facts) for window in self.windows]
-        pictures = [picture for window in self.windows for picture in (window.jpeg, window.copper_png)]
+        rows = [(window.box_xyxy, window.defect_class, window.facts, window.said) for window in self.windows]
+        pictures = [
+            picture for window in self.windows for picture in (window.jpeg, window.copper_png, window.template_jpeg)
+        ]
         ends = np.cumsum([len(picture) for picture in pictures])
         blob = np.frombuffer(b"".join(pictures), np.uint8)
         partial = path.with_suffix(".partial.npz")
@@ -154,9 +227,17 @@ class CropStore:
         pictures = [blob[start:end] for start, end in itertools.pairwise([0, *ends])]
         return cls(
             [
-                Window(jpeg, copper_png, tuple(box), defect_class, facts)
-                for jpeg, copper_png, (box, defect_class, facts) in zip(
-                    pictures[::2], pictures[1::2], rows, strict=True
+                Window(
+                    jpeg,
+                    copper_png,
+                    tuple(box),
+                    defect_class,
+                    facts,
+                    golden,
+                    tuple((name, score) for name, score in said),
+                )
+                for jpeg, copper_png, golden, (box, defect_class, facts, said) in zip(
+                    pictures[::3], pictures[1::3], pictures[2::3], rows, strict=True
                 )
             ]
         )
@@ -171,11 +252,45 @@ class CropStore:
         crop = cut_crop(_decoded(window.jpeg), box, ratio)
         copper = cut_crop(copper_of(window), box, ratio)
         facts = window.facts and window.facts | facts_in_view(copper[..., 0])
+        golden = _golden(window, box, ratio, noise, rng)
         if noise.light:
-            crop = _disturbed(crop, rng)
+            crop, golden = _disturbed(crop, rng), _disturbed(golden, rng)
         if noise.turned:
-            (crop, copper), facts = _turned((crop, copper), facts, rng)
-        return Square(letterbox(crop, side_px), window.defect_class, facts, cells_of(copper, side_px))
+            (crop, copper, golden), facts = _turned((crop, copper, golden), facts, rng)
+        template = None if rng.random() < noise.template_missing else letterbox(golden, side_px)
+        cells = cells_of(copper, side_px)
+        hint = _hint(window, noise, rng)
+        return Square(letterbox(crop, side_px), window.defect_class, facts, cells, template, hint)
+
+
+def look_at(board: Board, detector: Detector) -> list[Found]:
+    """What the detector finds on a board with its template and without it."""
+    return [
+        detector.detect([board.image], min_score=LEAST_SCORE, templates=templates)[0]
+        for templates in ([board.template], None)
+    ]
+
+
+def _golden(window: Window, box: BoxXyxy, ratio: float, noise: Noise, rng: np.random.Generator) -> Rgb:
+    """The template's cut, a little off, as cameras and etching leave it."""
+    most = noise.template_off_px * (4 if rng.random() < 0.25 else 1)
+    dx, dy = (float(value) for value in rng.uniform(-most, most, 2))
+    moved = (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
+    return cut_crop(_decoded(window.template_jpeg), moved, ratio)
+
+
+def _hint(window: Window, noise: Noise, rng: np.random.Generator) -> tuple[str, float] | None:
+    """What the detector said; where it said nothing, what it might have; now and then something wrong."""
+    missing, wrong = rng.random(), rng.random()
+    said = window.said[int(rng.integers(len(window.said)))] if window.said else None
+    other, score = CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(LEAST_SCORE, 1.0))
+    if missing < noise.hint_missing:
+        return None
+    if wrong < noise.hint_wrong:
+        return other, said[1] if said else score
+    if said:
+        return said
+    return (other if window.defect_class == NO_DEFECT else window.defect_class), score
 
 
 def copper_of(window: Window) -> Picture:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from finetune.boards import CLASSES
-from finetune.training.describer_model import LAYOUT, LONGEST_TOKENS
+from finetune.training.describer_model import HINT_TOKENS, LAYOUT, LONGEST_TOKENS
 from scheduling.serving.describers.small import CLASSES_FILE
+from scheduling.serving.describers.small_forward import Layout
 from scheduling.serving.describers.small_tokens import IMAGE, PAD, VISION_END, VISION_START, AnswerTokens
 
 
-def export_model(model: Any, tokens: AnswerTokens, folder: Path) -> None:
+def export_model(model: Any, tokens: AnswerTokens, folder: Path, layout: Layout = LAYOUT) -> None:
     """Weights as float16: half the download; the node computes in float32."""
     folder.mkdir(parents=True, exist_ok=True)
     model.half().save_pretrained(folder, safe_serialization=True)
@@ -27,15 +28,15 @@ def export_model(model: Any, tokens: AnswerTokens, folder: Path) -> None:
             "additional_special_tokens": [IMAGE, VISION_START, VISION_END],
         },
     )
-    _write(folder / CLASSES_FILE, {"class_names": list(CLASSES)})
-    side = LAYOUT.side_px
+    _write(folder / CLASSES_FILE, {"class_names": list(CLASSES), "hint_tokens": HINT_TOKENS})
+    side = layout.side_px
     _write(
         folder / "preprocessor_config.json",
         {
             "image_processor_type": "Qwen2VLImageProcessor",
-            "patch_size": LAYOUT.patch_px,
-            "temporal_patch_size": 1,
-            "merge_size": LAYOUT.merge,
+            "patch_size": layout.patch_px,
+            "temporal_patch_size": layout.frames,
+            "merge_size": layout.merge,
             "size": {"shortest_edge": side * side, "longest_edge": side * side},
             "image_mean": [0.5, 0.5, 0.5],
             "image_std": [0.5, 0.5, 0.5],

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from finetune.boards import FACTS
 from finetune.training.describer_crops import CELL_PX, LABELS, Square
-from finetune.training.describer_model import LAYOUT, new_model
+from finetune.training.describer_model import HINT_TOKENS, LAYOUT, new_model
 from finetune.training.describer_texts import answer_for
-from scheduling.serving.describers.small_forward import Shape, published_names, see
+from scheduling.serving.describers.small_forward import BLANK, Layout, Shape, published_names, see
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
 IGNORED: Final = -100
@@ -37,30 +37,37 @@ class Batch:
     labels: dict[str, Tensor]
     cells: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        labels = {name: value.to(device) for name, value in self.labels.items()}
+        patches, ids, targets = self.patches.to(device), self.ids.to(device), self.targets.to(device)
+        return Batch(patches, ids, targets, labels, self.cells.to(device))
 
-def make_batch(crops: list[Square], tokens: AnswerTokens) -> Batch:
-    prefix = tokens.prefix(LAYOUT.image_tokens)
+
+def make_batch(crops: list[Square], tokens: AnswerTokens, layout: Layout = LAYOUT) -> Batch:
+    prefixes = [tokens.prefix(layout.image_tokens, tokens.hint_ids(crop.hint, HINT_TOKENS)) for crop in crops]
     answers = [tokens.answer_ids(answer_for(crop.defect_class, crop.facts)) for crop in crops]
-    length = len(prefix) + max(map(len, answers)) - 1
+    length = len(prefixes[0]) + max(map(len, answers)) - 1
     ids = torch.full((len(crops), length), tokens.pad_id)
     targets = torch.full((len(crops), length), IGNORED)
-    for row, answer in enumerate(answers):
+    for row, (prefix, answer) in enumerate(zip(prefixes, answers, strict=True)):
         sequence = torch.tensor([*prefix, *answer])
         ids[row, : len(sequence) - 1] = sequence[:-1]
         targets[row, len(prefix) - 1 : len(sequence) - 1] = torch.tensor(answer)
     labels = {"class": torch.tensor([LABELS.index(crop.defect_class) for crop in crops])}
     for name, values in FACTS.items():
         labels[name] = torch.tensor([values.index(crop.facts[name]) if crop.facts else IGNORED for crop in crops])
-    patches = LAYOUT.patches(np.stack([crop.pixels for crop in crops]))
-    return Batch(patches, ids, targets, labels, _by_token(np.stack([crop.cells for crop in crops])))
+    blank = np.full_like(crops[0].pixels, BLANK)
+    golden = np.stack([blank if crop.template is None else crop.template for crop in crops])
+    patches = layout.patches(np.stack([crop.pixels for crop in crops]), golden)
+    return Batch(patches, ids, targets, labels, _by_token(np.stack([crop.cells for crop in crops]), layout))
 
 
-def _by_token(cells: npt.NDArray[np.uint8]) -> Tensor:
+def _by_token(cells: npt.NDArray[np.uint8], layout: Layout) -> Tensor:
     """(B, side, side, 3) cells to (B, N, -1): those that each image token covers, in the order of the tokens."""
-    tokens_a_side = LAYOUT.grid // LAYOUT.merge
+    tokens_a_side = layout.grid // layout.merge
     each = cells.shape[1] // tokens_a_side
     blocks = torch.from_numpy(cells).float().div_(255).view(-1, tokens_a_side, each, tokens_a_side, each, 3)
-    return blocks.permute(0, 1, 3, 2, 4, 5).reshape(len(cells), LAYOUT.image_tokens, -1)
+    return blocks.permute(0, 1, 3, 2, 4, 5).reshape(len(cells), layout.image_tokens, -1)
 
 
 class CellHead(nn.Module):
@@ -69,14 +76,14 @@ class CellHead(nn.Module):
     A label says one thing about a crop; this says where everything is, so the tower learns from far fewer crops.
     """
 
-    def __init__(self, token_width: int) -> None:
+    def __init__(self, token_width: int, layout: Layout = LAYOUT) -> None:
         super().__init__()
-        cells = (LAYOUT.side_px // CELL_PX) ** 2 // LAYOUT.image_tokens
+        cells = (layout.side_px // CELL_PX) ** 2 // layout.image_tokens
         self.head = nn.Linear(token_width, 3 * cells)
 
     def loss(self, image_tokens: Tensor, cells: Tensor) -> Tensor:
         each = F.binary_cross_entropy_with_logits(self.head(image_tokens), cells, reduction="none")
-        return each.view(-1, 3).mean(0) @ torch.tensor(CELLS_WEIGHT)
+        return each.view(-1, 3).mean(0) @ torch.tensor(CELLS_WEIGHT, device=each.device)
 
 
 class LabelHeads(nn.Module):
@@ -88,16 +95,16 @@ class LabelHeads(nn.Module):
 
     CLASS_WEIGHT: Final = 3.0
 
-    def __init__(self, token_width: int) -> None:
+    def __init__(self, token_width: int, layout: Layout = LAYOUT) -> None:
         super().__init__()
-        width = LAYOUT.image_tokens * token_width
+        width = layout.image_tokens * token_width
         self.heads = nn.ModuleDict({"class": nn.Linear(width, len(LABELS))})
         self.heads.update({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
 
     def loss(self, image_tokens: Tensor, labels: dict[str, Tensor]) -> Tensor:
         """Mean cross-entropy of the heads; the class counts as much as three facts."""
         seen = image_tokens.flatten(1)
-        total = torch.zeros(())
+        total = torch.zeros((), device=seen.device)
         for name, head in self.heads.items():
             weight = self.CLASS_WEIGHT if name == "class" else 1.0
             total = total + weight * F.cross_entropy(head(seen), labels[name], ignore_index=IGNORED)
@@ -119,14 +126,23 @@ class Learner:
     embeddings, heads, norms and biases by AdamW.
     """
 
-    def __init__(self, tokens: AnswerTokens, *, seed: int, weight_decay: float) -> None:
+    def __init__(
+        self,
+        tokens: AnswerTokens,
+        *,
+        seed: int,
+        weight_decay: float,
+        layout: Layout = LAYOUT,
+        device: torch.device | None = None,
+    ) -> None:
         torch.manual_seed(seed)
-        self.tokens = tokens
-        self.model = new_model(tokens)
-        self.heads = LabelHeads(self.model.config.text_config.hidden_size)
-        self.cells = CellHead(self.model.config.text_config.hidden_size)
-        self.shape = Shape.read(self.model.config.to_dict(), LAYOUT.side_px)
-        self.tables = self.shape.vision_tables()
+        self.tokens, self.layout, self.device = tokens, layout, device or torch.device("cpu")
+        self.model = new_model(tokens, layout).to(self.device)
+        self.heads = LabelHeads(self.model.config.text_config.hidden_size, layout).to(self.device)
+        self.cells = CellHead(self.model.config.text_config.hidden_size, layout).to(self.device)
+        self.shape = Shape.read(self.model.config.to_dict(), layout.side_px)
+        cosines, sines = self.shape.vision_tables()
+        self.tables = cosines.to(self.device), sines.to(self.device)
         self.weights = published_names(dict(self.model.named_parameters()))
         parts = nn.ModuleDict({"model": self.model, "heads": self.heads, "cells": self.cells})
         self.named = dict(parts.named_parameters())
@@ -168,7 +184,7 @@ class Learner:
         rows, length = batch.ids.shape
         words = self.model.get_input_embeddings()(batch.ids)
         inputs = torch.cat([words[:, :1], image, words[:, 1 + image.shape[1] :]], dim=1)
-        positions = LAYOUT.positions(length)[:, None].expand(3, rows, length)
+        positions = self.layout.positions(length)[:, None].expand(3, rows, length).to(self.device)
         hidden = self.model.model.language_model(
             inputs_embeds=inputs, position_ids=positions, use_cache=False
         ).last_hidden_state
@@ -196,7 +212,7 @@ class Learner:
             for name, value in self.named.items():
                 for key, kept in optimizer.state.get(value, {}).items():
                     state[f"optimizer.{key}.{name}"] = torch.as_tensor(kept)
-        return {name: value.contiguous().clone() for name, value in state.items()}
+        return {name: value.contiguous().clone().cpu() for name, value in state.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         owners = {id(value): one for one in self.optimizers for group in one.param_groups for value in group["params"]}
@@ -212,7 +228,7 @@ class Learner:
 
     def averaged(self) -> Any:
         """A copy of the model with the averaged weights."""
-        model = new_model(self.tokens)
+        model = new_model(self.tokens, self.layout)
         with torch.no_grad():
             for name, value in model.named_parameters():
                 value.copy_(self.average[f"model.{name}"])

@@ -11,7 +11,10 @@ from scheduling.serving import torchvision_ops
 from scheduling.serving.describers.small_forward import VISION_THETA, Layout
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
-LAYOUT: Final = Layout(side_px=80, patch_px=10, merge=2)
+LAYOUT: Final = Layout(side_px=80, patch_px=10, merge=2, frames=2)
+HINT_TOKENS: Final = 10
+"""Room for what the detector said: "mousebite,0.9" takes 5 of them, a class of another product more."""
+
 LONGEST_TOKENS: Final = 512
 
 CROSS: Final = ((0, 1), (0, -1), (1, 0), (-1, 0))
@@ -49,7 +52,7 @@ def new_model(tokens: AnswerTokens, layout: Layout = LAYOUT) -> Any:
         "mlp_ratio": 4,
         "in_channels": 3,
         "patch_size": layout.patch_px,
-        "temporal_patch_size": 1,
+        "temporal_patch_size": layout.frames,
         "spatial_merge_size": layout.merge,
     }
     config = Qwen2VLConfig(

@@ -81,6 +81,7 @@ def all_texts() -> Iterator[str]:
     """Every text the tables can make, without repeating the facts that do not touch each other."""
     yield from NOTHING.values()
     yield from CLASSES
+    yield from (f"{name},{tenths / 10:.1f}" for name in CLASSES for tenths in range(11))
     yield from itertools.chain.from_iterable(_CAUSES.values())
     names = list(FACTS)
     for values in itertools.product(*(FACTS[name] for name in names)):

@@ -174,7 +174,7 @@ def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 120) -> 
 def test_a_family_takes_two_steps_is_saved_and_answers_alike_when_loaded(family: str, tmp_path: Path) -> None:
     model, processor = build(family)
     HubDescriber(model, processor, name=family, version="1", digest="0", max_tokens=12).save(tmp_path / "base")
-    recipe = LoraRecipe(dataset="", base=str(tmp_path / "base"), rank=4, alpha=8, rate=5e-2)
+    recipe = LoraRecipe(dataset="", base=str(tmp_path / "base"), rank=4, alpha=8, rate=5e-3)
     learner = HubLearner(recipe.base, recipe)
     learner._base.max_tokens = 12
     crop = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
