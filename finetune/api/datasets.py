@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers
+from aivd_web.kernel.negotiation import JsonForAll
 from finetune import leases, rules, tasks
 from finetune.datasets import importing, sealing, services
 from finetune.datasets.importing import ImportOptions
@@ -70,8 +71,16 @@ class DatasetView(APIView):
         return Response(whole(get(rules.datasets, request.user, dataset_id)))
 
 
+class FormatIsOfThePictures(JsonForAll):
+    """The framework takes `?format=` for the kind of answer; here it says how the archive is to be read."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class DatasetImportsView(APIView):
     parser_classes = [ZipParser, BytesParser]
+    content_negotiation_class = FormatIsOfThePictures
 
     @extend_schema(
         operation_id="import_pictures",
