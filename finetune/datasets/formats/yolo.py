@@ -12,7 +12,7 @@ import yaml
 
 from . import writing
 from .geometry import BadGeometry, box_around, checked_box
-from .reading import UNREADABLE, class_trouble, split_of_path, trouble
+from .reading import UNREADABLE, class_trouble, sorted_out, split_of_path, trouble
 from .sources import PictureIndex, Source, folder_of, read_text, stem_of
 from .values import Found, LabelledFrame, Place, ReadOptions, Region, StoredFrame, Trouble, UnreadableSource
 
@@ -71,21 +71,19 @@ def _class_names(source: Source, index: PictureIndex) -> dict[int, str]:
 
 
 def _frame(source: Source, picture: str, label: str, names: dict[int, str], options: ReadOptions) -> Iterator[Found]:
-    regions: list[Region] = []
     try:
         lines = read_text(source, label).splitlines()
     except UNREADABLE as error:
         yield trouble(error, Place(label))
         return
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        region = _region(line, Place(label, number), names, options)
-        if isinstance(region, Trouble):
-            yield region
-        else:
-            regions.append(region)
-    yield LabelledFrame(picture, tuple(regions), Place(label), split_of_path(picture), unit="share")
+    regions, troubles = sorted_out(
+        _region(line, Place(label, number), names, options)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    )
+    yield from troubles
+    split = split_of_path(picture)
+    yield LabelledFrame(picture, regions, Place(label), split, unit="share", left_out=len(troubles))
 
 
 def _region(line: str, place: Place, names: dict[int, str], options: ReadOptions) -> Region | Trouble:
