@@ -24,10 +24,11 @@ VIEW = {"nodes": {}, "policy": "pct-lb"}
 
 @pytest.fixture(autouse=True)
 def a_live_worker():
-    redis_client().flushdb()
-    redis_client().set(f"{VIEW_PREFIX}test", json.dumps(VIEW), ex=60)
+    client = redis_client()  # the real one, also where the test takes Redis away
+    client.flushdb()
+    client.set(f"{VIEW_PREFIX}test", json.dumps(VIEW), ex=60)
     yield
-    redis_client().flushdb()
+    client.flushdb()
 
 
 @pytest.mark.parametrize("person", ["nobody", "norah"])

@@ -88,8 +88,8 @@ def test_every_node_is_listed_with_what_the_schema_promises(cast):
 
 @pytest.mark.django_db
 def test_what_a_node_was_counted_for_is_told_as_the_worker_knows_it_that_saw_most(cast):
-    add_node("node-edge-1")
-    began_early, began_late = NodeState("node-edge-1"), NodeState("node-edge-1")
+    add_node("node-counted")
+    began_early, began_late = NodeState("node-counted"), NodeState("node-counted")
     for number in range(3):
         began_early.failed(f"nobody sent {number}", 1.0, "unavailable")
     began_late.failed("nobody sent 2", 1.0, "unavailable")
