@@ -14,11 +14,11 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from finetune.models import Dataset, DatasetVersion, FineTuneRun, ImportJob, ModelVersion
 from inspections.models import Step
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, ReplayRun
 from tests.cast import Cast, add_dispatch, add_frame, add_node, frame_row, token_for
+from tests.learning import learning_ids
 from tests.websocket import WebsocketCommunicator
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
@@ -54,9 +54,11 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "lines/<int:line_id>/stations"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 403, 401),
     ("get", "products"): LISTS,
     ("get", "lateness"): LISTS,
+    ("get", "savings"): LISTS,
     ("get", "stations"): LISTS,
     ("get", "defect-classes"): LISTS,
     ("get", "frames"): LISTS,
+    ("get", "frames/counts"): LISTS,
     ("get", "line-policies"): LISTS,
     ("get", "lines/<int:line_id>/policy"): SEES,
     ("put", "lines/<int:line_id>/policy"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 403, 401),
@@ -149,28 +151,6 @@ def client_of(cast: Cast, caller: str) -> APIClient:
     return client
 
 
-def learning_values(cast: Cast) -> dict[str, Any]:
-    """A dataset of the line with an import, a sealed version, a run and weights."""
-    dataset = Dataset.objects.create(line=cast.line, name="boards", created_by="alice")
-    job = ImportJob.objects.create(dataset=dataset, format="coco", source="a.zip", created_by="alice")
-    version = DatasetVersion.objects.create(
-        dataset=dataset, number=1, digest="d" * 64, folder="x", seed=0, classes=[], counts={}, sealed_by="alice"
-    )
-    run = FineTuneRun.objects.create(
-        line=cast.line, version=version, kind="describer-lora", base="aivd-small", created_by="alice"
-    )
-    made = ModelVersion.objects.create(
-        line=cast.line, kind="adapter", number=1, digest="e" * 64, format="safetensors", bytes=9, run=run,
-        version=version, base="aivd-small", registered_by="alice",
-    )  # fmt: skip
-    return {
-        "<int:dataset_id>": dataset.pk,
-        "<int:import_id>": job.pk,
-        "<uuid:run_id>": run.pk,
-        "<int:version_id>": made.pk,
-    }
-
-
 @pytest.fixture
 def call(cast: Cast) -> Callable[[str, str, str], int]:
     frame = add_frame(cast.station)
@@ -185,7 +165,7 @@ def call(cast: Cast) -> Callable[[str, str, str], int]:
         "<int:station_id>": cast.station.pk,
         "<uuid:frame_id>": frame.pk,
         "<slug:name>": "node-edge-1",
-        **learning_values(cast),
+        **{f"<{'uuid' if name == 'run_id' else 'int'}:{name}>": pk for name, pk in learning_ids(cast).items()},
     }
 
     def request(method: str, route: str, caller: str) -> int:

@@ -12,6 +12,7 @@ import yaml
 from django.test import Client
 
 from tests.cast import Cast, add_frame, add_node
+from tests.learning import learning_ids
 
 DESCRIPTION = yaml.safe_load((Path(__file__).parents[1] / "docs" / "openapi.yaml").read_text())
 OPERATIONS = [(method, path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
@@ -51,6 +52,7 @@ def known(cast: Cast) -> dict[str, Any]:
         "frame_id": frame.pk,
         "replay_id": 1,
         "name": node.name,
+        **learning_ids(cast),
     }
 
 

@@ -53,6 +53,7 @@ def test_a_finished_frame_tells_everything_that_was_found_and_by_whom(cast, as_p
         "node": "node-edge-1",
         "predicted_ms": 41.0,
         "measured_ms": 44.0,
+        "quality": "",
     }
     assert body["urls"]["template"] is None
 
