@@ -7,8 +7,15 @@ from inspections.models import Frame, Station
 from scheduling.services import fleet, heartbeat, redis_client
 from tests.cast import Cast, add_frame
 from tests.inspections.fake_nodes import FakeNode, runtime_of
+from tests.services import Service
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis_server")]
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_has_told(redis_server: Service) -> None:
+    """What other tests' workers foresaw stays in Redis for a while."""
+    redis_client.get().flushdb()
 
 
 def asks(station: Station, *, deadline_ms: int = 1_000) -> Station:
