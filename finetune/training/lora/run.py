@@ -10,7 +10,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -184,7 +184,8 @@ class Run:
             x0, y0, x1, y1 = (round(value, 1) for value in example.box_xyxy)
             box = [x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)]
             truth = dict(example.answer)
-            self.events.say("sample", step=self.step, frame=example.frame, box=box, truth=truth, answer=event.answer)
+            answer = shown_answer(event.answer, example)
+            self.events.say("sample", step=self.step, frame=example.frame, box=box, truth=truth, answer=answer)
         if better:
             self.best = judged.field_f1
             _replace_folder(folder, self.out / ADAPTER)
@@ -253,6 +254,16 @@ def open_learner(recipe: LoraRecipe, class_names: Sequence[str]) -> Learner:
 def _without_hint(example: Example) -> Example:
     fields: dict[str, Any] = example.__dict__ | {"hint": None}
     return Example(**fields)
+
+
+def shown_answer(answer: Mapping[str, Any], example: Example) -> dict[str, Any]:
+    """An answer as the node would complete it: place and size come from the box in its frame, which the judge left out.
+
+    Severity depends on the class as well, so it is told only where the class is right.
+    """
+    right = answer.get("defect_class") == example.answer["defect_class"]
+    known = {name: value for name, value in example.computed.items() if right or name != "severity"}
+    return {name: value for name, value in answer.items() if name != "severity"} | known
 
 
 def _replace_folder(source: Path, target: Path) -> None:
