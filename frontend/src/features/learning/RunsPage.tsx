@@ -241,11 +241,11 @@ function Samples({ told }: { told: readonly RunEvent[] }) {
   return (
     <>
       <h3>Sample answers</h3>
-      <ul>
+      <ul className="samples">
         {samples.map(({ seq, data }) => (
           <li key={seq}>
-            <span className="hint">step {String(data["step"])}</span>{" "}
-            <code>{JSON.stringify(data["answer"])}</code>
+            <SampleAnswer answer={partOf(data["answer"])} truth={partOf(data["truth"])} />
+            <span className="hint">after step {String(data["step"])}</span>
           </li>
         ))}
       </ul>
@@ -253,9 +253,37 @@ function Samples({ told }: { told: readonly RunEvent[] }) {
   );
 }
 
+function SampleAnswer({ answer, truth }: { answer: Texts; truth: Texts }) {
+  const said = answer["defect_class"] ?? "nothing";
+  const right = said === truth["defect_class"];
+  return (
+    <p>
+      <span className="chip plain">{said}</span>{" "}
+      {right ? "as labelled" : `labelled ${truth["defect_class"] ?? "nothing"}`}: {answer["appearance"] ?? ""}{" "}
+      <span className="hint">
+        {answer["location"] ?? ""}, {answer["size"] ?? ""}
+      </span>
+    </p>
+  );
+}
+
+type Texts = Readonly<Record<string, string | undefined>>;
+
+/** What a trainer wrote is not trusted to be of any shape. */
+function partOf(value: unknown): Texts {
+  if (typeof value !== "object" || value === null) return {};
+  const texts: Record<string, string> = {};
+  for (const [name, text] of Object.entries(value)) if (typeof text === "string") texts[name] = text;
+  return texts;
+}
+
+const NOT_LOGGED = new Set(["step", "sample"]);
+
 function Log({ told }: { told: readonly RunEvent[] }) {
   const [level, setLevel] = useState<(typeof LEVELS)[number]>("all");
-  const lines = told.filter((event) => event.type !== "step" && (level === "all" || event.level === level));
+  const lines = told.filter(
+    (event) => !NOT_LOGGED.has(event.type) && (level === "all" || event.level === level),
+  );
   return (
     <>
       <h3>Log</h3>
