@@ -55,7 +55,7 @@ class PromoteView(APIView):
     @extend_schema(
         operation_id="promote_model_version",
         summary="Choose the version for its line; nodes do not take it yet",
-        description="The choice is recorded and can be taken back; the line goes on with the models that its nodes have. "
+        description="The choice is kept and can be taken back; the line goes on with what its nodes have. "
         "Where it missed a gate, or was not measured, only with a reason.",
         request=ReasonSerializer,
         responses=answers(200, ServingSerializer, errors=[409]),
@@ -86,7 +86,7 @@ class RollBackView(APIView):
 class ShadowView(APIView):
     @extend_schema(
         operation_id="start_shadow",
-        summary="Record that the version is to be tried in the shadow; no crop is sent to it yet",
+        summary="Note that the version is to be tried; no crop is sent to it yet",
         request=ShadowSerializer,
         responses=answers(201, ShadowTrialSerializer, errors=[409]),
     )

@@ -73,7 +73,7 @@ KINDS: Mapping[str, KindOfRun] = {
     each.name: each
     for each in (
         KindOfRun("describer-lora", "Describer (LoRA)", "aivd-small", _LORA),
-        KindOfRun("detector", "Detector", "yolo26n", _DETECTOR),
+        KindOfRun("detector", "Detector (its trainer is missing: a run fails)", "yolo26n", _DETECTOR),
     )
 }
 

@@ -529,7 +529,7 @@ export interface paths {
         put?: never;
         /**
          * Choose the version for its line; nodes do not take it yet
-         * @description The choice is recorded and can be taken back; the line goes on with the models that its nodes have. Where it missed a gate, or was not measured, only with a reason.
+         * @description The choice is kept and can be taken back; the line goes on with what its nodes have. Where it missed a gate, or was not measured, only with a reason.
          */
         post: operations["promote_model_version"];
         delete?: never;
@@ -547,7 +547,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Record that the version is to be tried in the shadow; no crop is sent to it yet */
+        /** Note that the version is to be tried; no crop is sent to it yet */
         post: operations["start_shadow"];
         /** Take the version out of the shadow */
         delete: operations["end_shadow"];
