@@ -6,12 +6,11 @@ import secrets
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO
 
 BLOCK = 32
 LOWEST = 10_000
-_held: list[IO[bytes]] = []
-"""The locks of the blocks that this process has until it ends."""
+_held: list[int] = []
+"""The open locks of the blocks that this process has until it ends."""
 
 
 def free_ports(count: int) -> int:
@@ -34,11 +33,11 @@ def _is_ours(block: int) -> bool:
     """Whether nobody else has the block; then it is this process' until it ends."""
     folder = Path(tempfile.gettempdir()) / f"aivd-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    lock = (folder / str(block)).open("ab")
+    lock = os.open(folder / str(block), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        lock.close()
+        os.close(lock)
         return False
     _held.append(lock)
     return True

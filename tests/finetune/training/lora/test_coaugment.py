@@ -14,6 +14,7 @@ from finetune.training.lora.coaugment import (
     DIRECTIONS,
     PLAIN,
     Augmentation,
+    Example,
     Place,
     augmented,
     clipped,
@@ -37,7 +38,7 @@ PLACE = cut_place("f", FRAME, FRAME[::-1].copy(), BOX, "dent", TEXT)
 seeds = st.integers(0, 2**32 - 1)
 
 
-def example(how: Augmentation = PLAIN, seed: int = 0, place: Place = PLACE, errors: BoxErrors = NOTHING):
+def example(how: Augmentation = PLAIN, seed: int = 0, place: Place = PLACE, errors: BoxErrors = NOTHING) -> Example:
     return augmented(place, how, errors, CLASSES, np.random.default_rng(seed))
 
 
@@ -119,7 +120,7 @@ def test_the_hint_is_missing_wrong_or_right_in_its_shares() -> None:
 
 def test_a_good_place_never_hears_that_it_is_good() -> None:
     good = replace(PLACE, defect_class=NO_DEFECT, text={})
-    hints = {example(replace(PLAIN, hint_missing=0.0), seed, good).hint[0] for seed in range(40)}  # type: ignore[index]
+    hints = {example(replace(PLAIN, hint_missing=0.0), seed, good).hint[0] for seed in range(40)}
     assert hints == set(CLASSES)
 
 

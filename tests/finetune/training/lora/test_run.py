@@ -86,7 +86,7 @@ def test_a_run_says_what_it_does_and_leaves_an_adapter_that_a_node_loads(
     assert said["steps"] == 6
     assert said["seconds"] > 0 < said["trained_parameters"] < said["parameters"]
     samples = [event for event in events if event["event"] == "sample"]
-    shares = {re.search(r"\(([\d.]+) %", event["answer"]["size"])[1] for event in samples}  # type: ignore[index]
+    shares = {re.search(r"\(([\d.]+) %", event["answer"]["size"])[1] for event in samples}
     assert "0.00" not in shares, "the size is a share of the frame that the box lies in"
     done = events[-1]
     describer = load_describer(str(tmp_path / "out" / done["adapter"]["path"]), threads=1)
