@@ -14,7 +14,13 @@ from scheduling.models import Dispatch, Node
 from scheduling.services import fleet, scopes
 from scheduling.services.accuracy import accuracy
 
-from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches
+from .serializers import (
+    AccuracySerializer,
+    DispatchSerializer,
+    FleetSummarySerializer,
+    NodeSerializer,
+    shown_dispatches,
+)
 
 SEE, MANAGE = scopes.SEE, scopes.MANAGE
 NODE_NAME = {"type": "string", "maxLength": 50, "pattern": "^[-a-zA-Z0-9_]+$"}
@@ -52,6 +58,18 @@ class NodesView(APIView):
     )
     def get(self, request: Request) -> Response:
         return Response(fleet.snapshot(addresses=rules.has_perm(MANAGE, request.user)))
+
+
+class FleetView(APIView):
+    permission_classes = [MaySeeFleet]
+
+    @extend_schema(
+        operation_id="get_fleet",
+        summary="The fleet as a whole: its live workers, and the hints that were dropped",
+        responses=answers(200, FleetSummarySerializer, errors=[404]),
+    )
+    def get(self, request: Request) -> Response:
+        return Response(FleetSummarySerializer(fleet.summary()).data)
 
 
 class DrainView(APIView):
