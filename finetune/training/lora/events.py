@@ -13,7 +13,8 @@ done        step, sentence, adapter {path, digest, bytes}, field_f1
 cancelled   step, sentence
 failed      code, sentence, hint
 
-A run that was resumed appends to the same file. Readers skip a last line that is cut off.
+A run that was resumed appends to the same file. Readers skip a last line that is cut off. By `json` and not by typed
+values: an event is kept as it was written, for whoever shows it, and a trainer may add keys.
 """
 
 import json
