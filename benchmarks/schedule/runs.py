@@ -78,7 +78,7 @@ class Size:
 
 
 QUICK = Size("quick", 2, 15)
-FULL = Size("full", 5, 30, ablated=2)
+FULL = Size("full", 6, 15, ablated=2)
 # The rules that came near in tuning; the others were points behind and run on fewer seeds.
 CONTENDERS = ("edge-only", "peak-ewma", "heartbeat-score-fresh")
 
