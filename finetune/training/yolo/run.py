@@ -8,6 +8,7 @@ A run that finds its checkpoint in `out/` goes on from it, and ends with the wei
 checkpoints, which are pickles, are not used. On a processor a run can be repeated to the last bit, on a GPU nearly.
 """
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,6 @@ import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from finetune.training.detector_export import export_onnx
 from finetune.training.detector_network import build_network, loss_of, set_loss_stage
@@ -43,7 +43,6 @@ from scheduling.serving.appearance import measure, training_reference
 from scheduling.serving.contracts import Detector
 from scheduling.serving.detectors import BadModel, load_detector
 from scheduling.serving.detectors.model_file import TILE_KEY, WHOLE
-from scheduling.serving.preprocess import to_tensor
 from scheduling.serving.tiling import Scale
 
 POINTER: Final = "checkpoint.json"
@@ -204,7 +203,9 @@ class Run:
             load_state(self.training, path)
             self.earlier_s = float(about["seconds"])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise TrainingFault("bad_checkpoint", f"{POINTER} or its file cannot be read: {error}.", "Start over.") from error
+            raise TrainingFault(
+                "bad_checkpoint", f"{POINTER} or its file cannot be read: {error}.", "Start over."
+            ) from error
         if (self.out / BEST).exists():
             with safe_open(self.out / BEST, "pt") as file:
                 self.best = float(file.metadata()["map50"])
@@ -365,7 +366,9 @@ class Run:
         _write(folder / f"{onnx.stem}.trained-on.json", self._trained_on())
         made = {"path": ARTIFACT, "digest": _digest(onnx), "bytes": onnx.stat().st_size}
         sentence = f"The detector of step {step} reached a mAP50 of {judged.map50:.3f} on the validation split."
-        self.events.say("done", step=self.training.step, sentence=sentence, detector=made, map50=judged.map50, report=report)
+        self.events.say(
+            "done", step=self.training.step, sentence=sentence, detector=made, map50=judged.map50, report=report
+        )
 
     def _judged_by(self, detector: Detector, frames: Sequence[ManifestFrame]) -> Judged:
         found, seconds = regions_of(detector, frames, self.store)
@@ -401,12 +404,21 @@ class Run:
             "recipe": self.recipe.as_json(),
             "step": step,
             "weights": _digest(self.out / BEST),
-            "packages": {name: version(name) for name in PACKAGES},
+            "packages": _versions(),
             "machine": f"{platform.machine()} {self.device.type}",
         }
 
     def _fingerprint(self) -> str:
         return json.dumps([self.manifest.digest, self.base.digest, self.recipe.as_json()], sort_keys=True)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that decide the result, those that are here under these names."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def available_bytes_of_machine() -> int:
