@@ -351,6 +351,8 @@ class Run:
 
     def finish(self) -> None:
         """Export the best weights, and judge what a node will serve: on validation, and once on the test split."""
+        if not (self.out / BEST).exists():  # the time was over before the first step
+            self.validate()
         with safe_open(self.out / BEST, "pt") as file:
             step = int(file.metadata()["step"])
         folder = self.out / ARTIFACT
