@@ -10,6 +10,10 @@ validated   step, field_f1, class_accuracy, json_valid, fields {name: macro-F1},
 sample      step, frame, box [x, y, w, h], truth, answer: what the current weights write
 checkpoint  step, path (below the run's folder)
 done        step, sentence, adapter {path, digest, bytes}, field_f1
+
+A detector tells `validated` with frames, map_iou33, map50, map50_95, classes {name: average precision}, ms_per_frame
+and best, and `done` with detector {path, digest, bytes}, map50 and report {validation, test, step, seconds}. Any run:
+
 cancelled   step, sentence
 failed      code, sentence, hint
 
