@@ -721,7 +721,7 @@ def test_a_node_whose_classes_no_line_can_store_is_refused(names: tuple[str, ...
         ({"scores": np.array([[0.5, 0.4]], np.float32)}, "do not hold one frame's regions"),
         ({"boxes": np.zeros((1, 10_001, 4), np.float32), "scores": np.zeros((1, 10_001), np.float32),
           "classes": np.zeros((1, 10_001), np.int32)}, "at most 10000"),
-        ({"meta": "{}"}, "meta.timings is NoneType"),
+        ({"meta": "{}"}, "meta: Object missing required field `model`"),
     ],
 )  # fmt: skip
 def test_an_answer_out_of_bounds_is_refused(changes: dict[str, Any], said: str) -> None:

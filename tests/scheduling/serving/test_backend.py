@@ -554,8 +554,8 @@ def test_a_hold_stops_after_the_fifth_token_until_its_file_goes(tmp_path: Path) 
     [
         ([], encode_request(request("open")).encode(), "0 crops came with 1 regions"),
         ([b"x"], encode_request(request("open")).encode(), "no JPEG or PNG"),
-        ([picture()], b"{}", "request.regions is NoneType"),
-        ([picture()], b"nonsense", "not JSON"),
+        ([picture()], b"{}", "request: Object missing required field `prompt_version`"),
+        ([picture()], b"nonsense", "JSON is malformed"),
     ],
 )
 def test_a_request_that_cannot_be_used_is_refused_before_it_waits(crops: list[bytes], text: bytes, said: str) -> None:
