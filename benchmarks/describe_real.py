@@ -3,7 +3,7 @@
 `AIVD_DATA=/path/to/data python -m benchmarks.describe_real [--split train|test] [--every N] [--describer SPEC]`.
 Choose anything on the train split; the test split is asked once for each question. True boxes are asked about without
 a hint, with and without their template and at several box noises; the detector's own boxes with its word, as in
-service: how often the describer overrules it rightly and wrongly, and how often it says "no defect" to a box on good copper.
+service: how often the describer overrules it rightly and wrongly, and calls a box on good copper "no defect".
 The last line is JSON. Needs AIVD_DATA, and says so.
 """
 

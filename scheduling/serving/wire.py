@@ -4,6 +4,8 @@ Whatever the other end wrote is checked field by field, and `ContractBroken` nam
 Knows the values of `contracts.py` and nothing of tensors or networks.
 """
 
+import base64
+import binascii
 import json
 import math
 from collections.abc import Mapping
@@ -45,7 +47,16 @@ def encode_meta(meta: DetectMeta) -> str:
 
 
 def encode_request(request: DescribeRequest) -> str:
-    return _dump({"contract": CONTRACT_VERSION, **asdict(request)})
+    regions = [_region_fields(region) for region in request.regions]
+    return _dump({"contract": CONTRACT_VERSION, **asdict(request), "regions": regions})
+
+
+def _region_fields(region: RegionRequest) -> dict[str, Any]:
+    """The template's cut travels as base64, and only where there is one: a node that does not know it reads on."""
+    fields = asdict(region)
+    if template := fields.pop("template"):
+        fields["template"] = base64.b64encode(template).decode()
+    return fields
 
 
 def encode_event(event: DescribeEvent) -> str:
@@ -160,7 +171,15 @@ def _region(fields: Any, where: str) -> RegionRequest:
         box_xyxy=_box(fields, "box_xyxy", where),
         detector_class=_member(fields, "detector_class", str, where),
         score=_number(fields, "score", where),
+        template=_encoded_bytes({"template": "", **fields}, "template", where),
     )
+
+
+def _encoded_bytes(fields: Mapping[str, Any], name: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(_member(fields, name, str, where), validate=True)
+    except (ValueError, binascii.Error):
+        raise ContractBroken(f"{where}.{name} is not base64") from None
 
 
 def _dump(fields: Mapping[str, Any]) -> str:

@@ -31,6 +31,9 @@ RETRIES: Final = 3
 LONGEST_WAIT_S: Final = 10.0
 RETRIED: Final = (429, 500, 502, 503, 504)
 
+Pictures = Sequence[Rgb | None]
+"""A crop, and the same cut of the golden template or None."""
+
 
 @dataclass(frozen=True)
 class Deadlines:
@@ -129,6 +132,7 @@ class EndpointDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         """See `Describer`. A region without a usable answer gets an invalid one that says why."""
         if len(crops) != len(regions):
@@ -138,9 +142,9 @@ class EndpointDescriber:
         events: queue.Queue[TokenEvent | AnswerEvent | BaseException | None] = queue.Queue()
         gone = threading.Event()
 
-        def work(crop: Rgb, region: RegionRequest) -> None:
+        def work(pictures: Pictures, region: RegionRequest) -> None:
             try:
-                for event in self._region(crop, region, class_names, frame_size_wh, gone):
+                for event in self._region(pictures, region, class_names, frame_size_wh, gone):
                     events.put(event)
                 events.put(None)
             except BaseException as error:  # a fault of this code: raised where the answers are read
@@ -148,19 +152,24 @@ class EndpointDescriber:
 
         with ThreadPoolExecutor(min(self.parallel, len(regions)), "describe") as pool:
             try:
-                for crop, region in zip(crops, regions, strict=True):
-                    pool.submit(work, crop, region)
+                for *pictures, region in zip(crops, templates or [None] * len(crops), regions, strict=True):
+                    pool.submit(work, pictures, region)
                 yield from _until_done(events, len(regions), is_cancelled)
             finally:
                 gone.set()
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _region(
-        self, crop: Rgb, region: RegionRequest, class_names: Sequence[str], frame_size_wh: SizeWh, gone: threading.Event
+        self,
+        pictures: Pictures,
+        region: RegionRequest,
+        class_names: Sequence[str],
+        frame_size_wh: SizeWh,
+        gone: threading.Event,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         text, pieces = "", 0
         try:
-            for piece in self._tried(self._body(crop, region, class_names), gone):
+            for piece in self._tried(self._body(pictures, region, class_names), gone):
                 text, pieces = text + piece, pieces + 1
                 yield TokenEvent(region.region_id, piece)
             answer, errors = read_answer(text, class_names)
@@ -172,13 +181,15 @@ class EndpointDescriber:
             answer = complete_answer(answer, box_xyxy=region.box_xyxy, frame_size_wh=frame_size_wh)
         yield AnswerEvent(region.region_id, answer, text, not errors, errors, pieces)
 
-    def _body(self, crop: Rgb, region: RegionRequest, class_names: Sequence[str]) -> dict[str, Any]:
-        picture = base64.b64encode(encode_crop(crop, 90)).decode()
-        text = ask(class_names=class_names, detector_class=region.detector_class, score=region.score)
-        content = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}},
-            {"type": "text", "text": text},
-        ]
+    def _body(self, pictures: Pictures, region: RegionRequest, class_names: Sequence[str]) -> dict[str, Any]:
+        crop, template = pictures
+        text = ask(
+            class_names=class_names,
+            detector_class=region.detector_class,
+            score=region.score,
+            template=template is not None,
+        )
+        content = [_picture(one) for one in (crop, template) if one is not None] + [{"type": "text", "text": text}]
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": content}],
@@ -273,6 +284,11 @@ class EndpointDescriber:
             429: "is overloaded (429)",
         }
         return f"{self.url} {reasons.get(status, f'answered with status {status}')}."
+
+
+def _picture(picture: Rgb) -> dict[str, Any]:
+    data = base64.b64encode(encode_crop(picture, 90)).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
 def _until_done(
