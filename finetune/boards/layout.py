@@ -51,7 +51,7 @@ def add_free_lands(canvas: Canvas, rng: Rng, count: int) -> None:
     """
     for _ in range(count):
         x, y = (float(value) for value in rng.uniform(12, canvas.size_px - 12, 2))
-        radius = float(rng.uniform(5, 16))
+        radius = float(rng.uniform(7, 18))
         land: Shape = Disc((x, y), radius, radius * float(rng.uniform(0.35, 0.6)) if rng.random() < 0.4 else 0.0)
         if rng.random() < 0.25:
             land = _pad(rng, (x, y), radius, radius * float(rng.choice([1.0, 1.5, 0.7])))

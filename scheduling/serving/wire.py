@@ -5,7 +5,6 @@ Knows the values of `contracts.py` and nothing of tensors or networks.
 """
 
 import base64
-import binascii
 import json
 import math
 from collections.abc import Mapping
@@ -176,9 +175,13 @@ def _region(fields: Any, where: str) -> RegionRequest:
 
 
 def _encoded_bytes(fields: Mapping[str, Any], name: str, where: str) -> bytes:
+    """As base64 from the wire, or as they are from a client's own object."""
+    if isinstance(fields[name], bytes):
+        return fields[name]
+    text = _member(fields, name, str, where)
     try:
-        return base64.b64decode(_member(fields, name, str, where), validate=True)
-    except (ValueError, binascii.Error):
+        return base64.b64decode(text, validate=True)
+    except ValueError:
         raise ContractBroken(f"{where}.{name} is not base64") from None
 
 
