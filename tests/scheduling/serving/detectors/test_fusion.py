@@ -115,7 +115,7 @@ def test_a_network_with_a_template_is_confirmed_or_doubted(proposes_an_open: Pat
 
 
 def test_a_file_may_say_from_which_score_on_it_is_sure(tmp_path: Path) -> None:
-    rows = np.array([(18, 16, 48, 48, 0.5, 2)], np.float32)
+    rows = np.array([(16, 14, 46, 46, 0.5, 2)], np.float32)
     cut = board()
     cut[26:38, 28:38] = 255
     found = []
@@ -125,7 +125,7 @@ def test_a_file_may_say_from_which_score_on_it_is_sure(tmp_path: Path) -> None:
         found += detector.detect([cut], templates=[board()])
     (unsure,), (sure,) = found
     assert (unsure.class_name, sure.class_name) == ("open", "mousebite")
-    assert sure.box_xyxy == (18, 16, 48, 48) != unsure.box_xyxy
+    assert sure.box_xyxy == (16, 14, 46, 46) != unsure.box_xyxy
 
 
 def test_a_template_of_another_size_is_refused(proposes_an_open: Path) -> None:
