@@ -10,6 +10,7 @@ from aivd_web.kernel.api import answers
 from finetune import rules
 from finetune.models import ModelVersion, ServingChoice, ShadowTrial
 from finetune.registry import services
+from finetune.runs import gates
 from inspections.rules import Action, Principal, get
 
 from .datasets import of_line
@@ -64,6 +65,8 @@ class PromoteView(APIView):
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
         body = ReasonSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        if body.validated_data["reason"].strip() and not gates.passed(version):  # past a gate: an admin alone
+            get(rules.model_versions, request.user, version_id, Action.TRAIN)
         choice = services.promote(version=version, by=request.user.username, reason=body.validated_data["reason"])
         return Response(ServingSerializer(choice).data)
 

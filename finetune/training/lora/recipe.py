@@ -26,6 +26,7 @@ NUMBERS: Final[Mapping[str, tuple[float, float]]] = {
     "samples": (0, 64),
     "good_share": (0, 1),
     "most_validation_places": (1, 100_000),
+    "most_report_places": (1, 100_000),
     "threads": (1, 256),
 }
 
@@ -56,6 +57,7 @@ class LoraRecipe:
     samples: int = 4
     good_share: float = 0.15
     most_validation_places: int = 400
+    most_report_places: int = 300
     threads: int = 1
     detector_boxes: bool = True
     augmentation: Any = field(default="co")
