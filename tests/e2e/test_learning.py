@@ -1,4 +1,4 @@
-"""The learning loop as an admin goes through it: pictures in, sealed, shown, trained on and watched, the report read."""
+"""The learning loop as an admin goes through it: pictures in, sealed, shown, trained on, watched; the report read."""
 
 import io
 import json
