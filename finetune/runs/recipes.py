@@ -74,15 +74,40 @@ _LORA = (
     Setting("threads", "Processor threads", 1, 1, 256, about="More is faster, and less is left for the nodes"),
 )
 _DETECTOR = (
-    Setting("max_steps", "Most steps", 2000, 1, 1_000_000, about="It ends here"),
-    Setting("batch", "Tiles per step", 8, 1, 512, about="More is steadier and takes more memory"),
+    Setting("epochs", "Epochs", 100, 0.001, 10_000, whole=False, about="How often it sees each frame"),
+    Setting("max_steps", "Most steps", 20_000, 1, 1_000_000, about="It ends here though epochs are left"),
+    Setting("max_minutes", "Most minutes", 0, 0, 100_000, whole=False, about="0: no limit"),
+    Setting("batch", "Pictures per step", 8, 1, 512, about="More is steadier and takes more memory"),
+    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own; less where the loss jumps"),
+    Setting("side_px", "Side of what the network sees", 640, 64, 2048, about="Pixels, a multiple of 32"),
+    Setting("crop_px", "Side of a training picture", 0, 0, 2048, about="0: as the network sees; a multiple of 32"),
+    Setting(
+        "scale",
+        "Scale",
+        "auto",
+        choices=("auto", "tiles", "whole"),
+        about="tiles: pixel for pixel; whole: shrunk to it",
+    ),
+    Setting(
+        "turns",
+        "Directions",
+        "all",
+        choices=("all", "mirrored", "none"),
+        about="How the product may lie; all: any way round",
+    ),
+    Setting("mosaic", "Pictures of four frames", 0, 0, 1, whole=False, about="Share of all"),
+    Setting("size_jitter", "Sizes vary", 0.15, 0, 0.9, whole=False, about="By so much, up and down"),
+    Setting("light_jitter", "Light varies", 0.15, 0, 0.9, whole=False, about="By so much, up and down"),
+    Setting("checkpoint_steps", "Checkpoint every", 100, 1, 100_000, about="Steps that a killed run may do again"),
+    Setting("validate_steps", "Validate every", 500, 1, 100_000, about="Steps between two judgements of the weights"),
+    Setting("most_validation_frames", "Frames to validate on", 400, 1, 100_000, about="At most; more is surer, slower"),
     Setting("threads", "Processor threads", 1, 1, 256, about="More is faster, and less is left for the nodes"),
 )
 KINDS: Mapping[str, KindOfRun] = {
     each.name: each
     for each in (
         KindOfRun("describer-lora", "Describer (LoRA)", "aivd-small", _LORA, previews=True),
-        KindOfRun("detector", "Detector (its trainer is missing: a run fails)", "yolo26n", _DETECTOR),
+        KindOfRun("detector", "Detector (YOLO)", "aivd-detector", _DETECTOR),
     )
 }
 
