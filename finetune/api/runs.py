@@ -66,9 +66,7 @@ class RunsView(APIView):
         responses=answers(201, RunSerializer, errors=[404, 409, 422]),
     )
     def post(self, request: Request) -> Response:
-        body = NewRunSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = checked(NewRunSerializer, request.data)
         version = get(rules.versions, request.user, asked["version"], Action.TRAIN)
         run = services.launch(
             version=version,
@@ -159,9 +157,7 @@ class PreviewsView(APIView):
         responses=answers(202, PreviewSerializer, errors=[404, 409, 422]),
     )
     def post(self, request: Request) -> Response:
-        body = NewPreviewSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = checked(NewPreviewSerializer, request.data)
         version = get(rules.versions, request.user, asked.pop("version"), Action.TRAIN)
         return Response(PreviewSerializer(previews.ask(version=version, by=request.user.username, **asked)).data, 202)
 
@@ -218,9 +214,8 @@ class GatesView(APIView):
     )
     def put(self, request: Request, line_id: int) -> Response:
         line = get(rules.lines, request.user, line_id, Action.TRAIN)
-        body = NewThresholdsSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        gates.set_thresholds(line=line, values=body.validated_data["thresholds"], by=request.user.username)
+        asked = checked(NewThresholdsSerializer, request.data)
+        gates.set_thresholds(line=line, values=asked["thresholds"], by=request.user.username)
         return self._told(line)
 
     def _told(self, line: Line) -> Response:

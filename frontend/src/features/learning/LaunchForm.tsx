@@ -4,7 +4,6 @@ import { useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
 import { Notice } from "../../ui/parts";
-import { say } from "../../ui/toasts";
 import { learning, type Preview, type Run, type RunKind } from "./learningApi";
 import { PreviewView } from "./PreviewView";
 import { mayTrain } from "./runParts";
@@ -28,7 +27,7 @@ export function LaunchForm({ boot, onLaunched }: LaunchProps) {
   );
   const launch = useAct(
     () => learning.launch({ ...order(), name: draft.name }),
-    (run: Run) => {
+    (run: Run, say) => {
       say("The run is in the queue.");
       onLaunched(run);
     },

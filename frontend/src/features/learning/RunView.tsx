@@ -15,9 +15,15 @@ import { mayTrain, StateChip, useAddress } from "./runParts";
 import { Samples } from "./Samples";
 import { useAct } from "./useAct";
 
-const CURVES: readonly (readonly [string, string, (value: number) => string])[] = [
+type CurveKind = readonly [name: string, title: string, words: (value: number) => string];
+const percent = (value: number) => `${Math.round(value * 1000) / 10} %`;
+const MEASURED: Readonly<Record<Run["kind"], CurveKind>> = {
+  "describer-lora": ["field_f1", "Field F1 on the validation split", percent],
+  detector: ["map50", "mAP50 on the validation split", percent],
+};
+const curvesOf = (kind: Run["kind"]): readonly CurveKind[] => [
   ["loss", "Loss", (value) => String(Number(value.toPrecision(3)))],
-  ["field_f1", "Field F1 on the validation split", (value) => `${Math.round(value * 1000) / 10} %`],
+  MEASURED[kind],
   ["learning_rate", "Learning rate", (value) => (value === 0 ? "0" : value.toExponential(1))],
 ];
 const OPEN = new Set(["queued", "running"]);
@@ -56,7 +62,7 @@ export function RunView({ boot, run, runs }: RunViewProps) {
         </label>
         {beside !== undefined && <Keys run={run} beside={beside} />}
         <div className="curves">
-          {CURVES.map(([name, title, words]) => (
+          {curvesOf(run.kind).map(([name, title, words]) => (
             <Plot key={name} title={title} words={words} series={seriesOf(name, told, beside && others)} />
           ))}
         </div>
@@ -154,6 +160,7 @@ function Made({ run }: { run: Run }) {
   const models = useQuery({ queryKey: ["model-versions"], queryFn: learning.models });
   const made = (models.data ?? []).find((version) => version.run === run.id);
   if (made === undefined) return null;
+  const measured = partOf(run.report, "measured") !== null;
   return (
     <section className="panel padded" aria-labelledby="made-title">
       <header className="run-head">
@@ -167,13 +174,31 @@ function Made({ run }: { run: Run }) {
             {made.in_shadow ? " · in the shadow" : ""}
           </p>
         </div>
-        <a className="button" href={`/runs/${run.id}/report/`}>
-          Read the report
-        </a>
+        {measured && (
+          <a className="button" href={`/runs/${run.id}/report/`}>
+            Read the report
+          </a>
+        )}
       </header>
+      {!measured && <TestFigures report={run.report} />}
       <Gates made={made} />
     </section>
   );
+}
+
+/** Of a run without a report of its own: what it reached on the test split. */
+function TestFigures({ report }: { report: unknown }) {
+  const test = Object.entries(partOf(report, "test") ?? {});
+  const shares = test.filter(([name, value]) => name.startsWith("map") && typeof value === "number");
+  if (shares.length === 0) return null;
+  return (
+    <p>On the test split: {shares.map(([name, value]) => `${name} ${percent(Number(value))}`).join(", ")}.</p>
+  );
+}
+
+function partOf(whole: unknown, name: string): Record<string, unknown> | null {
+  const part: unknown = typeof whole === "object" && whole !== null ? Reflect.get(whole, name) : null;
+  return typeof part === "object" && part !== null ? (part as Record<string, unknown>) : null;
 }
 
 function Gates({ made }: { made: ModelVersion }) {

@@ -19,6 +19,11 @@ describe("a line of the log", () => {
       "After step 20: field F1 50.0 %, class right 75.0 %, 100.0 % fit the schema; the best so far.",
     ],
     [
+      "validated",
+      { step: 500, map50: 0.913, frames: 40, best: false },
+      "After step 500: mAP50 91.3 % on 40 frames.",
+    ],
+    [
       "measured",
       { arm: "base", trial: "0.3", class_accuracy: 0.5, done: 3, of: 10 },
       "Report, 3 of 10: the base names 50.0 % right at box noise 0.3.",

@@ -40,13 +40,20 @@ const WORDS: Readonly<Record<string, ((data: Data) => string) | undefined>> = {
       : `Training goes on after step ${count(data, "step")} of ${count(data, "steps")}.`,
   checkpoint: (data) => `Checkpoint kept at step ${count(data, "step")}.`,
   validated: (data) =>
-    `After step ${count(data, "step")}: field F1 ${share(data, "field_f1")}, class right ` +
-    `${share(data, "class_accuracy")}, ${share(data, "json_valid")} fit the schema` +
-    (data["best"] === true ? "; the best so far." : "."),
+    "map50" in data
+      ? `After step ${count(data, "step")}: mAP50 ${share(data, "map50")} on ${count(data, "frames")} frames` +
+        best(data)
+      : `After step ${count(data, "step")}: field F1 ${share(data, "field_f1")}, class right ` +
+        `${share(data, "class_accuracy")}, ${share(data, "json_valid")} fit the schema` +
+        best(data),
   measured: (data) =>
     `Report, ${count(data, "done")} of ${count(data, "of")}: ${ARMS[text(data, "arm") ?? ""] ?? "a model"} names ` +
     `${share(data, "class_accuracy")} right ${trialInWords(text(data, "trial") ?? "")}.`,
 };
+
+function best(data: Data): string {
+  return data["best"] === true ? "; the best so far." : ".";
+}
 
 function trialInWords(trial: string): string {
   if (trial === "detector") return "on the detector's own boxes";
