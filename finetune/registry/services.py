@@ -1,8 +1,8 @@
 """The registry's acts: take weights in, try them in the shadow, promote them, roll back.
 
-Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. What a Line is
-served by is one row, changed under its lock, so at each moment exactly one version serves it. Telling the nodes is the
-swap's business: they ask for the version's digest and take it from `folder_of`.
+Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. A promotion is one
+transaction under a lock, so at each moment exactly one version serves a Line. `Line.describer` is what its requests ask
+for; a node that lacks that version is brought it from here (docs/decisions/node-versions.md).
 """
 
 import hashlib
@@ -24,6 +24,8 @@ from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice,
 from finetune.models.registry import ModelKind
 from inspections.events import follow
 from inspections.models import Line
+from scheduling.dispatch.versions import ArtifactMissing, ArtifactStore
+from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.model_folder import RefusedFiles, check_safetensors
 
 FOLDER = "artifacts"
@@ -86,7 +88,7 @@ def register(
     """Keep a weights file, or a folder with one, under its digest. The same weights again are the same version."""
     weights = _weights_in(files)
     format = check_weights(weights)
-    digest = _sha256(weights)
+    digest = _adapter_digest(files) if kind == ModelKind.ADAPTER else _sha256(weights)
     _keep(files, digest)
     with transaction.atomic():
         Line.objects.select_for_update(no_key=True).get(pk=line.pk)  # numbers are counted one after the other
@@ -138,6 +140,16 @@ def check_weights(path: Path) -> str:
     raise RefusedWeights(f"'{path.name}' holds neither safetensors nor ONNX weights.")
 
 
+def _adapter_digest(files: Path) -> str:
+    """Of the folder as nodes take it. Raises RefusedWeights for what no node could serve."""
+    if not files.is_dir():
+        raise RefusedWeights("An adapter is a folder: its weights alone do not say what they lie over.")
+    try:
+        return Adapter.read(files).digest
+    except RefusedFiles as error:
+        raise RefusedWeights(str(error)) from None
+
+
 def _keep(files: Path, digest: str) -> None:
     """Copy under the digest: made under another name and renamed when it is whole."""
     root = Path(settings.MEDIA_DIR) / FOLDER
@@ -163,7 +175,21 @@ def _keep(files: Path, digest: str) -> None:
 
 
 def folder_of(version: ModelVersion) -> Path:
-    return Path(settings.MEDIA_DIR) / FOLDER / version.digest
+    return _store().folder / version.digest
+
+
+def _store() -> ArtifactStore:
+    return ArtifactStore(Path(settings.MEDIA_DIR) / FOLDER)
+
+
+def _check_kept(version: ModelVersion | None) -> None:
+    """Raises Conflict for an adapter that nodes could not be brought: what serves is always there and whole."""
+    if version is None or version.kind != ModelKind.ADAPTER:
+        return
+    try:
+        _store().files(version.digest)
+    except ArtifactMissing as error:
+        raise Conflict(str(error), hint="Bring the weights back into the store, or train them again.") from None
 
 
 def _lineage(made: Path) -> dict[str, Any]:
@@ -195,7 +221,7 @@ def serving(line: Line, kind: str) -> ModelVersion | None:
 @transaction.atomic
 def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoice:
     """Have the version serve its line. Raises GateMissed where it missed a gate, or was not measured, without a
-    reason; Conflict where it serves already."""
+    reason; Conflict where it serves already or its weights are not kept whole."""
     choice = _locked(version.line, version.kind)
     if choice.version_id == version.pk:
         raise Conflict(f"{version} serves already.", hint="Reload the page.")
@@ -203,6 +229,7 @@ def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoic
         missed = [str(gate.get("name", "?")) for gate in version.gates if gate.get("passed") is not True]
         what = f"missed {', '.join(missed)}" if missed else "was not measured against its gates"
         raise GateMissed(f"{version} {what}.")
+    _check_kept(version)
     return _set(choice, version, Promotion.Act.PROMOTE, by=by, reason=reason)
 
 
@@ -212,6 +239,7 @@ def roll_back(*, line: Line, kind: str, by: str, reason: str = "") -> ServingCho
     choice = _locked(line, kind)
     if choice.promotion is None or choice.promotion.act == Promotion.Act.ROLLBACK:
         raise Conflict("There is no promotion to take back.", hint="Promote the version that should serve.")
+    _check_kept(choice.before)
     return _set(choice, choice.before, Promotion.Act.ROLLBACK, by=by, reason=reason)
 
 
@@ -232,6 +260,8 @@ def _set(choice: ServingChoice, version: ModelVersion | None, act: str, *, by: s
     )
     choice.version, choice.before = version, before
     choice.save()
+    if choice.kind == ModelKind.ADAPTER:
+        Line.objects.filter(pk=choice.line_id).update(describer=version.digest if version else "")
     hint = {"type": "serving.changed", "kind": choice.kind, "digest": version.digest if version else ""}
     publish_on_commit(follow.group(choice.line_id), {"type": "line.hint", "hint": hint})
     return choice

@@ -34,6 +34,13 @@ class Line(models.Model):
     policy = models.CharField(
         max_length=40, default="pct-lb", choices=policy_choices, help_text="How nodes are chosen for this line"
     )
+    describer = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Digest of the version that describes its regions; empty: the nodes' own model",
+    )
     is_demo = models.BooleanField(default=False, help_text="Live offers to send generated boards to it")
 
     objects = LineQuerySet.as_manager()

@@ -214,7 +214,8 @@ class Worker:
                 if failed.final:
                     self._set_aside(claim, failed.code, failed.detail)
                 else:
-                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
+                    rest_s = failed.rest_s
+                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request, rest_s=rest_s)
             except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
             except Unavailable as busy:  # the decoder is full: not the Step's fault
@@ -245,8 +246,10 @@ class Worker:
             log.error("Step %s broke", claim.step_id, exc_info=error)
             self._give_back(claim, "broken", _reason(error), counts=True)
 
-    def _give_back(self, claim: steps.Claim, code: str, detail: str, *, counts: bool) -> None:
-        not_before = Now() + timedelta(seconds=self.pause_s(claim.attempts))
+    def _give_back(
+        self, claim: steps.Claim, code: str, detail: str, *, counts: bool, rest_s: float | None = None
+    ) -> None:
+        not_before = Now() + timedelta(seconds=self.pause_s(claim.attempts) if rest_s is None else rest_s)
         self._settle(
             lambda: steps.give_back(claim=claim, code=code, detail=detail, not_before=not_before, counts=counts)
         )

@@ -32,8 +32,8 @@ from finetune.training.lora.places import places_of
 from finetune.training.lora.recipe import LoraRecipe
 from finetune.training.lora.supervision import Supervision
 from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder
-from scheduling.serving.describers.adapters import WEIGHTS_FILE, write_lineage
-from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
+from scheduling.serving.describers.adapters import WEIGHTS_FILE, Adapter, write_lineage
+from scheduling.serving.model_folder import RefusedFiles, check_folder
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 ADAPTER: Final = "adapter"
@@ -204,7 +204,7 @@ class Run:
         if not weights.exists():
             raise TrainingFault("no_adapter", "No adapter was ever judged.", "Start the run in an empty folder.")
         shutil.rmtree(self.out / CURRENT, ignore_errors=True)
-        adapter = {"path": ADAPTER, "digest": digest_of([weights]), "bytes": weights.stat().st_size}
+        adapter = {"path": ADAPTER, "digest": Adapter.read(folder).digest, "bytes": weights.stat().st_size}
         sentence = f"The best adapter reached a field F1 of {self.best:.3f} on the validation split."
         self.events.say("done", step=self.step, sentence=sentence, adapter=adapter, field_f1=self.best)
 
