@@ -1,4 +1,4 @@
-"""The registry's acts: take weights in, try them in the shadow, promote them, roll back.
+"""The registry's acts: take weights in, promote them, roll back. Trying one in the shadow is in `shadow.py`.
 
 Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. A promotion is one
 transaction under a lock, so at each moment exactly one version serves a Line. `Line.describer` is what its requests ask
@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db import transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
-from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice, ShadowTrial
+from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice
 from finetune.models.registry import ModelKind
 from inspections.events import follow
 from inspections.models import Line
@@ -182,7 +180,7 @@ def _store() -> ArtifactStore:
     return ArtifactStore(Path(settings.MEDIA_DIR) / FOLDER)
 
 
-def _check_kept(version: ModelVersion | None) -> None:
+def check_kept(version: ModelVersion | None) -> None:
     """Raises Conflict for an adapter that nodes could not be brought: what serves is always there and whole."""
     if version is None or version.kind != ModelKind.ADAPTER:
         return
@@ -229,7 +227,7 @@ def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoic
         missed = [str(gate.get("name", "?")) for gate in version.gates if gate.get("passed") is not True]
         what = f"missed {', '.join(missed)}" if missed else "was not measured against its gates"
         raise GateMissed(f"{version} {what}.")
-    _check_kept(version)
+    check_kept(version)
     return _set(choice, version, Promotion.Act.PROMOTE, by=by, reason=reason)
 
 
@@ -239,7 +237,7 @@ def roll_back(*, line: Line, kind: str, by: str, reason: str = "") -> ServingCho
     choice = _locked(line, kind)
     if choice.promotion is None or choice.promotion.act == Promotion.Act.ROLLBACK:
         raise Conflict("There is no promotion to take back.", hint="Promote the version that should serve.")
-    _check_kept(choice.before)
+    check_kept(choice.before)
     return _set(choice, choice.before, Promotion.Act.ROLLBACK, by=by, reason=reason)
 
 
@@ -265,34 +263,3 @@ def _set(choice: ServingChoice, version: ModelVersion | None, act: str, *, by: s
     hint = {"type": "serving.changed", "kind": choice.kind, "digest": version.digest if version else ""}
     publish_on_commit(follow.group(choice.line_id), {"type": "line.hint", "hint": hint})
     return choice
-
-
-# -- the shadow -------------------------------------------------------------------------------------
-
-
-def start_shadow(*, version: ModelVersion, share: float, by: str) -> ShadowTrial:
-    """Let it answer a share of the live crops beside the one that serves. Raises Unprocessable or Conflict."""
-    if not 0 < share <= 1:
-        raise Unprocessable(f"The share is above 0 and at most 1, not {share:g}.", hint="0.1 is a tenth of the crops.")
-    try:
-        with transaction.atomic():
-            return ShadowTrial.objects.create(version=version, share=share, started_by=by)
-    except IntegrityError:
-        raise Conflict(f"{version} is in the shadow already.", hint="End that trial first.") from None
-
-
-def note_shadow(*, trial: ShadowTrial, agreed: bool, latency_ms: float) -> None:
-    """One answer beside the one that counted."""
-    ShadowTrial.objects.filter(pk=trial.pk, ended_at__isnull=True).update(
-        seen=F("seen") + 1, agreed=F("agreed") + int(agreed), latency_ms_total=F("latency_ms_total") + latency_ms
-    )
-
-
-def end_shadow(*, version: ModelVersion) -> ShadowTrial:
-    """Raises Conflict where there is none."""
-    running = ShadowTrial.objects.filter(version=version, ended_at__isnull=True)
-    trial = running.first()
-    if trial is None or not running.update(ended_at=Now()):
-        raise Conflict(f"{version} is not in the shadow.", hint="Reload the page.")
-    trial.refresh_from_db()
-    return trial

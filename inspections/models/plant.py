@@ -41,6 +41,14 @@ class Line(models.Model):
         editable=False,
         help_text="Digest of the version that describes its regions; empty: the nodes' own model",
     )
+    shadow_describer = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Digest of a version that is tried beside it; nobody acts on what it says",
+    )
+    shadow_share = models.FloatField(default=0.0, editable=False, help_text="Of the frames that are described")
     is_demo = models.BooleanField(default=False, help_text="Live offers to send generated boards to it")
 
     objects = LineQuerySet.as_manager()

@@ -216,6 +216,9 @@ class Worker:
                 else:
                     rest_s = failed.rest_s
                     self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request, rest_s=rest_s)
+            except steps.NotWanted as gone:
+                reason = str(gone)
+                self._settle(lambda: steps.withdraw(claim=claim, reason=reason))
             except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
             except Unavailable as busy:  # the decoder is full: not the Step's fault

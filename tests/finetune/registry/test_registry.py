@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aivd_web.kernel.errors import Conflict, Unprocessable
+from aivd_web.kernel.errors import Conflict
 from finetune.models import ModelVersion, Promotion, ServingChoice
 from finetune.registry import services
 from finetune.registry.services import GateMissed, RefusedWeights
@@ -164,21 +164,3 @@ def test_what_serves_is_not_promoted_again(cast: Cast, tmp_path: Path) -> None:
 
     with pytest.raises(Conflict, match="serves already"):
         services.promote(version=version, by="alice")
-
-
-def test_a_shadow_counts_what_it_saw(cast: Cast, tmp_path: Path) -> None:
-    version = registered(cast, tmp_path, 1)
-    trial = services.start_shadow(version=version, share=0.25, by="alice")
-    with pytest.raises(Conflict, match="in the shadow already"):
-        services.start_shadow(version=version, share=0.5, by="alice")
-
-    for agreed in (True, True, False):
-        services.note_shadow(trial=trial, agreed=agreed, latency_ms=20)
-    ended = services.end_shadow(version=version)
-    services.note_shadow(trial=trial, agreed=True, latency_ms=20)  # too late to count
-
-    assert (ended.seen, ended.agreed, ended.latency_ms_total) == (3, 2, 60)
-    with pytest.raises(Conflict, match="is not in the shadow"):
-        services.end_shadow(version=version)
-    with pytest.raises(Unprocessable, match="above 0 and at most 1"):
-        services.start_shadow(version=version, share=0, by="alice")
