@@ -5,6 +5,7 @@ The work itself is in `describing.py`. Importable only inside Triton's Python pr
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,10 @@ class TritonPythonModel:
         if self._options.pause_file is not None:
             self._pause = StreamPause(self._options.pause_file, self._options.pause_after_tokens)
         self._describer = open_describer(self._options)
-        folder = Path(tempfile.mkdtemp(prefix="versions-"))
-        self._shelf = VersionShelf(folder, open_adapted(self._describer), resident=self._options.resident_versions)
+        self._folder = Path(tempfile.mkdtemp(prefix="versions-"))  # this node's own: nothing in it outlives the process
+        self._shelf = VersionShelf(
+            self._folder, open_adapted(self._describer), resident=self._options.resident_versions
+        )
         self._opening = ThreadPoolExecutor(1, thread_name_prefix="versions")
         self._stopped = LatestNames(STOPS_KEPT)
         self._queue: WorkQueue[_Waiting] = WorkQueue(
@@ -172,6 +175,7 @@ class TritonPythonModel:
         self._opening.shutdown(wait=False, cancel_futures=True)
         for waiting in self._queue.close(timeout_s=4.0):
             triton_api.refuse(waiting.sender, CANCELLED, "The node is stopping.")
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answer(self, batch: list[QueuedItem[_Waiting]]) -> None:
         for arrived in batch:
