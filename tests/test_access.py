@@ -103,6 +103,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "model-versions/<int:version_id>/shadow"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("delete", "model-versions/<int:version_id>/shadow"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("post", "lines/<int:line_id>/roll-back"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("get", "fleet"): FLEET,
     ("get", "nodes"): FLEET,
     ("get", "dispatches"): FLEET,
     ("get", "dispatches/accuracy"): FLEET,

@@ -281,7 +281,7 @@ class Dispatcher:
         again = replace(
             item,
             bytes=int(assignment.bytes),
-            qualities=(),
+            qualities=(),  # and so of one quality alone
             excluded=excluded,
             attempt=assignment.attempt + 1,
         )

@@ -229,7 +229,7 @@ function Made({ run }: { run: string }) {
   return made.map((version) => (
     <p key={version.id}>
       It made version {version.number} <code>{version.digest.slice(0, 12)}</code>
-      {version.serves ? ", chosen for the line; its nodes do not take it yet" : ""}.
+      {version.serves ? ", which serves the line" : ""}.
     </p>
   ));
 }
