@@ -39,6 +39,7 @@ from .wake import WakeUps
 
 TICK_S = 0.01
 FURTHER_S = 0.25
+JUST_LATE_S = -0.001
 DEFAULT_POLICY = "pct-lb"
 Begun = tuple[steps.Claim, Frame, Assignment]
 A = TypeVar("A", bound=NodeAnswer)
@@ -327,12 +328,14 @@ def _request(stage: Stage[A], step: WaitingStep, clock_now: float) -> Request:
 
 def item_of(stage: Stage[A], step: WaitingStep, clock_now: float) -> Item:
     """What the Step asks of a Node. Its times move from the database's clock to the fleet's."""
+    # What has long been late goes before others now and then; what gives way has always only just become late.
+    left_s = max(step.left_s, JUST_LATE_S) if stage.gives_way else step.left_s
     return make_item(
         stage.load(step),
         id=str(step.pk),
         model=stage.contract.model,
         arrived_at=clock_now - step.age_s,
-        deadline_at=clock_now + step.left_s,
+        deadline_at=clock_now + left_s,
         leeway=Leeway(ladder=step.ladder and stage.has_ladder, skip=step.skip),
         scope=step.station_id,
     )

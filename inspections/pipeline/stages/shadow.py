@@ -29,6 +29,8 @@ class ShadowStage(DescribeStage):
     kind = KIND
     title = "Try a version in the shadow"
     look_ahead = SHADOW_LOOK_AHEAD
+    gives_way = True
+    has_ladder = False  # it is to be compared, not hurried
 
     def wanted(self, frame: Frame, believed: Sequence[Detection]) -> bool:
         line = frame.line

@@ -1,13 +1,18 @@
 """A version that is only tried: asked when there is room, kept apart, and no Frame waits for it or suffers by it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from inspections.models import Decision, Description, Event, Frame, Line, ShadowAnswer, Step
 from inspections.pipeline import steps
+from inspections.pipeline.stages import STAGES
 from inspections.pipeline.stages.shadow import drawn
+from inspections.pipeline.worker import _waiting_steps, item_of
 from scheduling.client.answers import NodeError
+from scheduling.policy.pct_lb import AGED_S
 from tests.cast import Cast, add_frame, frame_row
 from tests.inspections.fake_nodes import FakeNode, raises
 from tests.inspections.pipeline.test_worker import all_complete, working
@@ -50,6 +55,21 @@ def test_every_live_step_is_due_before_it_and_the_frame_is_complete_without_it(c
         assert tried.deadline_at < live.deadline_at
         Step.objects.filter(pk=live.pk).update(state="done")
         assert steps.complete_if_no_step_open(frame=Frame.objects.get(), now=tried.deadline_at)
+
+
+def test_however_long_it_has_waited_it_takes_spare_capacity_alone(cast: Cast) -> None:
+    try_beside(cast.line)
+    add_frame(cast.station)
+    with working(edge()) as worker:  # no node describes
+        worker.run_until_idle()
+    long_ago = timezone.now() - timedelta(hours=1)
+    Step.objects.exclude(kind="detect").update(deadline_at=long_ago)
+    late_by_s = {}
+    for kind in ("describe", "shadow"):
+        (waiting,) = _waiting_steps(kind, 4)
+        late_by_s[kind] = 100.0 - item_of(STAGES[kind], waiting, 100.0).deadline_at
+    assert late_by_s["describe"] > 3000
+    assert 0 < late_by_s["shadow"] < AGED_S / 2
 
 
 def test_a_shadow_that_fails_for_good_holds_nothing(cast: Cast) -> None:
