@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.db.models import Avg, F, QuerySet
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
@@ -69,9 +69,13 @@ def compared(version: ModelVersion) -> "QuerySet[ShadowAnswer]":
         ShadowAnswer.objects.filter(
             digest=version.digest, detection__frame__line=version.line_id, detection__description__isnull=False
         )
-        .annotate(said=KT("answer__defect_class"), live=KT("detection__description__answer__defect_class"))
+        .annotate(said=_class_in("answer"), live=_class_in("detection__description__answer"))
         .select_related("detection__defect_class", "detection__description__served_model")
     )
+
+
+def _class_in(answer: str) -> KeyTextTransform:
+    return KeyTextTransform("defect_class", answer)
 
 
 def figures(version: ModelVersion) -> Figures:
