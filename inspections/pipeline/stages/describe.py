@@ -69,6 +69,7 @@ class DescribeStage(Stage[DescribeAnswer]):
             timeout_s=self.budget_s,
             idle_s=self.idle_s,
             tokens=TokenListener(frame),
+            version=frame.line.describer,
         )
 
     def build_in(self, frame: Frame, quality: Quality) -> DescribeInference:

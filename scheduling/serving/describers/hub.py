@@ -42,6 +42,8 @@ class HubDescriber:
         self.model, self.processor, self.max_tokens = model.eval(), processor, max_tokens
         self.family: Family = family_of(model.config.model_type)
         self.name, self.version, self.digest = name, version, digest
+        self.spec = name
+        """What `open` was given: a folder or a hub id."""
         self.runtime = f"transformers {_transformers().__version__} {model.device.type}, {self.family.name}"
 
     @classmethod
@@ -71,7 +73,7 @@ class HubDescriber:
             digest = revision
         if adapter:
             revision, digest = "", adapter.digest
-        return cls(
+        made = cls(
             model,
             processor,
             name=adapter.folder.name if adapter else folder.name,
@@ -79,6 +81,19 @@ class HubDescriber:
             digest=digest,
             max_tokens=max_tokens,
         )
+        made.spec = spec
+        return made
+
+    def adapted(self, adapter: Adapter) -> "HubDescriber":
+        """Another describer: this one's base, loaded once more, with the adapter merged. Raises RefusedFiles."""
+        base = Path(self.spec)
+        if base.exists():
+            adapter.check_base(base)
+        elif adapter.base != self.spec:
+            raise RefusedFiles(f"The adapter was trained over {adapter.base}; this node serves {self.spec}.")
+        made = HubDescriber.open(self.spec, threads=torch.get_num_threads(), adapter=adapter)
+        made.name = self.name
+        return made
 
     def save(self, folder: Path) -> None:
         """Write model and processor as a folder that `open` reads."""
