@@ -106,6 +106,7 @@ const CAN = {
   retry: true,
   run_demo: true,
   configure: true,
+  train: true,
   manage_fleet: true,
   manage_access: true,
 };

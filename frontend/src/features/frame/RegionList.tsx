@@ -177,6 +177,12 @@ function MachineText({
       <MachineLabel>
         Machine text
         {whole && description.node !== null && `, ${description.node}, ${formatMs(description.latency_ms)}`}
+        {whole && description.model !== null && (
+          <>
+            {`, ${description.model.name} `}
+            <code title={description.model.digest}>{description.model.digest.slice(0, 12)}</code>
+          </>
+        )}
       </MachineLabel>
     </div>
   );
