@@ -233,6 +233,7 @@ const LEVEL_WORDS: Readonly<Record<Level, string>> = {
   error: "Errors",
 };
 const LINES_SHOWN = 300;
+const newestFirst = <Line,>(lines: readonly Line[]): Line[] => lines.slice(-LINES_SHOWN).reverse();
 
 function Log({ told }: { told: readonly RunEvent[] }) {
   const [least, setLeast] = useState<Level>("info");
@@ -262,7 +263,7 @@ function Log({ told }: { told: readonly RunEvent[] }) {
       </header>
       {lines.length === 0 && <p className="hint">Nothing was told yet.</p>}
       <ol className="log" tabIndex={0} aria-labelledby="log-title">
-        {lines.slice(-LINES_SHOWN).map(({ seq, at, type, level, words }) => (
+        {newestFirst(lines).map(({ seq, at, type, level, words }) => (
           <li key={seq} data-event={type} data-level={level}>
             <time dateTime={at}>{new Date(at).toLocaleTimeString("en-GB")}</time>
             <span>{words}</span>
