@@ -73,7 +73,7 @@ class PromotionAdmin(LookOnly, admin.ModelAdmin):
 
 @admin.register(ShadowTrial)
 class ShadowTrialAdmin(LookOnly, admin.ModelAdmin):
-    list_display = ["version", "share", "seen", "agreed", "started_by", "started_at", "ended_at"]
+    list_display = ["version", "share", "started_by", "started_at", "ended_at"]
     list_select_related = ["version"]
 
 

@@ -108,6 +108,7 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("put", "lines/<int:line_id>/gates"): (400, 403, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("get", "model-versions"): LISTS,
     ("get", "model-versions/<int:version_id>"): WHOLE,
+    ("get", "model-versions/<int:version_id>/shadow"): WHOLE,
     ("post", "model-versions/<int:version_id>/promote"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("post", "model-versions/<int:version_id>/shadow"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("delete", "model-versions/<int:version_id>/shadow"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),

@@ -301,8 +301,26 @@ class ShadowSerializer(serializers.Serializer):
 class ShadowTrialSerializer(serializers.Serializer):
     version = serializers.IntegerField(source="version_id")
     share = serializers.FloatField()
-    seen = serializers.IntegerField()
-    agreed = serializers.IntegerField()
-    latency_ms_total = serializers.FloatField()
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class DisagreementSerializer(serializers.Serializer):
+    """A region that the version in the shadow calls otherwise than the one that serves. Machine text, untrusted."""
+
+    frame = serializers.UUIDField(source="detection.frame_id")
+    region = serializers.UUIDField(source="detection_id")
+    detector_class = serializers.CharField(source="detection.defect_class.name")
+    live_class = serializers.CharField(source="live", allow_null=True, help_text="Null: its answer fits no schema")
+    shadow_class = serializers.CharField(source="said", allow_null=True, help_text="Null: its answer fits no schema")
+    live_digest = serializers.CharField(source="detection.description.served_model.digest")
+    at = serializers.DateTimeField(source="created_at")
+
+
+class ShadowReportSerializer(serializers.Serializer):
+    trial = ShadowTrialSerializer(allow_null=True, help_text="The newest one of this version")
+    seen = serializers.IntegerField(help_text="Regions that both have described, in all trials of this version")
+    agreed = serializers.IntegerField(help_text="Of these, so many by the same class")
+    latency_ms = serializers.FloatField(allow_null=True, help_text="Mean, of the version in the shadow")
+    live_latency_ms = serializers.FloatField(allow_null=True, help_text="Mean, of the one that served")
+    disagreements = DisagreementSerializer(many=True, help_text="The newest 50")

@@ -72,7 +72,9 @@ def write_weights(folder: Path, seed: int, *, pickle: bool) -> dict[str, Any]:
     header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     data = b"\x80\x04pickle" if pickle else struct.pack("<Q", len(header)) + header + struct.pack("<I", seed)
     (folder / "adapter_model.safetensors").write_bytes(data)
-    (folder / "lineage.json").write_text(json.dumps({"base": {"digest": "b" * 64}, "packages": {"torch": "2"}}))
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    lineage = {"base": {"digest": "b" * 64}, "classes": ["open"], "packages": {"torch": "2"}}
+    (folder / "lineage.json").write_text(json.dumps(lineage))
     return {"path": "adapter", "bytes": len(data)}
 
 

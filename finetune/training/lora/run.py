@@ -36,8 +36,8 @@ from finetune.training.lora.supervision import Supervision
 from finetune.training.report.report import BASE, FILE, VERSION, Arm, digest_of_file, png_of, write_report
 from finetune.training.report.trials import Trial, trials_of
 from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder, load_describer
-from scheduling.serving.describers.adapters import WEIGHTS_FILE, write_lineage
-from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
+from scheduling.serving.describers.adapters import WEIGHTS_FILE, Adapter, write_lineage
+from scheduling.serving.model_folder import RefusedFiles, check_folder
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 ADAPTER: Final = "adapter"
@@ -239,14 +239,14 @@ class Run:
             raise TrainingFault("no_adapter", "No adapter was ever judged.", "Start the run in an empty folder.")
         shutil.rmtree(self.out / CURRENT, ignore_errors=True)
         report = self.report(folder)
-        adapter = {"path": ADAPTER, "digest": digest_of([weights]), "bytes": weights.stat().st_size}
+        adapter = {"path": ADAPTER, "digest": Adapter.read(folder).digest, "bytes": weights.stat().st_size}
         sentence = f"The best adapter reached a field F1 of {self.best:.3f} on the validation split."
         self.events.say("done", step=self.step, sentence=sentence, adapter=adapter, field_f1=self.best, report=report)
 
     def report(self, adapter: Path) -> dict[str, Any]:
         """Base and best adapter on the test split, which nothing was chosen by. Where it lies, with its digest."""
         self.events.log("Measures base and version on the test split.")
-        about = self._about(digest_of([adapter / WEIGHTS_FILE]))
+        about = self._about(Adapter.read(adapter).digest)
         del self.learner  # its memory is the describers' now
         threads = self.recipe.threads
         arms = (

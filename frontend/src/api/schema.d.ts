@@ -569,8 +569,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Choose the version for its line; nodes do not take it yet
-         * @description The choice is kept and can be taken back; the line goes on with what its nodes have. Where it missed a gate, or was not measured, only with a reason.
+         * Have the version serve its line
+         * @description Every region that is described from then on is described by it: a node that lacks it is brought it, while other requests go on. Where it missed a gate, or was not measured, only with a reason. A detector is only noted: nodes serve the one that they were started with.
          */
         post: operations["promote_model_version"];
         delete?: never;
@@ -586,9 +586,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What the version said in the shadow, against what served */
+        get: operations["get_shadow"];
         put?: never;
-        /** Note that the version is to be tried; no crop is sent to it yet */
+        /**
+         * Have the version answer a share of the frames beside the one that serves
+         * @description Nobody acts on its answers. They are made when there is spare room; a line tries one at a time.
+         */
         post: operations["start_shadow"];
         /** Take the version out of the shadow */
         delete: operations["end_shadow"];
@@ -1393,12 +1397,19 @@ export interface components {
          * @enum {string}
          */
         DemoStateEnum: "none" | "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        DescribedBy: {
+            name: string;
+            version: string;
+            /** @description Of the version that answered: its own, or an adapter's over it */
+            digest: string;
+        };
         Description: {
             id: number | null;
             state: components["schemas"]["DescriptionStateEnum"];
             text: components["schemas"]["DescriptionText"] | null;
             /** @description What an invalid answer said; text in the making comes by websocket */
             partial: string | null;
+            model: components["schemas"]["DescribedBy"] | null;
             node: string | null;
             /** Format: double */
             latency_ms: number | null;
@@ -1422,6 +1433,21 @@ export interface components {
             location?: unknown;
             size?: unknown;
             severity?: unknown;
+        };
+        /** @description A region that the version in the shadow calls otherwise than the one that serves. Machine text, untrusted. */
+        Disagreement: {
+            /** Format: uuid */
+            frame: string;
+            /** Format: uuid */
+            region: string;
+            detector_class: string;
+            /** @description Null: its answer fits no schema */
+            live_class: string | null;
+            /** @description Null: its answer fits no schema */
+            shadow_class: string | null;
+            live_digest: string;
+            /** Format: date-time */
+            at: string;
         };
         Dispatch: {
             readonly id: number;
@@ -1822,7 +1848,7 @@ export interface components {
             kind: components["schemas"]["ModelKindEnum"];
             /** @description Counts the line's versions of this kind from 1 */
             number: number;
-            /** @description sha256 of the weights file */
+            /** @description sha256 of the weights file; of an adapter, the digest over its files */
             digest: string;
             format: components["schemas"]["FormatEnum"];
             /** Format: int64 */
@@ -2339,6 +2365,26 @@ export interface components {
             choices: string[];
             about: string;
         };
+        ShadowReport: {
+            /** @description The newest one of this version */
+            trial: components["schemas"]["ShadowTrial"] | null;
+            /** @description Regions that both have described, in all trials of this version */
+            seen: number;
+            /** @description Of these, so many by the same class */
+            agreed: number;
+            /**
+             * Format: double
+             * @description Mean, of the version in the shadow
+             */
+            latency_ms: number | null;
+            /**
+             * Format: double
+             * @description Mean, of the one that served
+             */
+            live_latency_ms: number | null;
+            /** @description The newest 50 */
+            disagreements: components["schemas"]["Disagreement"][];
+        };
         ShadowRequest: {
             /**
              * Format: double
@@ -2350,10 +2396,6 @@ export interface components {
             version: number;
             /** Format: double */
             share: number;
-            seen: number;
-            agreed: number;
-            /** Format: double */
-            latency_ms_total: number;
             /** Format: date-time */
             started_at: string;
             /** Format: date-time */
@@ -5370,6 +5412,63 @@ export interface operations {
             };
             /** @description Understood, but it cannot be done with this content. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_shadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowReport"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
