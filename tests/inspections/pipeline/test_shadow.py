@@ -12,6 +12,7 @@ from inspections.pipeline.stages import STAGES
 from inspections.pipeline.stages.shadow import drawn
 from inspections.pipeline.worker import _waiting_steps, item_of
 from scheduling.client.answers import NodeError
+from scheduling.models import Placement
 from scheduling.policy.pct_lb import AGED_S
 from tests.cast import Cast, add_frame, frame_row
 from tests.inspections.fake_nodes import FakeNode, raises
@@ -41,6 +42,8 @@ def test_the_shadow_answers_beside_and_its_answers_are_kept_apart(cast: Cast) ->
     assert Description.objects.get().served_model.digest == LIVE
     tried = ShadowAnswer.objects.get()
     assert (tried.digest, tried.served_model.digest, tried.detection) == (TRIED, TRIED, frame.detections.get())
+    placed = Placement.objects.get(model="describer").served_model
+    assert placed is None, "what a node was brought is not what it is"
     types = list(Event.objects.filter(frame_id=frame.pk).order_by("seq").values_list("type", flat=True))
     assert types == ["frame.added", "frame.detected", "frame.decided", "frame.described", "frame.complete"]
 
