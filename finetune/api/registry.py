@@ -12,6 +12,7 @@ from aivd_web.kernel.api import answers, checked
 from finetune import rules
 from finetune.models import ModelVersion, ServingChoice, ShadowTrial
 from finetune.registry import services, shadow
+from finetune.runs import gates
 from inspections.rules import Action, Principal, get
 
 from .datasets import of_line
@@ -69,6 +70,8 @@ class PromoteView(APIView):
     def post(self, request: Request, version_id: int) -> Response:
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
         asked = checked(ReasonSerializer, request.data)
+        if asked["reason"].strip() and not gates.passed(version):  # past a gate: an admin alone
+            get(rules.model_versions, request.user, version_id, Action.TRAIN)
         choice = services.promote(version=version, by=request.user.username, reason=asked["reason"])
         return Response(ServingSerializer(choice).data)
 

@@ -20,6 +20,7 @@ from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
 from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice
 from finetune.models.registry import ModelKind
+from finetune.runs import gates
 from inspections.events import follow
 from inspections.models import Line
 from scheduling.dispatch.versions import ArtifactMissing, ArtifactStore
@@ -35,11 +36,6 @@ SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx"}
 class RefusedWeights(Unprocessable):
     code = "refused_weights"
     hint = "Bring safetensors or ONNX weights."
-
-
-class GateMissed(Conflict):
-    code = "gate_missed"
-    hint = "Improve it, or give a reason to promote it all the same."
 
 
 # -- weights come in --------------------------------------------------------------------------------
@@ -223,10 +219,7 @@ def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoic
     choice = _locked(version.line, version.kind)
     if choice.version_id == version.pk:
         raise Conflict(f"{version} serves already.", hint="Reload the page.")
-    if not version.passed and not reason.strip():
-        missed = [str(gate.get("name", "?")) for gate in version.gates if gate.get("passed") is not True]
-        what = f"missed {', '.join(missed)}" if missed else "was not measured against its gates"
-        raise GateMissed(f"{version} {what}.")
+    gates.require_passed(version, reason=reason)
     check_kept(version)
     return _set(choice, version, Promotion.Act.PROMOTE, by=by, reason=reason)
 

@@ -60,6 +60,7 @@ from scheduling.serving.contracts import (
     ModelContract,
     RegionRequest,
     differences,
+    sent_bytes,
 )
 from scheduling.serving.nodes import CONTROL_METADATA
 from scheduling.serving.wire import decode_event, encode_request, event_fields, request_from_fields
@@ -137,11 +138,11 @@ class NodeClient:
             if len(data) > MAX_FRAME_BYTES:
                 detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
                 raise NodeError(BAD_FRAME, detail, node=self.name)
-        sent_bytes = len(frame) + len(template)
+        sent = len(frame) + len(template)
         contents = (bytes_tensor([frame]), bytes_tensor([template]), struct.pack("<f", min_score))
         started = time.perf_counter()
         regions, meta = self.infer(EDGE_DETECTOR, contents, read_regions, timeout_s=timeout_s)
-        return DetectAnswer(self.name, tuple(regions), meta, _since_ms(started), sent_bytes)
+        return DetectAnswer(self.name, tuple(regions), meta, _since_ms(started), sent)
 
     def infer(
         self,
@@ -224,8 +225,8 @@ class NodeClient:
                 on_event(event_fields(event))
         with self._contract():
             answers, done = check.finish()
-        sent_bytes = sum(len(crop) for crop in crops)
-        return DescribeAnswer(self.name, answers, done, _since_ms(started), first_event_ms, sent_bytes)
+        sent = sum(sent_bytes(len(crop), len(one.template)) for crop, one in zip(crops, asked.regions, strict=True))
+        return DescribeAnswer(self.name, answers, done, _since_ms(started), first_event_ms, sent)
 
     def probe(self, *, timeout_s: float, models: Iterable[str] = tuple(MODELS)) -> ProbeAnswer:
         """Whether the node lives, is ready, and serves which of `models` as the contract says.

@@ -2,7 +2,8 @@
 
     python stand_in_trainer.py run.json out/
 
-`stand_in` in run.json says what happens at a step: {"fail_at", "die_at", "crash_at", "eat_mib", "step_s", "pickle"}.
+`stand_in` in run.json says what happens at a step: {"fail_at", "die_at", "crash_at", "eat_mib", "step_s"};
+and at the end: {"pickle", "report"}.
 """
 
 import ctypes
@@ -40,6 +41,9 @@ def main(order_path: Path, out: Path) -> int:
             return ended
         time.sleep(acts.get("step_s", 0))
     say(out, "validated", step=step, field_f1=0.8, class_accuracy=0.9, json_valid=1.0, fields={}, best=True)
+    if "report" in acts:
+        (out / "report").mkdir(exist_ok=True)
+        (out / "report" / "report.json").write_text(json.dumps(acts["report"]))
     digest = write_weights(out / "adapter", order["seed"], pickle=bool(acts.get("pickle")))
     say(out, "done", step=step, sentence="It was as good as it gets.", adapter=digest, field_f1=0.8, held=len(held))
     return 0

@@ -14,6 +14,7 @@ from scheduling.serving.contracts.describing import (
     DoneEvent,
     RegionRequest,
     TokenEvent,
+    sent_bytes,
 )
 from scheduling.serving.contracts.detecting import (
     Appearance,
@@ -153,6 +154,7 @@ __all__ = [
     "differences",
     "name_fault",
     "overlap_px",
+    "sent_bytes",
     "tile_count",
     "tiles_along",
 ]

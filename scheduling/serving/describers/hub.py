@@ -27,7 +27,6 @@ from scheduling.serving.prompts import ask
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MAX_TOKENS: Final = 320
 LOAD_TIMEOUT_S: Final = "30"
-SECOND_PICTURE: Final = "The second picture shows the same place of a good part."
 LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8; what is no character after as many tokens will not become one."""
 
@@ -116,7 +115,12 @@ class HubDescriber:
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
         golden = templates or [None] * len(crops)
         for crop, template, region in zip(crops, golden, regions, strict=True):
-            text = ask(class_names=class_names, detector_class=region.detector_class, score=region.score)
+            text = ask(
+                class_names=class_names,
+                detector_class=region.detector_class,
+                score=region.score,
+                template=template is not None,
+            )
             written, tokens = "", 0
             for piece in self._write(self.inputs(crop, text, template), is_cancelled):
                 written, tokens = written + piece, tokens + 1
@@ -155,8 +159,6 @@ class HubDescriber:
     def inputs(self, crop: Rgb, text: str, template: Rgb | None = None) -> Any:
         """The processor's tensors for one crop, its cut of the template if there is one, and its text."""
         pictures = [enlarged(one, self.family.least_side_px) for one in (crop, template) if one is not None]
-        if template is not None:
-            text = f"{SECOND_PICTURE} {text}"
         content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
         content.append({"type": "text", "text": text})
         turns = getattr(self.processor, "chat_template", None) or self.family.chat_template or None

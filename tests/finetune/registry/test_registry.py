@@ -9,7 +9,8 @@ import pytest
 from aivd_web.kernel.errors import Conflict
 from finetune.models import ModelVersion, Promotion, ServingChoice
 from finetune.registry import services
-from finetune.registry.services import GateMissed, RefusedWeights
+from finetune.registry.services import RefusedWeights
+from finetune.runs.gates import GateMissed
 from inspections.models import Line
 from tests.cast import Cast
 
