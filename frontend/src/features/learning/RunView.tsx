@@ -170,7 +170,7 @@ function Made({ run }: { run: Run }) {
           </h2>
           <p className="hint">
             <code>{made.digest.slice(0, 12)}</code>
-            {made.serves ? " · chosen for the line" : ""}
+            {made.serves ? " · serves the line" : ""}
             {made.in_shadow ? " · in the shadow" : ""}
           </p>
         </div>
