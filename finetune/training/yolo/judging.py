@@ -29,7 +29,9 @@ from scheduling.serving.preprocess import Tensor
 from scheduling.serving.tiling import Scale, detect_in_tiles
 
 LEAST_SCORE = 0.01
-SURE_PRECISION = 0.97
+SURE_PRECISION = 0.9
+"""A template doubts what it does not confirm besides, so a network may be trusted before it is right nearly always: on 100
+boards that it had not seen, mAP at IoU 0.33 with the template was best between the scores that 0.85 and 0.93 give."""
 SURE_IOU = 0.5
 LEAST_SURE_SCORE = 0.3
 LOOSE_IOU = 0.33
