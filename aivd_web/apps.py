@@ -1,4 +1,4 @@
-"""The composition root as a Django app: it holds the commands and loads Celery."""
+"""The composition root as a Django app: it holds the commands, loads Celery and makes what a process has of its own."""
 
 from django.apps import AppConfig
 
@@ -8,3 +8,6 @@ class AivdWebConfig(AppConfig):
 
     def ready(self) -> None:
         from aivd_web import celery  # noqa: F401  (shared_task needs the app to be loaded)
+        from aivd_web.kernel.publish import Publisher
+
+        self.publisher = Publisher()

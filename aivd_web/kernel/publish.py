@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 from channels.layers import get_channel_layer
+from django.apps import apps
 from django.db import transaction
 
 MAX_WAITING = 2_000
@@ -72,19 +73,27 @@ class Publisher:
                 self.dropped += 1
 
 
-publisher = Publisher()
+class Root(Protocol):
+    """What the composition root's start leaves for everybody."""
+
+    publisher: Publisher
+
+
+def publisher() -> Publisher:
+    """This process' own."""
+    return cast(Root, apps.get_app_config("aivd_web")).publisher
 
 
 def publish(group: str, message: dict[str, Any]) -> None:
     """Send `message` to every websocket in `group`, now, without waiting for it."""
-    publisher.send(group, message)
+    publisher().send(group, message)
 
 
 def publish_on_commit(group: str, message: dict[str, Any]) -> None:
     """Send `message` once the current transaction has committed; never before, and never if it rolls back."""
-    transaction.on_commit(lambda: publisher.send(group, message), robust=True)
+    transaction.on_commit(lambda: publisher().send(group, message), robust=True)
 
 
 def call_later(delay_s: float, act: Callable[[], None]) -> None:
     """Call `act` on the publisher's thread after a delay: for hints that were held back to be sent together."""
-    publisher.later(delay_s, act)
+    publisher().later(delay_s, act)

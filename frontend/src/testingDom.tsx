@@ -3,14 +3,18 @@
  * what is drawn. Nothing here reaches a network.
  */
 import { QueryClientProvider } from "@tanstack/react-query";
-import { cleanup, render } from "@testing-library/react";
+import { cleanup, configure, render } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, vi } from "vitest";
 
 import type { Boot } from "./api/boot";
 import { newQueryClient } from "./api/queries";
 import type { DefectClass, Me } from "./api/types";
-import { Toasts } from "./ui/toasts";
+import { openOutbox, OutboxOf } from "./features/verdicts/outbox";
+import { Messages, MessagesOf, Toasts } from "./ui/toasts";
+
+// What is waited for comes when it comes: the limit is for a machine that has much else to do.
+configure({ asyncUtilTimeout: 30_000 });
 
 export interface Asked {
   method: string;
@@ -66,14 +70,26 @@ export class SilentSocket {
   }
 }
 
-/** Draw it as a page does: with a cache of answers and a place for messages. */
+/** What the root of a page makes: a cache of answers, messages and their place, this person's outbox. */
+export function aRoot(user = "alice"): (what: { children: ReactNode }) => ReactNode {
+  const [client, messages, outbox] = [newQueryClient(), new Messages(), openOutbox(user)];
+  return function Root({ children }) {
+    return (
+      <QueryClientProvider client={client}>
+        <MessagesOf value={messages}>
+          <OutboxOf value={outbox}>
+            {children}
+            <Toasts />
+          </OutboxOf>
+        </MessagesOf>
+      </QueryClientProvider>
+    );
+  };
+}
+
+/** Draw it as a page does. */
 export function draw(what: ReactNode) {
-  return render(
-    <QueryClientProvider client={newQueryClient()}>
-      {what}
-      <Toasts />
-    </QueryClientProvider>,
-  );
+  return render(what, { wrapper: aRoot() });
 }
 
 export const CLASSES: DefectClass[] = ["open", "short", "spur"].map((name, index) => ({
@@ -90,6 +106,7 @@ const CAN = {
   retry: true,
   run_demo: true,
   configure: true,
+  train: true,
   manage_fleet: true,
   manage_access: true,
 };

@@ -63,6 +63,16 @@ class NodeSerializer(serializers.Serializer):
     last_act = NodeActSerializer(allow_null=True, help_text="Who drained or undrained it last")
 
 
+class FleetSummarySerializer(serializers.Serializer):
+    """`scheduling.services.fleet.summary()`."""
+
+    live_workers = serializers.IntegerField(help_text="Worker processes that told of themselves within seconds")
+    dropped_hints = serializers.IntegerField(
+        help_text="Messages to screens that these and the answering web process could not send since each began; "
+        "the screens read what they missed from the database"
+    )
+
+
 class AlternativeSerializer(serializers.Serializer):
     node = serializers.CharField()
     predicted_ms = serializers.FloatField(allow_null=True)

@@ -17,6 +17,7 @@ class Undrain(views.DrainView):
 
 
 urlpatterns = [
+    path("fleet", views.FleetView.as_view()),
     path("nodes", views.NodesView.as_view()),
     path("nodes/<slug:name>/drain", Drain.as_view()),
     path("nodes/<slug:name>/undrain", Undrain.as_view()),

@@ -8,13 +8,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from aivd_web.kernel.errors import Forbidden, NotFound
 from scheduling.models import Dispatch, Node
 from scheduling.services import fleet, scopes
 from scheduling.services.accuracy import accuracy
 
-from .serializers import AccuracySerializer, DispatchSerializer, NodeSerializer, shown_dispatches
+from .serializers import (
+    AccuracySerializer,
+    DispatchSerializer,
+    FleetSummarySerializer,
+    NodeSerializer,
+    shown_dispatches,
+)
 
 SEE, MANAGE = scopes.SEE, scopes.MANAGE
 NODE_NAME = {"type": "string", "maxLength": 50, "pattern": "^[-a-zA-Z0-9_]+$"}
@@ -54,6 +60,18 @@ class NodesView(APIView):
         return Response(fleet.snapshot(addresses=rules.has_perm(MANAGE, request.user)))
 
 
+class FleetView(APIView):
+    permission_classes = [MaySeeFleet]
+
+    @extend_schema(
+        operation_id="get_fleet",
+        summary="The fleet as a whole: its live workers, and the hints that were dropped",
+        responses=answers(200, FleetSummarySerializer, errors=[404]),
+    )
+    def get(self, request: Request) -> Response:
+        return Response(FleetSummarySerializer(fleet.summary()).data)
+
+
 class DrainView(APIView):
     """`draining` comes from the URL: drain or undrain."""
 
@@ -84,10 +102,8 @@ class DispatchesView(APIView):
         responses=answers(200, DispatchSerializer(many=True), errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
-        query = DispatchQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        mine = Dispatch.objects.within(scopes.of(SEE, request.user))
-        rows = mine.newest(query.validated_data["limit"])
+        asked = checked(DispatchQuery, request.query_params)
+        rows = Dispatch.objects.within(scopes.of(SEE, request.user)).newest(asked["limit"])
         return Response(shown_dispatches(rows, request.user))
 
 
@@ -101,6 +117,5 @@ class AccuracyView(APIView):
         responses=answers(200, AccuracySerializer, errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
-        query = AccuracyQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        return Response(accuracy(minutes=query.validated_data["minutes"], scopes=scopes.of(SEE, request.user)))
+        asked = checked(AccuracyQuery, request.query_params)
+        return Response(accuracy(minutes=asked["minutes"], scopes=scopes.of(SEE, request.user)))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from aivd_web.kernel.publish import publish
+from aivd_web.kernel.publish import publish, publisher
 from scheduling.client.triton import NodeClient, NodeError
 from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Prober, ProbeResult
 from scheduling.models import Node
@@ -88,6 +88,11 @@ def _note(row: Node, health: str, detail: str) -> None:
 
 def tell_view(fleet: FleetDispatcher) -> None:
     """Leave this worker's view for the fleet page; it vanishes by itself when the worker does."""
-    view = {"at": time.time(), "nodes": fleet.view(), "curves": {DETECTOR: fleet.answer_curve(DETECTOR)}}
+    view = {
+        "at": time.time(),
+        "nodes": fleet.view(),
+        "curves": {DETECTOR: fleet.answer_curve(DETECTOR)},
+        "dropped_hints": publisher().dropped,
+    }
     key = f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}"
     redis_client.attempt(lambda client: client.set(key, json.dumps(view), ex=VIEW_TTL_S), otherwise=None)

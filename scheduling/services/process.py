@@ -4,6 +4,7 @@ The app's start makes one of the settings; a test makes another.
 """
 
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, cast
 
 from django.apps import apps
@@ -11,6 +12,7 @@ from django.apps import apps
 from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClients
 from scheduling.dispatch.ledger import SharedLedger
+from scheduling.dispatch.versions import ArtifactStore
 from scheduling.services.dispatching import FleetDispatcher, running
 from scheduling.services.hints import RedisHints, client_of
 
@@ -18,8 +20,10 @@ from scheduling.services.hints import RedisHints, client_of
 class FleetProcess:
     """Each part is made when it is first asked for: a web process never opens a channel to a node."""
 
-    def __init__(self, *, redis_url: str, tls: NodeTls) -> None:
+    def __init__(self, *, redis_url: str, tls: NodeTls, artifacts: Path) -> None:
+        """`artifacts` is the folder in which weights are kept by their digest."""
         self._redis_url, self._tls = redis_url, tls
+        self.artifacts = ArtifactStore(artifacts)
 
     @cached_property
     def hints(self) -> RedisHints:
@@ -32,7 +36,7 @@ class FleetProcess:
     @cached_property
     def dispatcher(self) -> FleetDispatcher:
         ledger = SharedLedger(self.hints.client, running=running)
-        dispatcher = FleetDispatcher(ledger=ledger, client_for=self.clients.of)
+        dispatcher = FleetDispatcher(ledger=ledger, client_for=self.clients.of, artifacts=self.artifacts)
         dispatcher.refresh()
         return dispatcher
 

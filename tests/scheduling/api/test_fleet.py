@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aivd_web.kernel import socket as kernel_socket
-from aivd_web.kernel.publish import publish
+from aivd_web.kernel.publish import publish, publisher
 from inspections.services import lines
 from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger
@@ -102,10 +102,23 @@ def test_what_a_node_was_counted_for_is_told_as_the_worker_knows_it_that_saw_mos
     assert node["counts"] == {"implausible_timings": 1, "unexpected_failures": 3}
 
 
-def leave_view(worker, state):
+@pytest.mark.django_db
+def test_hints_that_no_screen_got_are_counted_over_the_live_workers_and_this_process(cast, monkeypatch):
+    monkeypatch.setattr(publisher(), "dropped", 2)
+    for number, dropped in enumerate((3, 4)):
+        leave_view(f"worker-{number}", NodeState("node-counted"), dropped_hints=dropped)
+
+    told = as_person(cast.vera).get("/api/v1/fleet").json()
+
+    assert told["dropped_hints"] == 9
+    assert told["live_workers"] >= 2
+    assert as_person(cast.norah).get("/api/v1/fleet").status_code == 404
+
+
+def leave_view(worker, state, **told):
     dispatcher = Dispatcher(ledger=LocalLedger(), client_of=no_client)
     dispatcher.state.nodes[state.name] = state
-    view = json.dumps({"at": 0.0, "nodes": dispatcher.view()})
+    view = json.dumps({"at": 0.0, "nodes": dispatcher.view(), **told})
     redis_client.attempt(lambda redis: redis.set(f"{VIEW_PREFIX}{worker}", view, ex=5), otherwise=None)
 
 
