@@ -3,14 +3,16 @@
 from celery import shared_task
 from django.db.models.functions import Now
 
+from aivd_web.kernel.parts import part
 from inspections.intake import sweep
-from inspections.pipeline import process, steps
+from inspections.pipeline import steps
+from inspections.pipeline.worker import Worker
 
 
 @shared_task(name="inspections.dispatch_waiting")
 def dispatch_waiting() -> int:
     """Carry out the Steps that wait, in the process of this worker."""
-    return process.current().run_until_idle()
+    return part(Worker).run_until_idle()
 
 
 @shared_task(name="inspections.reap")

@@ -1,13 +1,11 @@
 """What a process has of its own: its way to Redis, its channels to the nodes, its view of the fleet.
 
-The app's start makes one of the settings; a test makes another.
+The composition root makes one of the settings; a test makes another.
 """
 
 from functools import cached_property
-from typing import Protocol, cast
 
-from django.apps import apps
-
+from aivd_web.kernel.parts import part
 from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClients
 from scheduling.dispatch.ledger import SharedLedger
@@ -37,12 +35,6 @@ class FleetProcess:
         return dispatcher
 
 
-class App(Protocol):
-    """What the app's start leaves for everybody."""
-
-    process: FleetProcess
-
-
 def current() -> FleetProcess:
     """This process' own."""
-    return cast(App, apps.get_app_config("scheduling")).process
+    return part(FleetProcess)
