@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.db import connection
 
@@ -16,6 +17,10 @@ from tests.services import (  # noqa: F401
 )
 from tests.suite import pytest_runtest_teardown  # noqa: F401
 from tests.workers import pytest_xdist_make_scheduler  # noqa: F401
+
+# A busy machine is no failure: neither a slow example nor slowly made ones are.
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from inspections import rules
 from inspections.rules import Action
 
@@ -51,9 +51,7 @@ class DemoView(APIView):
     )
     def post(self, request: Request, station_id: int) -> Response:
         station = rules.get(rules.stations, request.user, station_id, Action.RUN_DEMO)
-        body = DemoChangeSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = checked(DemoChangeSerializer, request.data)
         if asked["action"] == "start":
             services.start(station=station, boards_per_s=asked["boards_per_s"], count=asked["count"], by=request.user)
         else:

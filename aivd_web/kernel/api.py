@@ -45,6 +45,13 @@ class ErrorSerializer(serializers.Serializer):
     fields = FieldErrors(required=False)  # type: ignore[assignment]
 
 
+def checked(serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
+    """A body or a query as its serializer reads it; raises the 400 that names each field that is wrong."""
+    found = serializer(data=data)
+    found.is_valid(raise_exception=True)
+    return dict(found.validated_data)
+
+
 def answers(success: int, body: Any, *, errors: Iterable[int] = ()) -> dict[int, Any]:
     """The `responses` of a view: its success and the errors it may give, besides 401 which all may."""
     described = {

@@ -16,8 +16,8 @@ from benchmarks.schedule.scenarios import (
     arrival_times,
     build_link,
     build_world,
-    frame_item,
     log_normal,
+    scenario_frame,
     settings,
 )
 from benchmarks.schedule.simulator import Flight, Simulation
@@ -68,7 +68,7 @@ def build(scenario: Scenario, seed: int, seconds: int) -> tuple[World, Workload,
     for number, at in enumerate(arrival_times(scenario, rate, seconds, rng)):
         name = str(number)
         size = int(log_normal(rng, 1000 * spec["frame_kb"], 0.35))
-        items.append(frame_item(name, size, arrived_at=at, within_s=within_s, leeway=scenario.leeway))
+        items.append(scenario_frame(scenario, name, size, arrived_at=at, within_s=within_s))
         noise[name] = log_normal(rng, 1.0, settings()["arrivals"]["service_cv"])
         crops[name] = _crop_count(rng)
         sure[name] = sum(rng.random() < spec["sure_share"] for _ in range(crops[name])) if scenario.leeway.skip else 0

@@ -72,8 +72,8 @@ def _head(size: Size, one_stage: Table) -> str:
         "front of a rule what no Node is predicted to answer in time: the rule chooses among the others. Every rule "
         "shares the breaker and the failover; calling back what is long overdue is pct-lb's own, and the ablation "
         "shows what it is worth. "
-        "Intervals are a 95 % bootstrap over stretches of 5 s of the paired difference, in points: pct-lb is called "
-        "better only where the interval excludes zero.\n\n"
+        "Intervals are a 95 % bootstrap of the paired difference, over the seeds and within each over stretches of "
+        "5 s, in points: pct-lb is called better only where the interval excludes zero.\n\n"
         f"The policy was tuned on seeds 100 to 115 (and, long before, on 0). The seeds of this page begin at "
         f"{FIRST_SEED}, for two stages at {FIRST_PIPELINE_SEED}, and were first run when it stood."
     )
@@ -123,10 +123,10 @@ def _shares(one_stage: Table) -> str:
     return "\n".join(lines)
 
 
-def _above(one_stage: Table) -> str:
+def _above(tables: Table) -> str:
     """Which rules are above ours in the points, and which by more than chance, over every rule and scenario."""
     points, proven, count = [], [], 0
-    for name, policies in sorted(one_stage.items()):
+    for name, policies in sorted(tables.items()):
         for rule, gap, low, high in figures.nearest(policies) if OURS in policies else ():
             count += 1
             if gap < 0:
@@ -239,7 +239,11 @@ def _pipeline(two_stage: Table) -> str:
         "described within 700 ms of that, each stage by its own deadline as in production; edge-only "
         "describes nothing. A frame of which the last region was skipped, because the edge was sure, is on time too."
     )
-    return "\n\n".join([head, *parts])
+    compared = {
+        name: {rule: rows for rule, rows in policies.items() if rule != figures.DESCRIBES_NOTHING}
+        for name, policies in two_stage.items()
+    }
+    return "\n\n".join([head, _above(compared), *parts])
 
 
 def _limits(held: dict[str, float], line: dict[str, Any]) -> str:
@@ -280,8 +284,12 @@ def _accuracy(path: Path) -> str:
 
 def _repeat() -> str:
     return (
-        "## Repeat\n\n```\npython -m benchmarks.schedule --report          # quick form\n"
-        "FULL=1 python -m benchmarks.schedule --report   # every seed, raw results kept beside this page\n```\n\n"
+        "## Repeat\n\n```\n"
+        "AIVD_DATA=/path/to/data make bench-schedule ARGS=--report          # quick form\n"
+        "AIVD_DATA=/path/to/data FULL=1 make bench-schedule ARGS=--report   # every seed, raw rows kept here\n"
+        "```\n\nThe last line is JSON; the command fails where that names a shortfall: a scenario that did not run, "
+        "a request that was lost, an action that the stations of a scenario do not allow, or a rule that is above "
+        "pct-lb by an interval that excludes zero.\n\n"
         "Scenarios, fleet and links: `benchmarks/schedule/scenarios.toml`. Not modelled: clocks that differ, several "
         "workers with a ledger each, and uploads that share a link instead of queueing."
     )

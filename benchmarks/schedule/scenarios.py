@@ -40,6 +40,11 @@ class Scenario:
         return Leeway(ladder=spec.get("ladder", False), skip=spec.get("skip", False))
 
     @property
+    def template_bytes(self) -> int:
+        """What goes with every frame beside it."""
+        return int(1000 * settings()["stations"][self.station].get("template_kb", 0))
+
+    @property
     def actions(self) -> tuple[str, ...]:
         """What may become of a waiting request."""
         return tuple(settings()["stations"][self.station]["actions"])
@@ -119,21 +124,35 @@ def _slow_windows(rng: random.Random, seconds: int) -> list[tuple[float, float, 
 def build_workload(scenario: Scenario, world: World, seed: int, seconds: int) -> Workload:
     spec = settings()["arrivals"]
     size = 1000 * spec["payload_kb"]
-    capacity = world.capacity(DETECTOR, size, 0, seconds)
+    capacity = world.capacity(DETECTOR, size + scenario.template_bytes, 0, seconds)
     rng = random.Random(f"work {seed}")
     items, noise = [], {}
     for number, at in enumerate(arrival_times(scenario, scenario.load * capacity, seconds, rng)):
         bytes_ = int(log_normal(rng, size, spec["payload_sigma"]))
-        item = frame_item(str(number), bytes_, arrived_at=at, within_s=spec["slo_ms"] / 1000, leeway=scenario.leeway)
+        item = scenario_frame(scenario, str(number), bytes_, arrived_at=at, within_s=spec["slo_ms"] / 1000)
         items.append(item)
         noise[item.id] = log_normal(rng, 1.0, spec["service_cv"])
     return Workload(items, noise, seconds, spec["slo_ms"] / 1000, spec["timeout_s"], capacity)
 
 
-def frame_item(name: str, size: int, *, arrived_at: float, within_s: float, leeway: Leeway = AS_IT_IS) -> Item:
+def frame_item(
+    name: str, size: int, *, arrived_at: float, within_s: float, leeway: Leeway = AS_IT_IS, template_bytes: int = 0
+) -> Item:
     """A frame of one tile, as the worker would offer it to the policy."""
-    load, deadline_at = frame_load(size, 1), arrived_at + within_s
+    load, deadline_at = frame_load(size, 1, template_bytes), arrived_at + within_s
     return make_item(load, id=name, model=DETECTOR, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
+
+
+def scenario_frame(scenario: Scenario, name: str, size: int, *, arrived_at: float, within_s: float) -> Item:
+    """A frame as the stations of `scenario` make it."""
+    return frame_item(
+        name,
+        size,
+        arrived_at=arrived_at,
+        within_s=within_s,
+        leeway=scenario.leeway,
+        template_bytes=scenario.template_bytes,
+    )
 
 
 def arrival_times(scenario: Scenario, rate: float, seconds: float, rng: random.Random) -> Iterator[float]:

@@ -133,7 +133,7 @@ class Simulation:
 
     def send(self, placed: Placed, item: Item, now: float) -> None:
         assert placed.node is not None
-        size = item.bytes * placed.quality.bytes_factor
+        size = item.bytes_at(placed.quality)
         request = f"{item.id}.{self.attempts.get(item.id, 0)}"
         node = self.world.nodes[placed.node]
         timeout_s = self.work.timeout_s if placed.reissue_s is None else min(placed.reissue_s, self.work.timeout_s)
@@ -212,7 +212,7 @@ class Clairvoyant:
         work = item.units * self.work.noise[item.id]
         names = [n for n in self.world.nodes if n not in item.excluded]
         for quality in (FULL_QUALITY, *item.qualities):
-            size = item.bytes * quality.bytes_factor
+            size = item.bytes_at(quality)
             done_at, name = min((self.world.nodes[n].answer_at(now, size, item.model, work), n) for n in names)
             if done_at <= item.deadline_at:
                 action: Action = "send" if quality is FULL_QUALITY else "degrade"

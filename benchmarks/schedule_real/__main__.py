@@ -1,8 +1,8 @@
 """`make bench-schedule-real`: policies against each other on six real Triton nodes, while things go wrong.
 
 The same arrivals, links and faults for every policy, one after the other, in an order that changes with each repeat.
-Quick form: 2 repeats, under 15 minutes; FULL=1: 5. Raw rows under var/bench/schedule-real; the last line is the
-verdict as JSON.
+Every rule stands behind our admission. Quick form: 2 repeats, under 15 minutes; FULL=1: 5. Raw rows under
+var/bench/schedule-real; the last line is the verdict as JSON; exit 0 only if that names no shortfall.
 """
 
 import argparse
@@ -25,14 +25,17 @@ from benchmarks.schedule_real.worker import Outcome, Worker
 from benchmarks.stack import bench_folder
 from scheduling.client.triton import NodeClient
 from scheduling.dispatch.ledger import SharedLedger
+from scheduling.policy.admission import ADMISSION
 
-BASELINES = ("peak-ewma", "heartbeat-score-fresh", "least-outstanding", "shortest-expected-delay")
+BASELINES = tuple(
+    rule + ADMISSION for rule in ("peak-ewma", "heartbeat-score-fresh", "least-outstanding", "shortest-expected-delay")
+)
 DRAIN_S = 60.0  # at most; what is not answered by then counts as lost
 SKIP_S = 30  # the traces begin with a minute in which hardly any link works at all
 REPEATS = {"quick": 2, "full": 5}
 
 
-def main() -> None:
+def main() -> int:
     options = _options()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the context managers clean up
@@ -46,7 +49,9 @@ def main() -> None:
         decision = decide.figures(fleet.redis(), rounds=options.decisions)
         print(f"decisions: {decision}", flush=True)
         runs, noticed, accepted = _repeats(fleet, policies, options, folder)
-    print(json.dumps({**verdict(runs, noticed, accepted), **decision, "traces": traces is not None}))
+    said = verdict(runs, noticed, accepted)
+    print(json.dumps({**said, **decision, "traces": traces is not None}))
+    return 1 if said["shortfalls"] else 0
 
 
 def _repeats(
@@ -120,7 +125,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.schedule_real", description=__doc__)
     full = os.environ.get("FULL") == "1"
     parser.add_argument("--repeats", type=int, default=REPEATS["full" if full else "quick"])
-    parser.add_argument("--policies", default="", help="names, separated by commas; ours and four baselines without it")
+    parser.add_argument("--policies", default="", help="names, separated by commas; ours and four rules without it")
     parser.add_argument("--length-s", type=float, default=LENGTH_S)
     parser.add_argument("--decisions", type=int, default=500, help="how many are timed")
     parser.add_argument("--seed", type=int, default=1)
@@ -128,4 +133,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

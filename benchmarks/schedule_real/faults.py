@@ -42,7 +42,9 @@ class FaultThread(threading.Thread):
             for fault in self._faults:
                 if self._over.wait(max(0.0, self._started_at + fault.start_s - time.monotonic())):
                     return
-                self.noticed.append(self._one(fault, self._fleet.members[fault.node]))
+                found = self._one(fault, self._fleet.members[fault.node])
+                if not self._over.is_set():  # what was not watched to its end tells nothing
+                    self.noticed.append(found)
         except BaseException as error:
             self.trouble = error
 

@@ -10,6 +10,7 @@ from benchmarks.schedule_real.scenario import PHASES
 from benchmarks.schedule_real.worker import Outcome
 
 OURS = "pct-lb"
+ABOVE = 0.01  # a rule may be above ours by chance, but by no more than that
 
 
 def on_time_share(outcomes: Iterable[Outcome], *, start_s: float = 0.0, end_s: float = math.inf) -> float | None:
@@ -49,6 +50,30 @@ def verdict(
 ) -> dict[str, Any]:
     """The last line. `runs`: of each policy, one for each repeat; `accepted`: how many arrivals each repeat had."""
     every = [run for policy in runs.values() for run in policy]
+    said = _figures(runs, noticed, accepted, every)
+    return said | {"shortfalls": shortfalls(said, noticed)}
+
+
+def shortfalls(said: Mapping[str, Any], noticed: Sequence[Noticed]) -> list[str]:
+    """What was asked for and was not so, one sentence each."""
+    found = [f"{said[what]} requests were {what}." for what in ("lost", "doubled") if said[what]]
+    shares = said["on_time"]
+    ours = shares.get(OURS)
+    for rule, share in shares.items():
+        if ours is not None and (share or 0.0) > ours + ABOVE:
+            found.append(f"{rule} was on time more often than {OURS}: {share:.2%} against {ours:.2%}.")
+    for one in noticed:
+        if one.out_s is None or one.back_s is None:
+            found.append(f"{one.node}, {one.what}, was not {'out of' if one.out_s is None else 'back in'} rotation.")
+    return found
+
+
+def _figures(
+    runs: Mapping[str, Sequence[dict[int, Outcome]]],
+    noticed: Sequence[Noticed],
+    accepted: Sequence[int],
+    every: Sequence[dict[int, Outcome]],
+) -> dict[str, Any]:
     return {
         "on_time": {policy: _rounded(_median(on_time_share(r.values()) for r in rs), 4) for policy, rs in runs.items()},
         "p95_ms": {policy: _rounded(_median(latency_p95_ms(r.values()) for r in rs), 1) for policy, rs in runs.items()},

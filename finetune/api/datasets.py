@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from aivd_web.kernel.negotiation import JsonForAll
 from finetune import leases, rules, tasks
 from finetune.datasets import importing, sealing, services
@@ -53,9 +53,7 @@ class DatasetsView(APIView):
         responses=answers(201, WholeDatasetSerializer, errors=[404, 409]),
     )
     def post(self, request: Request) -> Response:
-        body = NewDatasetSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = checked(NewDatasetSerializer, request.data)
         line = get(rules.lines, request.user, asked["line"], Action.CONFIGURE)
         made = services.make(line=line, name=asked["name"], product=asked["product"], by=request.user.username)
         return Response(whole(made), status=201)
@@ -93,9 +91,7 @@ class DatasetImportsView(APIView):
     )
     def post(self, request: Request, dataset_id: int) -> Response:
         dataset = get(rules.datasets, request.user, dataset_id, Action.CONFIGURE)
-        query = ImportQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        asked = checked(ImportQuery, request.query_params)
         job = importing.from_archive(
             dataset=dataset,
             format=asked["format"],
@@ -165,9 +161,8 @@ class DatasetVersionsView(APIView):
     )
     def post(self, request: Request, dataset_id: int) -> Response:
         dataset = get(rules.datasets, request.user, dataset_id, Action.CONFIGURE)
-        body = SealSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        version = sealing.seal(dataset=dataset, by=request.user.username, options=SealOptions(**body.validated_data))
+        options = SealOptions(**checked(SealSerializer, request.data))
+        version = sealing.seal(dataset=dataset, by=request.user.username, options=options)
         return Response(DatasetVersionSerializer(version).data, status=201)
 
 
@@ -195,7 +190,5 @@ def begun(job: ImportJob) -> ImportJob:
 
 
 def of_line(found: Any, request: Request) -> Any:
-    query = LineQuery(data=request.query_params)
-    query.is_valid(raise_exception=True)
-    line = query.validated_data.get("line")
+    line = checked(LineQuery, request.query_params).get("line")
     return found if line is None else found.filter(line_id=line)

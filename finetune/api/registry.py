@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from finetune import rules
 from finetune.models import ModelVersion, ServingChoice, ShadowTrial
 from finetune.registry import services
@@ -62,9 +62,8 @@ class PromoteView(APIView):
     )
     def post(self, request: Request, version_id: int) -> Response:
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
-        body = ReasonSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        choice = services.promote(version=version, by=request.user.username, reason=body.validated_data["reason"])
+        asked = checked(ReasonSerializer, request.data)
+        choice = services.promote(version=version, by=request.user.username, reason=asked["reason"])
         return Response(ServingSerializer(choice).data)
 
 
@@ -77,9 +76,8 @@ class RollBackView(APIView):
     )
     def post(self, request: Request, line_id: int) -> Response:
         line = get(rules.lines, request.user, line_id, Action.CONFIGURE)
-        body = RollBackSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        choice = services.roll_back(line=line, by=request.user.username, **body.validated_data)
+        asked = checked(RollBackSerializer, request.data)
+        choice = services.roll_back(line=line, by=request.user.username, **asked)
         return Response(ServingSerializer(choice).data)
 
 

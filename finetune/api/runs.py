@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from finetune import rules
 from finetune.models import FineTuneRun
 from finetune.runs import services
@@ -85,9 +85,7 @@ class RunEventsView(APIView):
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         run = get(rules.runs, request.user, run_id)
-        query = RunEventsQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        asked = checked(RunEventsQuery, request.query_params)
         found = run.events.filter(seq__gt=asked["after"])[: asked["limit"]]
         return Response(RunEventSerializer(found, many=True).data)
 

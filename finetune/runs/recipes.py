@@ -65,15 +65,40 @@ _LORA = (
     Setting("threads", "Processor threads", 1, 1, 256),
 )
 _DETECTOR = (
-    Setting("max_steps", "At most so many steps", 2000, 1, 1_000_000),
-    Setting("batch", "Tiles a step", 8, 1, 512),
+    Setting("epochs", "Epochs", 100, 0.001, 10_000, whole=False),
+    Setting("max_steps", "At most so many steps", 20_000, 1, 1_000_000),
+    Setting("max_minutes", "At most so many minutes", 0, 0, 100_000, whole=False, about="0: no limit"),
+    Setting("batch", "Pictures a step", 8, 1, 512),
+    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own"),
+    Setting("side_px", "Side of what the network sees", 640, 64, 2048, about="a multiple of 32"),
+    Setting("crop_px", "Side of a training picture", 0, 0, 2048, about="0: as the network sees; a multiple of 32"),
+    Setting(
+        "scale",
+        "Scale",
+        "auto",
+        choices=("auto", "tiles", "whole"),
+        about="tiles: pixel for pixel; whole: shrunk to it",
+    ),
+    Setting(
+        "turns",
+        "Directions",
+        "all",
+        choices=("all", "mirrored", "none"),
+        about="how the product may lie: any way round",
+    ),
+    Setting("mosaic", "Pictures of four frames", 0, 0, 1, whole=False, about="share of all"),
+    Setting("size_jitter", "Sizes vary", 0.15, 0, 0.9, whole=False),
+    Setting("light_jitter", "Light varies", 0.15, 0, 0.9, whole=False),
+    Setting("checkpoint_steps", "Checkpoint every", 100, 1, 100_000, about="steps"),
+    Setting("validate_steps", "Validate every", 500, 1, 100_000, about="steps"),
+    Setting("most_validation_frames", "Frames to validate on", 400, 1, 100_000),
     Setting("threads", "Processor threads", 1, 1, 256),
 )
 KINDS: Mapping[str, KindOfRun] = {
     each.name: each
     for each in (
         KindOfRun("describer-lora", "Describer (LoRA)", "aivd-small", _LORA),
-        KindOfRun("detector", "Detector (its trainer is missing: a run fails)", "yolo26n", _DETECTOR),
+        KindOfRun("detector", "Detector (YOLO)", "aivd-detector", _DETECTOR),
     )
 }
 

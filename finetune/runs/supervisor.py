@@ -183,7 +183,8 @@ def _succeed(held: Held[FineTuneRun], told: dict[str, Any]) -> None:
     except registry.RefusedWeights as error:
         held.end(State.FAILED, code=error.code, detail=error.detail, hint=error.hint)
         return
-    report = {"sentence": told.get("sentence", ""), "field_f1": told.get("field_f1"), "model_version": made.pk}
+    figures = told["report"] if isinstance(told.get("report"), dict) else {"field_f1": told.get("field_f1")}
+    report = {**figures, "sentence": told.get("sentence", ""), "model_version": made.pk}
     held.end(State.SUCCEEDED, report=report, eta_s=0)
 
 

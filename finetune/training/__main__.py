@@ -5,7 +5,7 @@ ship-detector         export a trained detector into the shipped weights
 trained-on            write how the boards look that the detector was trained on
 ship-describer        copy a trained describer into the shipped weights
 models                train and ship everything that ships; goes on where an earlier call stopped
-RUN.json OUT/         fine-tune on a sealed dataset, by the recipe in RUN.json: see `lora/run.py`
+RUN.json OUT/         train on a sealed dataset, by the recipe in RUN.json: see `lora/run.py` and `yolo/run.py`
 check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
 """
 
@@ -15,6 +15,7 @@ import json
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 COMMANDS: Final = {
@@ -25,6 +26,12 @@ COMMANDS: Final = {
     "ship-describer": "finetune.training.describer_cli:ship",
     "models": "finetune.training.models:make",
 }
+TRAINERS: Final = {
+    "describer-lora": "finetune.training.lora.run",
+    "detector": "finetune.training.yolo.run",
+}
+"""By the kind of run that a recipe names; each has `main(argv)`, which returns the exit code."""
+
 SHIPPED: Final = ("finetune.training.detector_cli", "finetune.training.describer_cli")
 """Modules with `check(seed)`, which measures one model, and `shipped_figures()`, which reads what metrics.json says."""
 FIRST: Final = (
@@ -41,7 +48,7 @@ FIRST: Final = (
 def main(argv: list[str]) -> None:
     command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if command.endswith(".json") and len(rest) == 1:
-        raise SystemExit(importlib.import_module("finetune.training.lora.run").main(argv))
+        raise SystemExit(importlib.import_module(_trainer_of(command)).main(argv))
     if command == "check":
         _check(rest)
     elif command in COMMANDS:
@@ -50,6 +57,16 @@ def main(argv: list[str]) -> None:
     else:
         print(__doc__)
         raise SystemExit(0 if command in ("-h", "--help") else f"unknown command {command!r}")
+
+
+def _trainer_of(recipe: str) -> str:
+    """The module that carries the recipe out; one that cannot be read is for the first of them to refuse."""
+    first = next(iter(TRAINERS.values()))
+    try:
+        kind = json.loads(Path(recipe).read_text(encoding="utf-8"))["trainer"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return first
+    return TRAINERS.get(kind, first) if isinstance(kind, str) else first
 
 
 def _shipped() -> Iterator[Any]:

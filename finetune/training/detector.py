@@ -6,18 +6,17 @@ checkpoint was. Checkpoints are safetensors. Knows nothing about Django, nodes o
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from finetune.boards import CLASSES
 from finetune.training.detector_network import build_network, loss_of, set_loss_stage
 from finetune.training.detector_optimiser import optimisers_of
+from finetune.training.detector_state import Training, follow, load_state, save_atomically, save_state
 from finetune.training.detector_tiles import Tile, tiles_of_step
 from scheduling.serving.preprocess import to_tensor
 
@@ -55,16 +54,6 @@ class DetectorRecipe:
         return warm * cool
 
 
-@dataclass
-class Training:
-    """What a checkpoint holds: the network, its running average, the optimisers' states and the next step."""
-
-    network: Any
-    average: dict[str, torch.Tensor]
-    optimisers: tuple[torch.optim.Optimizer, ...]
-    step: int = 0
-
-
 def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -> Path:
     """Train to the recipe's last step; return the averaged weights (safetensors) under `out`.
 
@@ -75,7 +64,7 @@ def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -
     torch.manual_seed(recipe.seed)
     training = _start(recipe)
     if resume and (out / CHECKPOINT).exists():
-        _load_checkpoint(training, out / CHECKPOINT)
+        load_state(training, out / CHECKPOINT)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2) + "\n")
 
     losses: list[float] = []
@@ -94,8 +83,8 @@ def train_detector(recipe: DetectorRecipe, out: Path, *, resume: bool = False) -
                 events.flush()
                 losses, started = [], time.perf_counter()
             if training.step % recipe.checkpoint_every == 0 or training.step == recipe.steps:
-                _save_checkpoint(training, out / CHECKPOINT)
-                _save_atomically(training.average, out / WEIGHTS)
+                save_state(training, out / CHECKPOINT)
+                save_atomically(training.average, out / WEIGHTS)
     return out / WEIGHTS
 
 
@@ -122,7 +111,7 @@ def _one_step(training: Training, recipe: DetectorRecipe) -> float:
             group["lr"] = optimiser.defaults["lr"] * recipe.pace_at(training.step)
         optimiser.step()
     training.step += 1
-    _follow(training, min(recipe.average_decay, training.step / (training.step + 20)))
+    follow(training, min(recipe.average_decay, training.step / (training.step + 20)))
     return float(loss.detach())
 
 
@@ -131,54 +120,3 @@ def _batch(tiles: list[Tile]) -> tuple[torch.Tensor, torch.Tensor]:
     pictures = torch.from_numpy(to_tensor([tile.picture for tile in tiles]))
     rows = [np.insert(tile.targets, 0, index, axis=1) for index, tile in enumerate(tiles)]
     return pictures.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.concatenate(rows))
-
-
-@torch.no_grad()
-def _follow(training: Training, decay: float) -> None:
-    """Move the average towards the network; counters are copied."""
-    for name, value in training.network.state_dict().items():
-        if value.dtype.is_floating_point:
-            training.average[name].lerp_(value, 1 - decay)
-        else:
-            training.average[name].copy_(value)
-
-
-def _save_checkpoint(training: Training, path: Path) -> None:
-    tensors = {f"network.{name}": value for name, value in training.network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in training.average.items()}
-    tensors |= {f"optimiser.{name}": value for name, value in _optimiser_tensors(training.optimisers)}
-    _save_atomically(tensors, path, {"step": str(training.step)})
-
-
-def _load_checkpoint(training: Training, path: Path) -> None:
-    from safetensors import safe_open
-
-    tensors = load_file(path)
-    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
-    for name, value in tensors.items():
-        part, key = name.split(".", 1)
-        parts[part][key] = value
-    training.network.load_state_dict(parts["network"])
-    training.average = parts["average"]
-    states = [optimiser.state_dict() for optimiser in training.optimisers]
-    for key, value in parts["optimiser"].items():
-        number, index, field = key.split(".")
-        states[int(number)]["state"].setdefault(int(index), {})[field] = value
-    for optimiser, state in zip(training.optimisers, states, strict=True):
-        optimiser.load_state_dict(state)
-    with safe_open(path, "pt") as file:
-        training.step = int(file.metadata()["step"])
-
-
-def _optimiser_tensors(optimisers: tuple[torch.optim.Optimizer, ...]) -> Iterator[tuple[str, torch.Tensor]]:
-    for number, optimiser in enumerate(optimisers):
-        for index, fields in optimiser.state_dict()["state"].items():
-            for field, value in fields.items():
-                yield f"{number}.{index}.{field}", value
-
-
-def _save_atomically(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """A reader, or a run that goes on after a power cut, never sees half a file."""
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-    partial.replace(path)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,24 +15,35 @@ import onnx
 import torch
 from safetensors.torch import load_file
 
-from finetune.training.detector_network import build_network
+from finetune.training.detector_network import SHIPPED_DESIGN, build_network
 
 SERVED_SIDE_PX: Final = 640
 MOST_REGIONS: Final = 100
 MODEL_NAME: Final = "aivd-detector"
 
 
-def load_network(weights: Path, class_count: int) -> Any:
+def load_network(weights: Path, class_count: int, design: str = SHIPPED_DESIGN) -> Any:
     """The network for inference, batch norms folded into the convolutions."""
-    network = build_network(class_count)
+    network = build_network(class_count, design)
     network.load_state_dict(load_file(weights))
     network.model[-1].end2end = True  # before folding, which drops the head that is not asked for
     return network.eval().fuse(verbose=False)
 
 
-def export_onnx(weights: Path, out: Path, *, class_names: tuple[str, ...], side_px: int = SERVED_SIDE_PX) -> Path:
-    """Write `out`: (batch, 3, side, side) in 0..1 to (batch, 100, 6), with class names and version as metadata."""
-    network = load_network(weights, len(class_names))
+def export_onnx(
+    weights: Path,
+    out: Path,
+    *,
+    class_names: Sequence[str],
+    side_px: int = SERVED_SIDE_PX,
+    design: str = SHIPPED_DESIGN,
+    about: Mapping[str, str] | None = None,
+) -> Path:
+    """Write `out`: (batch, 3, side, side) in 0..1 to (batch, 100, 6), with class names and version as metadata.
+
+    `about` is further metadata.
+    """
+    network = load_network(weights, len(class_names), design)
     head = network.model[-1]
     head.export, head.format, head.max_det = True, "onnx", MOST_REGIONS
     buffer = io.BytesIO()
@@ -51,7 +63,8 @@ def export_onnx(weights: Path, out: Path, *, class_names: tuple[str, ...], side_
     graph = onnx.load_from_string(buffer.getvalue())
     _name_output(graph)
     version = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-    add_metadata(graph, {"name": MODEL_NAME, "version": version, "class_names": json.dumps(class_names)})
+    named = {"name": MODEL_NAME, "version": version, "class_names": json.dumps(list(class_names))}
+    add_metadata(graph, named | dict(about or {}))
     out.write_bytes(graph.SerializeToString())
     return out
 

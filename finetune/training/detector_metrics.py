@@ -2,6 +2,8 @@
 
 Matching follows the PASCAL VOC and COCO rule: best score first, each true box once, and no credit for a class
 mix-up. Average precision is COCO's: precision made monotone, then its mean at 101 recalls.
+Not pycocotools, although a test holds both to the same figures: F and the best threshold need each proposal's hit, and
+with those the average precision is ten lines more, from our values and without its limit of proposals in a frame.
 """
 
 from collections.abc import Sequence

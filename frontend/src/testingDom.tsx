@@ -10,7 +10,8 @@ import { afterEach, vi } from "vitest";
 import type { Boot } from "./api/boot";
 import { newQueryClient } from "./api/queries";
 import type { DefectClass, Me } from "./api/types";
-import { Toasts } from "./ui/toasts";
+import { openOutbox, OutboxOf } from "./features/verdicts/outbox";
+import { Messages, MessagesOf, Toasts } from "./ui/toasts";
 
 export interface Asked {
   method: string;
@@ -66,14 +67,26 @@ export class SilentSocket {
   }
 }
 
-/** Draw it as a page does: with a cache of answers and a place for messages. */
+/** What the root of a page makes: a cache of answers, messages and their place, this person's outbox. */
+export function aRoot(user = "alice"): (what: { children: ReactNode }) => ReactNode {
+  const [client, messages, outbox] = [newQueryClient(), new Messages(), openOutbox(user)];
+  return function Root({ children }) {
+    return (
+      <QueryClientProvider client={client}>
+        <MessagesOf value={messages}>
+          <OutboxOf value={outbox}>
+            {children}
+            <Toasts />
+          </OutboxOf>
+        </MessagesOf>
+      </QueryClientProvider>
+    );
+  };
+}
+
+/** Draw it as a page does. */
 export function draw(what: ReactNode) {
-  return render(
-    <QueryClientProvider client={newQueryClient()}>
-      {what}
-      <Toasts />
-    </QueryClientProvider>,
-  );
+  return render(what, { wrapper: aRoot() });
 }
 
 export const CLASSES: DefectClass[] = ["open", "short", "spur"].map((name, index) => ({

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +39,16 @@ class Stored(Protocol):
     sha256: str
     bit_depth: int
     has_rendition: bool
+
+
+class HasTemplate(Protocol):
+    """What says which golden template is used, and how it is read."""
+
+    @property
+    def template_sha256(self) -> str: ...
+
+    @property
+    def bit_depth(self) -> str: ...
 
 
 def shown_path(stored: Stored) -> Path:
@@ -116,13 +126,26 @@ def template_bytes(station: Station) -> bytes:
         raise BadMedia(f"The golden template cannot be read: {error.strerror}.") from None
 
 
+def template_size(station: HasTemplate) -> int:
+    """The bytes of what `template_bytes` gives, 0 where there is none; of the stored file until that is made."""
+    if not station.template_sha256:
+        return 0
+    for path in (template_target(station), storage.picture_path(_Template(station.template_sha256))):
+        with suppress(OSError):
+            return path.stat().st_size
+    return 0
+
+
 def template_shown_path(station: Station) -> Path:
     """The file of the template as people see it, by the station's bit depth. Raises BadMedia or Unavailable."""
-    template = _Template(station.template_sha256)
-    target = storage.derived_path(template, f"template-{station.bit_depth}")
+    template, target = _Template(station.template_sha256), template_target(station)
     if not target.exists():
         _made(target, lambda out: _make_template(template, station.bit_depth, out))
     return target
+
+
+def template_target(station: HasTemplate) -> Path:
+    return storage.derived_path(_Template(station.template_sha256), f"template-{station.bit_depth}")
 
 
 @dataclass

@@ -36,6 +36,8 @@ class WaitingStep(NamedTuple):
     height: int
     station_id: int
     policy: str
+    template_sha256: str
+    bit_depth: str
     regions: int
     ladder: bool
     skip: bool

@@ -299,7 +299,8 @@ class SecondsUntil(Func):
 def _waiting_steps(kind: str, limit: int) -> list[WaitingStep]:
     """The most urgent Steps of a kind: of those that can still make it, and a share of those that are late."""
     frame = ("frame_id", "frame__bytes", "frame__width", "frame__height", "frame__station_id", "frame__line__policy")
-    columns = ("pk", "kind", "age_s", "left_s", *frame, "regions", "frame__station__ladder", "skips")
+    template = ("frame__station__template_sha256", "frame__station__bit_depth")
+    columns = ("pk", "kind", "age_s", "left_s", *frame, *template, "regions", "frame__station__ladder", "skips")
     waiting = Step.objects.waiting((kind,), now=Now()).annotate(
         age_s=-SecondsUntil("created_at"),
         left_s=SecondsUntil("deadline_at"),

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from aivd_web.kernel.errors import Forbidden, NotFound
 from scheduling.models import ReplayRun
 from scheduling.services import policies, replays, scopes
@@ -124,9 +124,7 @@ class ReplaysView(APIView):
         return Response(ReplaysSerializer({"available": policies.described(), "runs": runs}).data)
 
     def post(self, request: Request) -> Response:
-        body = ReplayStartSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        run = replays.start(**body.validated_data, **_asked_by(request))
+        run = replays.start(**checked(ReplayStartSerializer, request.data), **_asked_by(request))
         return Response(ReplaySerializer(run).data, status=201)
 
 

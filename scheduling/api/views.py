@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aivd_web.kernel.api import answers
+from aivd_web.kernel.api import answers, checked
 from aivd_web.kernel.errors import Forbidden, NotFound
 from scheduling.models import Dispatch, Node
 from scheduling.services import fleet, scopes
@@ -102,10 +102,8 @@ class DispatchesView(APIView):
         responses=answers(200, DispatchSerializer(many=True), errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
-        query = DispatchQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        mine = Dispatch.objects.within(scopes.of(SEE, request.user))
-        rows = mine.newest(query.validated_data["limit"])
+        asked = checked(DispatchQuery, request.query_params)
+        rows = Dispatch.objects.within(scopes.of(SEE, request.user)).newest(asked["limit"])
         return Response(shown_dispatches(rows, request.user))
 
 
@@ -119,6 +117,5 @@ class AccuracyView(APIView):
         responses=answers(200, AccuracySerializer, errors=[400, 404]),
     )
     def get(self, request: Request) -> Response:
-        query = AccuracyQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        return Response(accuracy(minutes=query.validated_data["minutes"], scopes=scopes.of(SEE, request.user)))
+        asked = checked(AccuracyQuery, request.query_params)
+        return Response(accuracy(minutes=asked["minutes"], scopes=scopes.of(SEE, request.user)))

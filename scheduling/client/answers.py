@@ -4,7 +4,6 @@ A node's answer is believed only after its shapes, types and ranges were compare
 model wrote as text stays untrusted all the same.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
@@ -22,10 +21,14 @@ from scheduling.serving.contracts import (
     DetectedRegion,
     DetectMeta,
     DoneEvent,
+    ModelDigest,
+    ModelName,
+    ModelRuntime,
+    ModelVersion,
     SizeWh,
     TokenEvent,
 )
-from scheduling.serving.wire import decode_meta
+from scheduling.serving.wire import decode, decode_meta
 
 UNAVAILABLE, DEADLINE, BAD_FRAME = "unavailable", "deadline", "bad_frame"
 CONTRACT, CANCELLED, OVERLOADED, SERVER = "contract", "cancelled", "overloaded", "server"
@@ -78,6 +81,18 @@ class WorkReport:
     class_names: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     sent_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageMeta:
+    """The least that the JSON in `meta` says, whatever the model is for: which model answered, how long it took."""
+
+    model: ModelName
+    version: ModelVersion
+    digest: ModelDigest
+    runtime: ModelRuntime
+    service_ms: float
+    queue_ms: float
 
 
 class NodeAnswer(Protocol):
@@ -235,18 +250,8 @@ def read_event_text(outputs: RawOutputs) -> bytes:
 
 def read_report(outputs: RawOutputs) -> WorkReport:
     """What a node says of its work in an output `meta`, a JSON object; raises `ContractBroken`."""
-    try:
-        said = json.loads(single_bytes("meta", outputs))
-        return WorkReport(
-            model=str(said["model"]),
-            version=str(said["version"]),
-            digest=str(said["digest"]),
-            runtime=str(said["runtime"]),
-            service_ms=float(said["service_ms"]),
-            queue_ms=float(said["queue_ms"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ContractBroken(f"output meta does not say which model answered and how long it took: {error}") from error
+    said = decode(single_bytes("meta", outputs), StageMeta, "meta")
+    return WorkReport(said.model, said.version, said.digest, said.runtime, said.service_ms, said.queue_ms)
 
 
 def _output(name: str, outputs: RawOutputs) -> tuple[str, tuple[int, ...], bytes]:

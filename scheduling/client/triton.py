@@ -131,7 +131,7 @@ class NodeClient:
             if len(data) > MAX_FRAME_BYTES:
                 detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
                 raise NodeError(BAD_FRAME, detail, node=self.name)
-        sent_bytes = len(frame)  # the template goes with every request: nothing is saved or lost by it
+        sent_bytes = len(frame) + len(template)
         contents = (bytes_tensor([frame]), bytes_tensor([template]), struct.pack("<f", min_score))
         started = time.perf_counter()
         regions, meta = self.infer(EDGE_DETECTOR, contents, read_regions, timeout_s=timeout_s)

@@ -259,7 +259,7 @@ class Dispatcher:
         again = replace(
             item,
             bytes=int(assignment.bytes),
-            qualities=(),
+            qualities=(),  # and so of one quality alone
             excluded=item.excluded | {assignment.node},
             attempt=assignment.attempt + 1,
         )

@@ -44,12 +44,14 @@ class Assignment:
     @property
     def bytes(self) -> float:
         """What is sent, in the quality that the policy chose."""
-        return self.request.item.bytes * self.placed.quality.bytes_factor
+        return self.request.item.bytes_at(self.placed.quality)
 
     @property
     def full_bytes(self) -> float:
         """What would be sent in full quality."""
-        return self.request.item.bytes / (self.lowered.bytes_factor if self.lowered else 1.0)
+        item = self.request.item
+        changed = item.bytes - item.fixed_bytes
+        return item.fixed_bytes + changed / (self.lowered.bytes_factor if self.lowered else 1.0)
 
 
 @dataclass(frozen=True)

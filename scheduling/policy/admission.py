@@ -13,13 +13,15 @@ from scheduling.policy.pct_lb import PctLb
 from scheduling.policy.prediction import FleetForecast
 from scheduling.policy.types import FULL_QUALITY, Item, Placed, Quality
 
+ADMISSION = "+admission"
+
 
 class SameAdmission:
     """`rule` behind the admission of `ours`."""
 
     def __init__(self, rule: Baseline, ours: PctLb | None = None) -> None:
         self.rule, self.ours = rule, ours or PctLb()
-        self.name = f"{rule.name}+admission"
+        self.name = rule.name + ADMISSION
 
     @property
     def description(self) -> str:
@@ -41,7 +43,7 @@ class SameAdmission:
         slack = item.deadline_at - fleet.now
         forecast, took = fleet.best(item, item.bytes)
         for quality in (FULL_QUALITY, *item.qualities):
-            size = item.bytes * quality.bytes_factor
+            size = item.bytes_at(quality)
             placed = self._try(item, quality, slack, state, fleet) if fleet.fits(item, size, slack) else None
             if placed is not None:
                 return placed
@@ -50,11 +52,11 @@ class SameAdmission:
     def _try(
         self, item: Item, quality: Quality, slack: float, state: FleetState, fleet: FleetForecast
     ) -> Placed | None:
-        in_time = fleet.within(item, item.bytes * quality.bytes_factor, slack)
+        in_time = fleet.within(item, item.bytes_at(quality), slack)
         nodes = [state.nodes[name] for name in state.nodes if name in in_time]
         node = self.rule.choose(item, nodes, fleet.now) if nodes else None
         if node is None:
             return None
         placed = self.rule.bind(item, node, quality, fleet)
-        fleet.take(item, item.bytes * quality.bytes_factor, in_time[node.name])
+        fleet.take(item, item.bytes_at(quality), in_time[node.name])
         return placed

@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
 PRIOR_SERVICE_S = 0.05
 PRIOR_RATE = 5e6  # bytes a second: wrong for every link, and corrected by the first answers
 PRIOR_UPLOADS = 5  # uploads that the prior rate counts for
@@ -22,67 +21,42 @@ def plausible(value: float | None, *, most: float = 3.6e6) -> bool:
     return value is not None and math.isfinite(value) and 0 <= value <= most
 
 
-def batch_bucket(batch: int) -> int:
-    """The largest bucket not above `batch`."""
-    return max((b for b in BATCH_BUCKETS if b <= batch), default=1)
-
-
 @dataclass(slots=True)
 class ServiceTimes:
-    """Seconds per unit of work for each model and batch bucket: EWMA, quick to believe bad news, slow to
-    forget it.
-    """
+    """Seconds per unit of work for each model: EWMA, quick to believe bad news, slow to forget it."""
 
     up: float = 0.4
     down: float = 0.1
     prior_s: dict[str, float] = field(default_factory=dict)
-    by_model: dict[str, dict[int, float]] = field(default_factory=dict)
+    by_model: dict[str, float] = field(default_factory=dict)
 
     def knows(self, model: str) -> bool:
         """Whether anything was measured or declared; else `seconds` is a guess that is the same for every Node."""
         return model in self.by_model or model in self.prior_s
 
-    def seconds(self, model: str, batch: int = 1) -> float:
-        known = self.by_model.get(model)
-        if not known:
-            return self.prior_s.get(model, PRIOR_SERVICE_S)
-        if batch in known:
-            return known[batch]
-        nearest = min(known, key=lambda b: abs(b - batch))
-        return known[nearest]
+    def seconds(self, model: str) -> float:
+        return self.by_model.get(model, self.prior_s.get(model, PRIOR_SERVICE_S))
 
-    def observe(self, model: str, batch: int, seconds_per_unit: float) -> None:
-        buckets = self.by_model.setdefault(model, {})
-        bucket = batch_bucket(batch)
-        old = buckets.get(bucket)
+    def observe(self, model: str, seconds_per_unit: float) -> None:
+        old = self.by_model.get(model)
         if old is None:
-            buckets[bucket] = seconds_per_unit
+            self.by_model[model] = seconds_per_unit
             return
         gain = self.up if seconds_per_unit > old else self.down
-        buckets[bucket] = old + gain * (seconds_per_unit - old)
-
-    def best_batch(self, model: str, most: int, slack_s: float = math.inf) -> int:
-        """The batch b that maximises b / s(b) among those seen that end within `slack_s` (Clockwork,
-        Nexus).
-        """
-        if most <= 1:
-            return 1
-        known = self.by_model.get(model, {})
-        fitting = [b for b, s in known.items() if b <= most and s <= slack_s]
-        return max(fitting, key=lambda b: (b / max(known[b], 1e-9), -b), default=1)
+        self.by_model[model] = old + gain * (seconds_per_unit - old)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "up": self.up,
-            "down": self.down,
-            "prior_s": self.prior_s,
-            "by_model": {m: {str(b): s for b, s in bs.items()} for m, bs in self.by_model.items()},
-        }
+        return {"up": self.up, "down": self.down, "prior_s": self.prior_s, "by_model": dict(self.by_model)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ServiceTimes":
-        by_model = {m: {int(b): float(s) for b, s in bs.items()} for m, bs in data["by_model"].items()}
+        by_model = {model: _of_one(seconds) for model, seconds in data["by_model"].items()}
         return cls(data["up"], data["down"], dict(data["prior_s"]), by_model)
+
+
+def _of_one(seconds: float | dict[str, float]) -> float:
+    """Decisions recorded by earlier versions hold a time for each size of batch; what stood for one is used."""
+    return seconds[min(seconds, key=int)] if isinstance(seconds, dict) else seconds
 
 
 @dataclass(slots=True)

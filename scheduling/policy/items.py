@@ -44,17 +44,21 @@ AS_IT_IS = Leeway()
 class Load:
     """How much a request is, near enough to predict its time: bytes to send, and work in units of the model's.
 
-    sure: the edge is sure of all that it is about.
+    sure: the edge is sure of all that it is about. fixed_bytes: those of `bytes` that no lower quality makes fewer.
     """
 
     bytes: int
     units: float = 1.0
     sure: bool = False
+    fixed_bytes: int = 0
 
 
-def frame_load(frame_bytes: int, tiles: int) -> Load:
-    """A frame for the detector; `tiles`: how many squares of the detector's side it is looked at in."""
-    return Load(frame_bytes, float(tiles))
+def frame_load(frame_bytes: int, tiles: int, template_bytes: int = 0) -> Load:
+    """A frame for the detector; `tiles`: how many squares of the detector's side it is looked at in.
+
+    The golden template goes with every request, and always as it is.
+    """
+    return Load(frame_bytes + template_bytes, float(tiles), fixed_bytes=template_bytes)
 
 
 def regions_load(regions: int, *, sure: bool) -> Load:
@@ -82,6 +86,7 @@ def make_item(
         deadline_at=deadline_at,
         qualities=leeway.rungs,
         edge_sure=load.sure and leeway.skip,
+        fixed_bytes=load.fixed_bytes,
         scope=scope,
     )
 

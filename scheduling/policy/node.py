@@ -48,8 +48,8 @@ class Projection:
 
 @dataclass(slots=True)
 class NodeState:
-    """Ledger and estimates of one Node. `capacity`: requests it works on at once. `models` None: serves
-    every model.
+    """Ledger and estimates of one Node. `capacity`: requests it works on at once, side by side or as one batch.
+    `models` None: serves every model.
 
     `refusal` is set when the Node may not be used at all (its contract differs, say) and holds the words.
     `beside_units`: a frame of more units is worked on beside the others, one at a time, and takes no slot of theirs.
@@ -59,7 +59,6 @@ class NodeState:
     kind: str = "edge"
     capacity: int = 1
     models: frozenset[str] | None = None
-    max_batch: int = 1
     drained: bool = False
     refusal: str = ""
     beside_units: float | None = None
@@ -183,13 +182,9 @@ class NodeState:
             return f"breaker {self.breaker.state}"
         return ""
 
-    def slots(self, model: str) -> int:
-        """How many requests are worked on at once, counting those that share a batch."""
-        return self.capacity * self.service.best_batch(model, self.max_batch)
-
     def seconds(self, model: str) -> float:
-        """Service time of one unit at the batch size this Node runs best at."""
-        return self.service.seconds(model, self.service.best_batch(model, self.max_batch))
+        """How long one unit keeps one of the places that `capacity` counts."""
+        return self.service.seconds(model)
 
     def credit(self, model: str | None = None) -> int:
         """How many more requests it may hold: its slots, one waiting, and what hides the round trip."""
@@ -209,7 +204,7 @@ class NodeState:
 
     def credit_limit(self, model: str | None = None) -> int:
         model = model or next(iter(self.service.by_model), "")
-        slots = self.slots(model)
+        slots = self.capacity
         hidden = self.link.rtt_s * slots / max(self.seconds(model), 1e-4)
         return slots + 1 + math.ceil(hidden - 0.25)
 
@@ -248,8 +243,6 @@ class NodeState:
         rate = self.link.rate(self.event_at) / slowness
         half_rtt = self.link.rtt_s / 2
         slots = self.capacity
-        if self.max_batch > 1 and self.ledger:
-            slots = self.slots(next(iter(self.ledger.values())).model)
         free = sorted(self.finishes[-slots:])
         free = [-math.inf] * (slots - len(free)) + free
         uplink, soonest = self.uplink_known_at, math.inf
@@ -282,8 +275,7 @@ class NodeState:
         queue_ms: float | None,
         batch: int | None,
     ) -> None:
-        work = max(entry.units, 1e-6)
-        self.service.observe(entry.model, batch if batch and batch > 0 else 1, service_s / work)
+        self.service.observe(entry.model, service_s * self._share(batch) / max(entry.units, 1e-6))
         if entry.predicted_at:
             self.error.observe(at - entry.predicted_at)
         ended = at - self.link.rtt_s / 2
@@ -296,6 +288,11 @@ class NodeState:
             if entry.bytes >= 1000:
                 self.link.observe_upload(at, entry.bytes, uploaded - began)
             self.uplink_known_at, self.uplink_known_sent = uploaded, entry.at
+
+    def _share(self, batch: int | None) -> float:
+        """What part of a batch's time a request in it stands for: together they took no more places than there are."""
+        together = batch if batch and batch > 0 else 1
+        return min(self.capacity, together) / together
 
     def _queue_seconds(self, entry: Sent, service_s: float, queue_ms: float | None) -> float:
         """What the Node measured, else what our own projection expected."""
@@ -310,7 +307,7 @@ class NodeState:
 
     def _finish(self, ended: float) -> None:
         self.finishes.append(ended)
-        del self.finishes[: -max(self.capacity * self.max_batch, 1)]
+        del self.finishes[: -max(self.capacity, 1)]
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -346,7 +343,6 @@ _PLAIN = (
     "name",
     "kind",
     "capacity",
-    "max_batch",
     "drained",
     "refusal",
     "doubted",

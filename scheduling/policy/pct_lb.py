@@ -84,7 +84,7 @@ class PctLb:
         if forecast is not None and (took <= slack or not self.admission):
             return self._bind(item, forecast, took, FULL_QUALITY, fleet)
         for quality in item.qualities:
-            forecast, took = fleet.best(item, item.bytes * quality.bytes_factor)
+            forecast, took = fleet.best(item, item.bytes_at(quality))
             if forecast is not None and took <= slack:
                 return self._bind(item, forecast, took, quality, fleet)
         return self.no_fit(item, forecast, took, slack, fleet)
@@ -105,14 +105,14 @@ class PctLb:
         canary = fleet.worth_a_try(item, item.bytes, slack) if self.canaries else None
         if canary is not None:
             return self._try(item, canary, fleet)
-        smallest = min((q.bytes_factor for q in item.qualities), default=1.0) * item.bytes
+        smallest = min((item.bytes_at(quality) for quality in item.qualities), default=float(item.bytes))
         hopeless = not self.patience or fleet.floor_s(item, smallest) > slack
         if not hopeless:
             return self._hold(item, fleet, f"waits: no Node is predicted within {1000 * slack:.0f} ms")
         return self._late(item, forecast, took, fleet)
 
     def _bind(self, item: Item, forecast: NodeForecast, took: float, quality: Quality, fleet: FleetForecast) -> Placed:
-        size = item.bytes * quality.bytes_factor
+        size = item.bytes_at(quality)
         explain = partial(_explain, fleet, item, size, len(fleet.takes), forecast.name, quality)
         leaves = not self.late_binding or (forecast.credit > 0 and forecast.uplink - fleet.now <= self.uplink_ahead_s)
         reissue_s = self._reissue_s(item, size, forecast, took, fleet) if leaves and self.reissues else None

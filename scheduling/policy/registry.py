@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+from scheduling.policy.admission import ADMISSION, SameAdmission
+from scheduling.policy.baselines.base import Baseline
 from scheduling.policy.baselines.c3 import C3
 from scheduling.policy.baselines.heartbeat_score import HeartbeatScore
 from scheduling.policy.baselines.hot_cold import HotCold
@@ -40,8 +42,13 @@ POLICIES: dict[str, Callable[[random.Random], Policy]] = {
 def get_policy(name: str, rng: random.Random | None = None) -> Policy:
     """A fresh policy: some keep a counter or an old reading, so each worker makes its own. ValueError if unknown.
 
+    A rule's name and `+admission` is the rule behind our admission: benchmarks compare with it, no line offers it.
     rng: where the random rules take their chances; seeded by the system when None.
     """
-    if name not in POLICIES:
-        raise ValueError(f"No policy '{name}'; choose one of {', '.join(sorted(POLICIES))}.")
-    return POLICIES[name](rng or random.Random())
+    plain = name.removesuffix(ADMISSION)
+    policy = POLICIES[plain](rng or random.Random()) if plain in POLICIES else None
+    if policy is not None and plain == name:
+        return policy
+    if isinstance(policy, Baseline):
+        return SameAdmission(policy)
+    raise ValueError(f"No policy '{name}'; choose one of {', '.join(sorted(POLICIES))}.")

@@ -28,12 +28,12 @@ FULL_QUALITY = Quality("full", 95, 1.0)
 class Item:
     """One request that waits for a Node; `items.py` is where they are made.
 
-    bytes: payload at full quality. units: work against a typical request of the model (tiles of a frame, crops of a
-    batch). deadline_at, arrived_at: seconds on the caller's clock. What was accepted is never dropped: after its
-    deadline it takes only spare capacity. excluded: Nodes that failed this item already. qualities: rungs below full
-    quality that the caller can make, best first. edge_sure: the edge's own answer is proven good enough (see
-    `cloudskip.py`), so the item may be skipped. attempt: which attempt this will be, from 1. scope: whose request it
-    is; no policy looks at it.
+    bytes: payload at full quality, of which `fixed_bytes` (a golden template) are the same in every other. units: work
+    against a typical request of the model (tiles of a frame, crops of a batch). deadline_at, arrived_at: seconds on the
+    caller's clock. What was accepted is never dropped: after its deadline it takes only spare capacity. excluded:
+    Nodes that failed this item already. qualities: rungs below full quality that the caller can make, best first.
+    edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the item may be skipped. attempt:
+    which attempt this will be, from 1. scope: whose request it is; no policy looks at it.
     """
 
     id: str
@@ -47,6 +47,11 @@ class Item:
     edge_sure: bool = False
     attempt: int = 1
     scope: int | None = None
+    fixed_bytes: int = 0
+
+    def bytes_at(self, quality: Quality) -> float:
+        """What is expected to be sent at that quality."""
+        return self.fixed_bytes + (self.bytes - self.fixed_bytes) * quality.bytes_factor
 
 
 @dataclass(frozen=True, slots=True)

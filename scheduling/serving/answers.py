@@ -1,8 +1,10 @@
 """The one answer schema: what a describer must write, how it is checked, and what the node adds from the box.
 
 Everything a model writes is untrusted: it is parsed, checked against the schema and cleaned here, for every
-describer alike. Location, size and severity are computed from the box, never taken from a model.
-Knows no model.
+describer alike. Location, size and severity are computed from the box, never taken from a model. Knows no model.
+
+Own code, because text that is still being written is shown and never parsed, so a library of partial JSON has no use;
+and because each field that is wrong gets its sentence, where msgspec would stop at the first.
 """
 
 import json

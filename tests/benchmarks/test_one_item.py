@@ -2,15 +2,18 @@
 
 from dataclasses import fields
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from aivd_web.kernel.ids import uuid7
 from benchmarks.schedule.pipeline import crops_item
 from benchmarks.schedule.scenarios import frame_item
 from benchmarks.schedule_real.worker import request_of
+from inspections.media import renditions, storage
 from inspections.models import Frame, Station, Step
 from inspections.pipeline import worker
 from inspections.pipeline.stages import STAGES
@@ -77,6 +80,33 @@ def test_regions_are_the_same_item_in_production_and_in_the_simulation(
     simulated = crops_item("7d", 3, sure=False, arrived_at=NOW - AGE_S, within_s=WITHIN_S, leeway=leeway)
 
     assert_the_same(worker_item("describe"), simulated)
+
+
+@pytest.mark.parametrize(("allowed", "leeway"), SETTINGS)
+@pytest.mark.parametrize("shown_bytes", [None, 23_456])
+def test_a_golden_template_is_part_of_what_is_sent_in_production_and_in_the_simulation(
+    cast: Cast, allowed: dict[str, Any], leeway: Leeway, shown_bytes: int | None
+) -> None:
+    """As it was stored until the picture for Nodes is made of it, and then as that is."""
+    golden = uuid7().hex * 2
+    Station.objects.filter(pk=cast.station.pk).update(template_sha256=golden, **allowed)
+    station = Station.objects.get(pk=cast.station.pk)
+    put(storage.template_path(station), 45_678)
+    if shown_bytes:
+        put(renditions.template_target(station), shown_bytes)
+    waiting_step(frame_row(cast.station, bytes=61_234), "detect")
+
+    simulated = frame_item(
+        "7", 61_234, arrived_at=NOW - AGE_S, within_s=WITHIN_S, leeway=leeway, template_bytes=shown_bytes or 45_678
+    )
+
+    assert_the_same(worker_item("detect"), simulated)
+
+
+def put(path: Path | None, size: int) -> None:
+    assert path is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"." * size)
 
 
 def test_a_frame_is_the_same_item_on_the_real_nodes_of_the_benchmark(cast: Cast) -> None:

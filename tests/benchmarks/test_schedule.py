@@ -226,3 +226,46 @@ def test_a_rule_is_held_against_ours_on_the_seeds_that_it_ran_on():
 
     assert figures.best(table, admission=False) == ("c3", pytest.approx(0.92))
     assert [(name, round(gap, 3)) for name, gap, *_ in figures.nearest(table)] == [("c3", 0.03), ("random", 0.1)]
+
+
+def rows(*in_time, **more):
+    """A row for each seed, of 6 stretches with 100 arrivals."""
+    facts = {"actions": {"send": 600}, "lost": 0} | more
+    return [{"seed": seed, "blocks": [[100, each]] * 6, **facts} for seed, each in enumerate(in_time)]
+
+
+def test_an_interval_knows_that_the_stretches_of_a_seed_are_alike():
+    """On two of three seeds the rule is ahead by ten points, on one it is behind by ten: nothing is proven."""
+    low, high = figures.difference(rows(90, 90, 100), rows(100, 100, 90))
+
+    assert (low, high) == (pytest.approx(-0.1), pytest.approx(0.1))
+
+
+def test_the_last_line_names_what_was_asked_for_and_was_not_so():
+    allowed = {"made": ("send", "wait"), "two": ("send", "wait"), "missing": ("send",)}
+    made = {
+        "pct-lb": rows(90, 91, actions={"send": 600, "skip": 2}, lost=3),
+        "c3": rows(95, 96),
+        "random": rows(90, 91),
+    }
+    two = {"pct-lb": rows(90, 91), "edge-only": rows(100, 100)}
+
+    assert figures.shortfalls({"made": made}, {"two": two}, allowed) == [
+        "missing did not run.",
+        "made: 6 requests were lost.",
+        "made: 'skip' occurred, which its stations do not allow.",
+        "made: c3 is above pct-lb, +5.00 to +5.00 points.",
+    ]
+    fine = {"pct-lb": rows(90, 91), "edge-only": rows(80, 100)}
+    assert figures.shortfalls({"made": fine}, {}, {"made": ("send", "wait")}) == []
+
+
+def test_a_golden_template_is_sent_whole_in_every_quality():
+    spec = scenario("template@0.6")
+    world = build_world(spec, 1, 2)
+    work = build_workload(spec, world, 1, 2)
+
+    assert {item.fixed_bytes for item in work.items} == {60_000}
+    for item in work.items:
+        frame = item.bytes - 60_000
+        assert [item.bytes_at(rung) for rung in item.qualities] == [60_000 + 0.62 * frame, 60_000 + 0.42 * frame]

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.schedule_real.__main__ import BASELINES
 from benchmarks.schedule_real.faults import Noticed
 from benchmarks.schedule_real.figures import latency_p95_ms, on_time_share, prediction_error, verdict
 from benchmarks.schedule_real.models import ProfiledDetector
 from benchmarks.schedule_real.scenario import FAULTS, LENGTH_S, LINES, NODES, WARM_UP_S, Arrival, arrivals, picture
 from benchmarks.schedule_real.worker import Outcome
+from scheduling.policy.admission import SameAdmission
+from scheduling.policy.registry import get_policy
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +101,25 @@ def test_the_verdict_counts_lost_and_doubled_over_all_runs_and_takes_the_worst_n
     assert (said["lost"], said["doubled"]) == (3, 1)
     assert said["on_time"] == {"pct-lb": 1.0, "round-robin": 0.75}
     assert (said["killed_out_s"], said["stopped_out_s"], said["back_s"]) == (0.4, None, 1.5)
+    assert said["shortfalls"] == [
+        "3 requests were lost.",
+        "1 requests were doubled.",
+        "b, stopped, was not out of rotation.",
+    ]
     json.dumps(said)
+
+
+def test_a_rule_that_is_clearly_above_ours_is_a_shortfall() -> None:
+    half, whole = run(outcome(1.0, 0.1), outcome(2.0, None)), run(outcome(1.0, 0.1), outcome(2.0, 0.1))
+
+    said = verdict({"pct-lb": [half], "peak-ewma+admission": [whole]}, [], [2])
+
+    assert said["shortfalls"][1:] == ["peak-ewma+admission was on time more often than pct-lb: 100.00% against 50.00%."]
+    assert verdict({"pct-lb": [whole], "peak-ewma+admission": [whole]}, [], [2])["shortfalls"] == []
+
+
+def test_every_rule_stands_behind_our_admission() -> None:
+    assert all(isinstance(get_policy(name), SameAdmission) for name in BASELINES)
 
 
 @pytest.mark.stack

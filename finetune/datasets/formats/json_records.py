@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .values import BrokenLabels
+
 _decoder = json.JSONDecoder()
 _SPACE = " \t\r\n"
 
@@ -21,14 +23,6 @@ class Record:
     index: int
     line: int
     value: Any
-
-
-class BrokenJson(ValueError):
-    """`line` is where the syntax ends to be JSON."""
-
-    def __init__(self, detail: str, line: int) -> None:
-        super().__init__(detail)
-        self.line = line
 
 
 class _Reader:
@@ -54,7 +48,7 @@ class _Reader:
 
     def take(self, letter: str) -> None:
         if self.skip() != letter:
-            raise BrokenJson(f"'{letter}' is missing here.", self.line)
+            raise BrokenLabels(f"'{letter}' is missing here.", self.line)
         self.move(self.at + 1)
 
     def value(self) -> Any:
@@ -63,13 +57,13 @@ class _Reader:
             value, end = _decoder.raw_decode(self.text, self.at)
         except (ValueError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else self.line
-            raise BrokenJson("This is not JSON.", line) from None
+            raise BrokenLabels("This is not JSON.", line) from None
         self.move(end)
         return value
 
 
 def records(text: str) -> Iterator[Record]:
-    """Each entry of each array of the object in `text`; a value that is no array is one record. Raises BrokenJson."""
+    """Each entry of each array of the object in `text`; a value that is no array is one record. Raises BrokenLabels."""
     reader = _Reader(text)
     reader.take("{")
     while reader.skip() != "}":
@@ -83,7 +77,7 @@ def records(text: str) -> Iterator[Record]:
         if reader.skip() == ",":
             reader.take(",")
         elif reader.skip() != "}":
-            raise BrokenJson("',' or '}' is missing here.", reader.line)
+            raise BrokenLabels("',' or '}' is missing here.", reader.line)
 
 
 def _entries(reader: _Reader, section: str) -> Iterator[Record]:
@@ -96,5 +90,5 @@ def _entries(reader: _Reader, section: str) -> Iterator[Record]:
         if reader.skip() == ",":
             reader.take(",")
         elif reader.skip() != "]":
-            raise BrokenJson("',' or ']' is missing here.", reader.line)
+            raise BrokenLabels("',' or ']' is missing here.", reader.line)
     reader.take("]")

@@ -8,64 +8,34 @@ from typing import Any
 
 from . import writing
 from .geometry import BadGeometry, box_around, box_of_corners, check_finite
-from .json_records import BrokenJson, Record, records
-from .reading import UNREADABLE, class_trouble, sorted_out, split_lists, split_of_path, trouble, unlabelled
+from .json_records import Record, records
+from .reading import Labels, class_trouble, file_by_file, trouble
 from .sources import MAX_LABEL_BYTES, NoSuchPicture, PictureIndex, Source, folder_of, read_text, stem_of
-from .values import (
-    Found,
-    LabelledFrame,
-    Place,
-    Point,
-    ReadOptions,
-    Region,
-    Split,
-    StoredFrame,
-    Trouble,
-    UnreadableSource,
-)
+from .values import BrokenLabels, Found, Place, Point, ReadOptions, Region, StoredFrame, Trouble, UnreadableSource
 
 CIRCLE_POINTS = 32
 
 
 def read(source: Source, options: ReadOptions) -> Iterator[Found]:
     """The frame of each JSON file."""
-    index, seen = PictureIndex(source), set[str]()
-    files = index.ending_with(".json")
-    if not files:
-        raise UnreadableSource("There is no JSON file here.", hint="labelme writes one for each picture.")
-    splits = split_lists(source, index)
-    for name in files:
-        yield from _file(source, index, name, options, splits, seen)
-    yield from unlabelled(index, seen, options, custom="skip")
+    none = UnreadableSource("There is no JSON file here.", hint="labelme writes one for each picture.")
+    return file_by_file(source, options, _labels, ending=".json", none=none)
 
 
-def _file(
-    source: Source, index: PictureIndex, name: str, options: ReadOptions, splits: dict[str, Split], seen: set[str]
-) -> Iterator[Found]:
-    try:
-        found = list(records(read_text(source, name, most=MAX_LABEL_BYTES)))  # may hold a copy of the picture
-        head = {record.section: record.value for record in found if record.section != "shapes"}
-        picture = _picture(index, head.get("imagePath"), name)
-    except UNREADABLE as error:
-        yield trouble(error, Place(name))
-        return
-    if picture in seen:
-        yield Trouble("duplicate_name", Place(name), f"The picture '{picture}' is labelled twice.", "Label it once.")
-        return
-    seen.add(picture)
-    regions, troubles = sorted_out(_region(one, name, options) for one in found if one.section == "shapes")
-    yield from troubles
-    size = (head.get("imageWidth"), head.get("imageHeight"))
-    stated = size if all(isinstance(side, int) and side > 0 for side in size) else None
-    split = splits.get(stem_of(picture)) or split_of_path(picture)
-    lost = len(troubles)
-    yield LabelledFrame(picture, regions, Place(name), split, stated_wh=stated, left_out=lost)  # type: ignore[arg-type]
+def _labels(source: Source, index: PictureIndex, name: str, options: ReadOptions) -> Labels:
+    found = list(records(read_text(source, name, most=MAX_LABEL_BYTES)))  # may hold a copy of the picture
+    head = {record.section: record.value for record in found if record.section != "shapes"}
+    picture = _picture(index, head.get("imagePath"), name)
+    width, height = head.get("imageWidth"), head.get("imageHeight")
+    is_stated = isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0
+    regions = (_region(one, name, options) for one in found if one.section == "shapes")
+    return Labels(picture, regions, (width, height) if is_stated else None)
 
 
 def _picture(index: PictureIndex, stated: Any, name: str) -> str:
     """By `imagePath`; where the files were moved apart, the picture that is called like the JSON."""
     if not isinstance(stated, str):
-        raise BrokenJson("There is no 'imagePath'; this is no file of labelme.", 1)
+        raise BrokenLabels("There is no 'imagePath'; this is no file of labelme.", 1)
     try:
         return index.find(stated, near=folder_of(name), folders=("images",))
     except NoSuchPicture:

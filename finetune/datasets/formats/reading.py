@@ -1,12 +1,12 @@
 """What all readers do in the same way: turn an exception into a Trouble, keep the classes, take what has no label."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from .geometry import BadGeometry
-from .json_records import BrokenJson
 from .sources import NoSuchPicture, PictureIndex, Source, TooMuchText, UnsafeName, folder_of, read_text, stem_of
-from .values import Found, LabelledFrame, Place, ReadOptions, Region, Split, Trouble
+from .values import BrokenLabels, Found, LabelledFrame, Place, ReadOptions, Region, Split, Trouble, UnreadableSource
 
 MAX_CLASS_LENGTH = 60
 SPLIT_WORDS: Mapping[str, Split] = {
@@ -14,7 +14,50 @@ SPLIT_WORDS: Mapping[str, Split] = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-UNREADABLE = (UnsafeName, NoSuchPicture, TooMuchText, BadGeometry, BrokenJson, UnicodeDecodeError, OSError)
+UNREADABLE = (UnsafeName, NoSuchPicture, TooMuchText, BadGeometry, BrokenLabels, UnicodeDecodeError, OSError)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one label file says: of which picture, with which Regions, and how large it says the picture is."""
+
+    picture: str
+    regions: Iterable[Region | Trouble]
+    stated_wh: tuple[int, int] | None
+
+
+LabelsIn = Callable[[Source, PictureIndex, str, ReadOptions], Labels]
+
+
+def file_by_file(
+    source: Source, options: ReadOptions, labels_in: LabelsIn, *, ending: str, none: UnreadableSource
+) -> Iterator[Found]:
+    """The frame of each label file, where a format has one for each picture. Raises `none` where there is no file."""
+    index, seen = PictureIndex(source), set[str]()
+    files = index.ending_with(ending)
+    if not files:
+        raise none
+    splits = split_lists(source, index)
+    for name in files:
+        try:
+            labels = labels_in(source, index, name, options)
+        except UNREADABLE as error:
+            yield trouble(error, Place(name))
+            continue
+        yield from _labelled(labels, Place(name), splits, seen)
+    yield from unlabelled(index, seen, options, custom="skip")
+
+
+def _labelled(labels: Labels, place: Place, splits: Mapping[str, Split], seen: set[str]) -> Iterator[Found]:
+    picture = labels.picture
+    if picture in seen:
+        yield Trouble("duplicate_name", place, f"The picture '{picture}' is labelled twice.", "Label it once.")
+        return
+    seen.add(picture)
+    regions, troubles = sorted_out(labels.regions)
+    yield from troubles
+    split = splits.get(stem_of(picture)) or split_of_path(picture)
+    yield LabelledFrame(picture, regions, place, split, stated_wh=labels.stated_wh, left_out=len(troubles))
 
 
 def trouble(error: BaseException, place: Place) -> Trouble:
@@ -27,7 +70,7 @@ def trouble(error: BaseException, place: Place) -> Trouble:
         return Trouble("too_long", place, str(error), "Split it into several files.")
     if isinstance(error, BadGeometry):
         return Trouble("bad_region", place, str(error), "The region was left out.")
-    if isinstance(error, BrokenJson):
+    if isinstance(error, BrokenLabels):
         return Trouble("broken_labels", Place(place.file, error.line), str(error), "Write the file again.")
     if isinstance(error, UnicodeDecodeError):
         return Trouble("broken_labels", place, "The file is no UTF-8 text.", "Save it as UTF-8.")

@@ -105,3 +105,11 @@ class UnreadableSource(Exception):
         super().__init__(detail)
         self.detail = detail
         self.hint = hint
+
+
+class BrokenLabels(ValueError):
+    """A label file is not in its format; `line` is where that shows."""
+
+    def __init__(self, detail: str, line: int) -> None:
+        super().__init__(detail)
+        self.line = line

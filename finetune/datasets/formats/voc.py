@@ -11,62 +11,34 @@ from xml.sax.saxutils import escape
 
 from . import writing
 from .geometry import BadGeometry, box_of_corners, rounded
-from .reading import UNREADABLE, class_trouble, sorted_out, split_lists, split_of_path, trouble, unlabelled
+from .reading import Labels, class_trouble, file_by_file, trouble
 from .sources import NoSuchPicture, PictureIndex, Source, folder_of, read_text, stem_of
-from .values import Found, LabelledFrame, Place, ReadOptions, Region, Split, StoredFrame, Trouble, UnreadableSource
+from .values import BrokenLabels, Found, Place, ReadOptions, Region, StoredFrame, Trouble, UnreadableSource
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class BadXml(ValueError):
-    def __init__(self, detail: str, line: int) -> None:
-        super().__init__(detail)
-        self.line = line
-
-
 def read(source: Source, options: ReadOptions) -> Iterator[Found]:
     """The frame of each XML file."""
-    index, seen = PictureIndex(source), set[str]()
-    files = index.ending_with(".xml")
-    if not files:
-        raise UnreadableSource("There is no XML file here.", hint="Pascal VOC has one for each picture.")
-    splits = split_lists(source, index)
-    for name in files:
-        yield from _file(source, index, name, options, splits, seen)
-    yield from unlabelled(index, seen, options, custom="skip")
+    none = UnreadableSource("There is no XML file here.", hint="Pascal VOC has one for each picture.")
+    return file_by_file(source, options, _labels, ending=".xml", none=none)
 
 
-def _file(
-    source: Source, index: PictureIndex, name: str, options: ReadOptions, splits: dict[str, Split], seen: set[str]
-) -> Iterator[Found]:
-    try:
-        root = parsed(read_text(source, name))
-        picture = _picture(index, root, name)
-    except BadXml as error:
-        yield Trouble("broken_labels", Place(name, error.line), str(error), "Write the file again.")
-        return
-    except UNREADABLE as error:
-        yield trouble(error, Place(name))
-        return
-    if picture in seen:
-        yield Trouble("duplicate_name", Place(name), f"The picture '{picture}' is labelled twice.", "Label it once.")
-        return
-    seen.add(picture)
-    regions, troubles = sorted_out(_region(element, name, options) for element in root.iter("object"))
-    yield from troubles
-    split = splits.get(stem_of(picture)) or split_of_path(picture)
-    yield LabelledFrame(picture, regions, Place(name), split, stated_wh=_size(root), left_out=len(troubles))
+def _labels(source: Source, index: PictureIndex, name: str, options: ReadOptions) -> Labels:
+    root = parsed(read_text(source, name))
+    regions = (_region(element, name, options) for element in root.iter("object"))
+    return Labels(_picture(index, root, name), regions, _size(root))
 
 
 def parsed(text: str) -> ElementTree.Element:
-    """The document, each element with its `line`. Raises BadXml."""
+    """The document, each element with its `line`. Raises BrokenLabels."""
     builder, parser = ElementTree.TreeBuilder(), expat.ParserCreate()
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         builder.start(tag, {"line": str(parser.CurrentLineNumber)})
 
     def doctype(*_: object) -> None:
-        raise BadXml("The file declares a document type, which labels do not need.", parser.CurrentLineNumber)
+        raise BrokenLabels("The file declares a document type, which labels do not need.", parser.CurrentLineNumber)
 
     parser.StartElementHandler = start
     parser.EndElementHandler = builder.end
@@ -76,9 +48,9 @@ def parsed(text: str) -> ElementTree.Element:
         parser.Parse(text, True)
         return builder.close()
     except expat.ExpatError as error:
-        raise BadXml("This is not XML.", error.lineno) from None
+        raise BrokenLabels("This is not XML.", error.lineno) from None
     except AssertionError:
-        raise BadXml("The file is empty.", 1) from None
+        raise BrokenLabels("The file is empty.", 1) from None
 
 
 def _picture(index: PictureIndex, root: ElementTree.Element, name: str) -> str:

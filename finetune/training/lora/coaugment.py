@@ -11,11 +11,12 @@ OpenCV rather than a transforms library: crops have no boxes or masks inside tha
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Annotated, Final, TypeAlias
 
 import cv2
 import numpy as np
+from msgspec import Meta
 
 from finetune.training.lora.box_errors import BoxErrors, moved
 from scheduling.serving.answers import NO_DEFECT, complete_answer
@@ -29,6 +30,7 @@ WINDOW_RATIO: Final = 4.2
 DIRECTIONS: Final = re.compile(
     r"\b(left|right|above|below|upper|lower|top|bottom|horizontal|vertical|diagonal|flat|upright|slanted)\b", re.I
 )
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "mark": ("spot", "blemish"),
     "looks good": ("is fine", "shows nothing wrong"),
@@ -42,33 +44,26 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 class Augmentation:
     """How far examples depart from the perfect crop with the perfect question. All shares are 0..1."""
 
-    replayed_share: float = 0.5
+    replayed_share: Share = 0.5
     """Boxes moved by an error of the edge detector, where some were fitted; the others get synthetic noise."""
-    box_noise: float = 0.35
+    box_noise: Share = 0.35
     """Synthetic: the largest share by which a centre is off and the logarithm by which a side is."""
-    far_share: float = 0.5
+    far_share: Share = 0.5
     """Of the synthetic ones, those with all of that noise; the others have a quarter of it."""
     context: tuple[float, float] = (1.0, 2.5)
-    context_share: float = 0.35
+    context_share: Share = 0.35
     """Crops with a context drawn from all of `context`; the others have about that of service."""
-    light: float = 0.8
-    texture: float = 0.4
-    scale: float = 0.3
-    jpeg: float = 0.6
+    light: Share = 0.8
+    texture: Share = 0.4
+    scale: Share = 0.3
+    jpeg: Share = 0.6
     turned: bool = True
     paraphrase: bool = True
     shuffled: bool = True
-    synonyms: float = 0.3
-    hint_missing: float = 0.25
-    hint_wrong: float = 0.1
-    template_missing: float = 0.3
-
-    @classmethod
-    def read(cls, stored: Mapping[str, Any]) -> "Augmentation":
-        known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-        if "context" in known:
-            known["context"] = tuple(known["context"])
-        return cls(**known)
+    synonyms: Share = 0.3
+    hint_missing: Share = 0.25
+    hint_wrong: Share = 0.1
+    template_missing: Share = 0.3
 
 
 PLAIN: Final = Augmentation(

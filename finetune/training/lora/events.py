@@ -10,10 +10,15 @@ validated   step, field_f1, class_accuracy, json_valid, fields {name: macro-F1},
 sample      step, frame, box [x, y, w, h], truth, answer: what the current weights write
 checkpoint  step, path (below the run's folder)
 done        step, sentence, adapter {path, digest, bytes}, field_f1
+
+A detector tells `validated` with frames, map_iou33, map50, map50_95, classes {name: average precision}, ms_per_frame
+and best, and `done` with detector {path, digest, bytes}, map50 and report {validation, test, step, seconds}. Any run:
+
 cancelled   step, sentence
 failed      code, sentence, hint
 
-A run that was resumed appends to the same file. Readers skip a last line that is cut off.
+A run that was resumed appends to the same file. Readers skip a last line that is cut off. By `json` and not by typed
+values: an event is kept as it was written, for whoever shows it, and a trainer may add keys.
 """
 
 import json

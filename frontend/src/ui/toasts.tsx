@@ -1,4 +1,9 @@
-/** Short messages about what just happened. Errors stay until they are closed; the rest leave by themselves. */
+/**
+ * Short messages about what just happened. Errors stay until they are closed; the rest leave by themselves.
+ * The page's root makes one `Messages`; what is drawn below it finds it with `useMessages`.
+ */
+import { createContext, useContext } from "react";
+
 import { sentenceOf } from "../api/client";
 import { Store } from "../domain/store";
 import { useStore } from "./hooks";
@@ -21,43 +26,45 @@ export interface Action {
 const STAY_MS = 4000;
 /** There must be time to read it and to get there by keyboard. */
 const STAY_TO_ACT_MS = 12_000;
-class ToastStore extends Store<readonly Toast[]> {
+
+export class Messages extends Store<readonly Toast[]> {
   private nextId = 1;
 
   constructor() {
     super([]);
   }
 
-  say(text: string, action: Action | null): void {
+  readonly say = (text: string, action: Action | null = null): void => {
     const id = this.nextId++;
     this.replace([...this.state, { id, kind: "done", text, hint: "", action }]);
     setTimeout(() => this.dismiss(id), action === null ? STAY_MS : STAY_TO_ACT_MS);
-  }
+  };
 
-  /** The same complaint once more takes the place of the first. */
-  complain(text: string, hint: string): void {
+  /** In the server's words. The same complaint once more takes the place of the first. */
+  readonly complain = (error: unknown): void => {
+    const { detail: text, hint } = sentenceOf(error);
     const others = this.state.filter((toast) => toast.text !== text);
     this.replace([...others, { id: this.nextId++, kind: "error", text, hint, action: null }]);
-  }
+  };
 
   dismiss(id: number): void {
     this.replace(this.state.filter((toast) => toast.id !== id));
   }
 }
 
-const toasts = new ToastStore();
+const Root = createContext<Messages | null>(null);
+export const MessagesOf = Root.Provider;
 
-export function say(text: string, action: Action | null = null): void {
-  toasts.say(text, action);
-}
-
-export function complain(error: unknown): void {
-  const { detail, hint } = sentenceOf(error);
-  toasts.complain(detail, hint);
+/** The messages of this page. `say` and `complain` can be passed on as they are. */
+export function useMessages(): Messages {
+  const messages = useContext(Root);
+  if (messages === null) throw new Error("Nothing above this makes messages; see entries/island.tsx.");
+  return messages;
 }
 
 export function Toasts() {
-  const shown = useStore(toasts);
+  const messages = useMessages();
+  const shown = useStore(messages);
   return (
     <div className="toasts" role="log" aria-live="polite" aria-label="Messages">
       {shown.map(({ id, kind, text, hint, action }) => (
@@ -72,7 +79,7 @@ export function Toasts() {
               type="button"
               className="button"
               onClick={() => {
-                toasts.dismiss(id);
+                messages.dismiss(id);
                 action.act();
               }}
             >
@@ -83,7 +90,7 @@ export function Toasts() {
             type="button"
             className="button quiet icon-only"
             aria-label="Close"
-            onClick={() => toasts.dismiss(id)}
+            onClick={() => messages.dismiss(id)}
           >
             <Icon name="close" />
           </button>

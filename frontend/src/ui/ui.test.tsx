@@ -6,7 +6,7 @@ import { ApiError } from "../api/client";
 import { Store } from "../domain/store";
 import { useNow, useOnline, useStore, useWindowEvent } from "./hooks";
 import { Connection, Dialog, ReviewChip, titleOf } from "./parts";
-import { Toasts, complain, say } from "./toasts";
+import { Messages, MessagesOf, Toasts } from "./toasts";
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => {
@@ -18,8 +18,18 @@ afterEach(() => {
 });
 
 describe("messages", () => {
+  const drawn = (): Messages => {
+    const messages = new Messages();
+    render(
+      <MessagesOf value={messages}>
+        <Toasts />
+      </MessagesOf>,
+    );
+    return messages;
+  };
+
   test("what is done leaves by itself; an error stays until it is closed", () => {
-    render(<Toasts />);
+    const { say, complain } = drawn();
     act(() => {
       say("Saved.");
       complain(new ApiError("busy", "It is busy.", "Wait.", 503));
@@ -34,7 +44,7 @@ describe("messages", () => {
   });
 
   test("the same complaint stands there once", () => {
-    render(<Toasts />);
+    const { complain } = drawn();
     act(() => {
       complain(new ApiError("busy", "It is busy.", "", 503));
       complain(new ApiError("busy", "It is busy.", "", 503));
@@ -44,7 +54,7 @@ describe("messages", () => {
 
   test("what can be taken back stays long enough to get there, and acts once", () => {
     const undo = vi.fn();
-    render(<Toasts />);
+    const { say } = drawn();
     act(() => {
       say("Drained.", { label: "Undo", act: undo });
     });

@@ -30,7 +30,8 @@ class DetectStage(Stage[DetectAnswer]):
     look_ahead = LOOK_AHEAD[DETECTOR]
 
     def load(self, waiting: WaitingStep) -> Load:
-        return frame_load(waiting.frame_bytes, tile_count((waiting.width, waiting.height)))
+        tiles, template = tile_count((waiting.width, waiting.height)), renditions.template_size(waiting)
+        return frame_load(waiting.frame_bytes, tiles, template)
 
     def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> DetectInference:
         lower = quality is not FULL_QUALITY

@@ -73,7 +73,7 @@ PREDICTED = Weights(kappa=0.0)
 
 
 def _explain(fleet: FleetForecast, item: Item, name: str, quality: Quality, rule: str) -> Explanation:
-    size = item.bytes * quality.bytes_factor
+    size = item.bytes_at(quality)
     forecast = fleet.as_of(0, item.model)[name]
     parts = forecast.breakdown(size, fleet.unit_s(item.model, forecast) * item.units)
     others = fleet.alternatives(item, size, 0, name)

@@ -2,9 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
-from scheduling.serving.contracts.limits import BoxXyxy, Rgb, SizeWh
+from msgspec import Meta
+
+from scheduling.serving.contracts.limits import (
+    MAX_REGIONS_PER_REQUEST,
+    BoxXyxy,
+    Count,
+    ModelDigest,
+    ModelName,
+    ModelRuntime,
+    ModelVersion,
+    Rgb,
+    SizeWh,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class DescribeRequest:
     prompt_version: str
     frame_size_wh: SizeWh
     class_names: tuple[str, ...]
-    regions: tuple[RegionRequest, ...]
+    regions: Annotated[tuple[RegionRequest, ...], Meta(min_length=1, max_length=MAX_REGIONS_PER_REQUEST)]
     max_tokens: int = 256
 
 
@@ -45,7 +57,7 @@ class AnswerEvent:
     raw_text: str
     valid: bool
     errors: tuple[str, ...]
-    tokens: int
+    tokens: Count
 
 
 class Describer(Protocol):
@@ -79,7 +91,7 @@ class DescribeTimings:
     queue_ms: float
     first_token_ms: float
     service_ms: float
-    tokens: int
+    tokens: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +99,10 @@ class DoneEvent:
     """The last event of a stream: who answered and where the time went."""
 
     timings: DescribeTimings
-    model: str
-    version: str
-    digest: str
-    runtime: str
+    model: ModelName
+    version: ModelVersion
+    digest: ModelDigest
+    runtime: ModelRuntime
 
 
 DescribeEvent: TypeAlias = TokenEvent | AnswerEvent | DoneEvent

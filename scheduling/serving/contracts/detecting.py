@@ -2,9 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
-from scheduling.serving.contracts.limits import DEFAULT_MIN_SCORE, BoxXyxy, Rgb, SizeWh
+from msgspec import Meta
+
+from scheduling.serving.contracts.limits import (
+    DEFAULT_MIN_SCORE,
+    MAX_PRODUCTS,
+    MAX_STATISTICS,
+    BoxXyxy,
+    Count,
+    ModelDigest,
+    ModelName,
+    ModelRuntime,
+    ModelVersion,
+    Rgb,
+    SizeWh,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,7 @@ class DetectTimings:
     infer_ms: float
     postprocess_ms: float
     service_ms: float
-    batch: int
+    batch: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +95,8 @@ class Appearance:
     `distance` and `limit` are None where the model brings nothing to compare with; up to `limit` it is like them.
     """
 
-    statistics: Mapping[str, float]
-    distance: float | None = None
+    statistics: Annotated[Mapping[str, float], Meta(max_length=MAX_STATISTICS)]
+    distance: Annotated[float, Meta(ge=0)] | None = None
     limit: float | None = None
 
 
@@ -95,13 +109,13 @@ class DetectMeta:
     for; a model that names none was trained for nothing that is known.
     """
 
-    model: str
-    version: str
-    digest: str
-    runtime: str
+    model: ModelName
+    version: ModelVersion
+    digest: ModelDigest
+    runtime: ModelRuntime
     class_names: tuple[str, ...]
     size_wh: SizeWh
     timings: DetectTimings
-    unplaced: int = 0
-    products: tuple[str, ...] = ()
+    unplaced: Count = 0
+    products: Annotated[tuple[str, ...], Meta(max_length=MAX_PRODUCTS)] = ()
     appearance: Appearance | None = None

@@ -1,16 +1,23 @@
-"""What one picture may cost and how long a name may be, the same at the door and on the node. Knows no model."""
+"""What one picture may cost and how long a name may be, the same at the door and on the node. Knows no model.
+
+A limit in a `Meta` is checked where JSON becomes a value: see `wire.py`.
+"""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 Rgb: TypeAlias = npt.NDArray[np.uint8]
 """A decoded picture: (height, width, 3), uint8, RGB."""
 
 BoxXyxy: TypeAlias = tuple[float, float, float, float]
-SizeWh: TypeAlias = tuple[int, int]
+Pixels: TypeAlias = Annotated[int, Meta(gt=0)]
+SizeWh: TypeAlias = tuple[Pixels, Pixels]
+Count: TypeAlias = Annotated[int, Meta(ge=0, lt=2**31)]
+"""How many of something, as a database stores it."""
 
 MAX_FRAME_BYTES = 64 * 2**20
 """Longest encoded picture, frame or template; a longer one is a bad frame."""
@@ -51,6 +58,11 @@ DEFAULT_MIN_SCORE = 0.05
 IDENTITY_LIMITS = {"model": 100, "version": 40, "digest": 64, "runtime": 60}
 """Longest texts, in characters, with which a model may say who it is."""
 
+ModelName: TypeAlias = Annotated[str, Meta(max_length=IDENTITY_LIMITS["model"])]
+ModelVersion: TypeAlias = Annotated[str, Meta(max_length=IDENTITY_LIMITS["version"])]
+ModelDigest: TypeAlias = Annotated[str, Meta(max_length=IDENTITY_LIMITS["digest"])]
+ModelRuntime: TypeAlias = Annotated[str, Meta(max_length=IDENTITY_LIMITS["runtime"])]
+
 MAX_CLASS_NAME_CHARS = 60
 """Longest name of a defect class, in characters, as a line's vocabulary stores it."""
 
@@ -65,6 +77,9 @@ SHIPPED_PRODUCT = "bare-pcb"
 
 MAX_CLASSES = 1000
 """Most classes of one model."""
+
+MAX_STATISTICS = 64
+"""Most statistics of how a frame looks."""
 
 
 def tile_count(size_wh: SizeWh, *, tile_px: int = TILE_PX) -> int:

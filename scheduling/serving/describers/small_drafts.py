@@ -1,7 +1,8 @@
 """Guess the next tokens of an answer from the answers before it, so that one forward pass can check several.
 
 Answers repeat each other: after the same few tokens often comes what came there last. A guess costs next to nothing,
-and changes nothing: the model's own choice decides whether it stands. Knows no model and no grammar.
+and changes nothing: the model's own choice decides whether it stands. Knows no model and no grammar. What is looked
+up are tokens, not JSON, which is why no library of partial JSON would help.
 """
 
 from collections.abc import Sequence

@@ -17,9 +17,10 @@ from pycocotools.coco import COCO
 from finetune.datasets.formats import FORMATS
 from finetune.datasets.formats.deeppcb import board_of
 from finetune.datasets.formats.geometry import BadGeometry, box_around, inside_picture, placed
-from finetune.datasets.formats.json_records import BrokenJson, records
+from finetune.datasets.formats.json_records import records
 from finetune.datasets.formats.sources import FolderSource, UnsafeName, inside
 from finetune.datasets.formats.values import (
+    BrokenLabels,
     LabelledFrame,
     Place,
     ReadOptions,
@@ -375,7 +376,7 @@ def test_records_are_what_json_says(body: dict[str, list[object]]) -> None:
 
 @given(st.text(alphabet='{}[]",:ab1 \n', max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(BrokenJson):
+    with contextlib.suppress(BrokenLabels):
         list(records(text))
 
 

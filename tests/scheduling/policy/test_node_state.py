@@ -168,16 +168,25 @@ def test_service_times_believe_bad_news_fast_and_forget_it_slowly():
     assert 1000 * node.seconds(MODEL) == pytest.approx((40 + 0.4 * 100) - 0.1 * 40)
 
 
-def test_the_batch_with_the_most_answers_a_second_is_chosen_within_the_slack():
-    node = NodeState("gpu", max_batch=8)
-    for batch, service_ms in ((1, 20.0), (4, 40.0), (8, 120.0)):
-        node.sent(f"b{batch}", 100.0, 1000, MODEL)
-        node.answered(f"b{batch}", 100.5, service_ms, 0.0, batch)
+@pytest.mark.parametrize(
+    ("capacity", "batch", "each_ms"),
+    [(1, 1, 40.0), (1, 4, 10.0), (4, 4, 40.0), (4, 2, 40.0), (2, 4, 20.0), (1, 0, 40.0), (1, None, 40.0)],
+)
+def test_a_batch_takes_no_more_places_than_its_node_has(capacity, batch, each_ms):
+    """On a Node of one place four in a batch of 40 ms are four of 10; on one of four each keeps a place for 40."""
+    node = NodeState("gpu", capacity=capacity)
+    node.sent("r", 100.0, 1000, MODEL)
+    node.answered("r", 100.5, 40.0, 0.0, batch)
 
-    assert node.service.best_batch(MODEL, 8) == 4
-    assert node.service.best_batch(MODEL, 8, slack_s=0.03) == 1
-    assert node.slots(MODEL) == 4
-    assert node.seconds(MODEL) == pytest.approx(0.04)
+    assert 1000 * node.seconds(MODEL) == pytest.approx(each_ms)
+
+
+def test_what_an_earlier_version_recorded_of_batches_is_read_as_the_time_of_one():
+    data = NodeState("edge").to_json()
+    data["max_batch"] = 8
+    data["service"]["by_model"] = {MODEL: {"1": 0.02, "4": 0.05}}
+
+    assert NodeState.from_json(data).seconds(MODEL) == 0.02
 
 
 @pytest.mark.parametrize(("rtt_ms", "credit"), [(0.0, 3), (40.0, 5), (200.0, 12)])

@@ -35,6 +35,7 @@ from scheduling.serving.wire import (
     encode_meta,
     encode_request,
     event_fields,
+    request_from_fields,
 )
 
 META = DetectMeta(
@@ -42,6 +43,7 @@ META = DetectMeta(
     timings=DetectTimings(1.0, 2.0, 3.0, 4.0, 5.0, 15.0, 2),
 )  # fmt: skip
 REQUEST = DescribeRequest("1", (640, 480), ("open",), (RegionRequest("r1", (1.0, 2.0, 3.0, 4.0), "open", 0.5),))
+REGION = {"region_id": "r", "box_xyxy": [1, 2, 3, 4], "detector_class": "open", "score": 0.5}
 DONE = DoneEvent(DescribeTimings(1.0, 2.0, 3.0, 4), "m", "1", "d", "r")
 
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -156,17 +158,31 @@ def test_a_request_without_a_limit_gets_one() -> None:
     ("change", "said"),
     [
         ({"contract": "2"}, "meta speaks contract '2', this side speaks '1'"),
-        ({"model": None}, "meta.model is NoneType, expected str"),
-        ({"version": "v" * 41}, "meta.version has 41 characters, not up to 40"),
+        ({"model": None}, "meta.model: Expected `str`, got `null`"),
+        ({"version": "v" * 41}, "meta.version: Expected `str` of length <= 40"),
         ({"class_names": ["d" * 75]}, "has 75 characters; at most 60"),
         ({"class_names": ["open", "open"]}, "'open' is declared twice"),
         ({"class_names": []}, "0 classes are declared"),
-        ({"unplaced": -1}, "meta.unplaced is -1"),
-        ({"class_names": ["open", 3]}, "meta.class_names holds something that is not a string"),
-        ({"size_wh": [640]}, "expected [width, height] in pixels"),
-        ({"size_wh": [640, 0]}, "expected [width, height] in pixels"),
-        ({"size_wh": [True, True]}, "expected [width, height] in pixels"),
-        ({"timings": {}}, "meta.timings.queue_ms is None, expected a finite number"),
+        ({"unplaced": -1}, "meta.unplaced: Expected `int` >= 0"),
+        ({"unplaced": 2**31}, "meta.unplaced: Expected `int` <= 2147483647"),
+        ({"products": ["p"] * 51}, "meta.products: Expected `array` of length <= 50"),
+        ({"products": ["p" * 41]}, "has 41 characters; at most 40"),
+        (
+            {"appearance": {"statistics": {f"s{n}": 1 for n in range(65)}}},
+            "statistics: Expected `object` of length <= 64",
+        ),
+        ({"appearance": {"statistics": {"s": "1"}}}, "meta.appearance.statistics[...]: Expected `float`, got `str`"),
+        ({"appearance": {"statistics": {}, "distance": 1.0}}, "a distance without a limit"),
+        ({"appearance": {"statistics": {}, "limit": 1.0}}, "a limit without a distance"),
+        (
+            {"appearance": {"statistics": {}, "distance": -1.0, "limit": 1.0}},
+            "appearance.distance: Expected `float` >= 0.0",
+        ),
+        ({"class_names": ["open", 3]}, "meta.class_names[1]: Expected `str`, got `int`"),
+        ({"size_wh": [640]}, "meta.size_wh: Expected `array` of length 2"),
+        ({"size_wh": [640, 0]}, "meta.size_wh[1]: Expected `int` >= 1"),
+        ({"size_wh": [True, True]}, "meta.size_wh[0]: Expected `int`, got `bool`"),
+        ({"timings": {}}, "meta.timings: Object missing required field `queue_ms`"),
     ],
 )
 def test_a_wrong_meta_is_refused_and_the_field_named(change: dict[str, Any], said: str) -> None:
@@ -176,7 +192,20 @@ def test_a_wrong_meta_is_refused_and_the_field_named(change: dict[str, Any], sai
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"score": NaN}', b'{"a": Infinity}']
+    "text",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"score": NaN}',
+        b'{"a": Infinity}',
+        b'{"type": "answer"} {}',
+        b'{"type": "answer", "answer": ' + b'{"a":' * 100_000,
+        b'{"type": "token", "region_id": "r", "text": "\\ud800"}',
+    ],
 )
 def test_what_is_no_json_object_is_refused(text: bytes) -> None:
     for decode in (decode_meta, decode_request, decode_event):
@@ -187,12 +216,13 @@ def test_what_is_no_json_object_is_refused(text: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"regions": []}, "request.regions has 0 entries, not 1..64"),
-        ({"regions": ["r1"]}, "request.regions[0] is str, expected an object"),
-        ({"regions": [{"region_id": 7}]}, "request.regions[0].region_id is int, expected str"),
-        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3]}]}, "box_xyxy has 3 numbers, expected 4"),
-        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3, "4"]}]}, "is '4', expected a finite number"),
-        ({"max_tokens": True}, "request.max_tokens is bool, expected int"),
+        ({"regions": []}, "request.regions: Expected `array` of length >= 1"),
+        ({"regions": [REGION] * 65}, "request.regions: Expected `array` of length <= 64"),
+        ({"regions": ["r1"]}, "request.regions[0]: Expected `object`, got `str`"),
+        ({"regions": [{"region_id": 7}]}, "request.regions[0].region_id: Expected `str`, got `int`"),
+        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3]}]}, "box_xyxy: Expected `array` of length 4"),
+        ({"regions": [{"region_id": "r", "box_xyxy": [1, 2, 3, "4"]}]}, "box_xyxy[3]: Expected `float`, got `str`"),
+        ({"max_tokens": True}, "request.max_tokens: Expected `int`, got `bool`"),
     ],
 )
 def test_a_wrong_request_is_refused_and_the_field_named(change: dict[str, Any], said: str) -> None:
@@ -205,3 +235,28 @@ def test_a_wrong_request_is_refused_and_the_field_named(change: dict[str, Any], 
 def test_a_wrong_event_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ContractBroken):
         decode_event(json.dumps(event_fields(TokenEvent("r1", "a")) | change))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"queue_ms": 1e999}', "done.timings.queue_ms: Number out of range"),
+        ('{"queue_ms": true}', "done.timings.queue_ms: Expected `float`, got `bool`"),
+        ('{"queue_ms": 1, "first_token_ms": 1, "service_ms": 1, "tokens": -1}', "tokens: Expected `int` >= 0"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ContractBroken) as caught:
+        decode_event(encode_event(DONE).replace(json.dumps(event_fields(DONE)["timings"], separators=(",", ":")), text))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), b"0.5", {1, 2}])
+def test_a_request_from_fields_that_json_does_not_hold_is_refused(score: object) -> None:
+    with pytest.raises(ContractBroken, match="request"):
+        request_from_fields({**json.loads(encode_request(REQUEST)), "regions": [REGION | {"score": score}]})
+
+
+def test_a_request_from_fields_may_hold_tuples() -> None:
+    fields = {**json.loads(encode_request(REQUEST)), "regions": (REGION | {"box_xyxy": (1, 2, 3, 4)},)}
+    assert request_from_fields(fields).regions[0].box_xyxy == (1.0, 2.0, 3.0, 4.0)

@@ -6,7 +6,7 @@ import { inRotation, servesAlone } from "../../domain/fleetMode";
 import { stageOfModel } from "../../domain/stages";
 import { Icon } from "../../ui/icons";
 import { Dialog, Notice } from "../../ui/parts";
-import { say } from "../../ui/toasts";
+import { useMessages, type Messages } from "../../ui/toasts";
 import type { FleetStore } from "./fleetStore";
 
 interface Props {
@@ -19,7 +19,8 @@ interface Props {
 export function DrainButton({ node, nodes, asked, store }: Props) {
   const [confirming, setConfirming] = useState(false);
   const draining = asked ?? node.draining;
-  const set = (wanted: boolean) => void drainAndOfferUndo(store, node.name, wanted);
+  const messages = useMessages();
+  const set = (wanted: boolean) => void drainAndOfferUndo(store, messages, node.name, wanted);
   return (
     <>
       <button
@@ -45,11 +46,20 @@ export function DrainButton({ node, nodes, asked, store }: Props) {
   );
 }
 
-async function drainAndOfferUndo(store: FleetStore, name: string, draining: boolean): Promise<void> {
-  if (!(await store.drain(name, draining))) return;
-  say(draining ? `${name} gets no new work.` : `${name} gets work again.`, {
+async function drainAndOfferUndo(
+  store: FleetStore,
+  messages: Messages,
+  name: string,
+  draining: boolean,
+): Promise<void> {
+  const refusal = await store.drain(name, draining);
+  if (refusal !== null) {
+    messages.complain(refusal);
+    return;
+  }
+  messages.say(draining ? `${name} gets no new work.` : `${name} gets work again.`, {
     label: "Undo",
-    act: () => void drainAndOfferUndo(store, name, !draining),
+    act: () => void drainAndOfferUndo(store, messages, name, !draining),
   });
 }
 

@@ -7,7 +7,7 @@ import { queries } from "../../api/queries";
 import type { LinePolicy } from "../../api/types";
 import { ago, exactTime } from "../../domain/format";
 import { Notice } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 
 /** `version` grows when a hint said that some line chooses differently now. */
 export function LinePolicies({ version, now }: { version: number; now: number }) {
@@ -105,6 +105,7 @@ function Row({ row, now }: RowProps) {
 /** Say how a line chooses from now on; what it chose by before can be put back. */
 function useChoosing({ line, name }: LinePolicy) {
   const cache = useQueryClient();
+  const { say, complain } = useMessages();
   const { mutateAsync, isPending } = useMutation({
     mutationFn: (policy: string) => api.setPolicy(line, policy),
     onSuccess: (changed) =>

@@ -4,7 +4,6 @@ import type { Dispatch, FleetNode } from "../../api/types";
 import { FleetFeed } from "../../domain/fleetFeed";
 import { Store } from "../../domain/store";
 import { ReconnectingSocket, socketUrl, type ConnectionState } from "../../live/socket";
-import { complain } from "../../ui/toasts";
 
 const DISPATCHES = 40;
 /** Hints may vanish and a busy fleet shows a sample of them, so the list is asked for again. */
@@ -59,16 +58,15 @@ export class FleetStore extends Store<FleetStatus> {
     );
   }
 
-  /** Drain or undrain; it shows at once. Says whether the server agreed; if not, the person has been told why. */
-  async drain(name: string, draining: boolean): Promise<boolean> {
+  /** Drain or undrain; it shows at once. The refusal, or null where the server agreed. */
+  async drain(name: string, draining: boolean): Promise<unknown> {
     this.feed.ask(name, draining);
     try {
       this.feed.settle(name, await api.drain(name, draining ? "drain" : "undrain"));
-      return true;
+      return null;
     } catch (error) {
       this.feed.settle(name, null);
-      complain(error);
-      return false;
+      return error;
     }
   }
 

@@ -10,7 +10,7 @@ import type { DefectClass, Frame, Me } from "../../api/types";
 import type { Word } from "../../domain/judgement";
 import { hasRole } from "../../domain/roles";
 import { useNow, useStore } from "../../ui/hooks";
-import { say } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 import { FrameHeader, type Neighbours } from "./FrameHeader";
 import type { FrameStore } from "./frameStore";
 import { HelpSheet } from "./HelpSheet";
@@ -21,11 +21,12 @@ import { TemplateDialog } from "./TemplateDialog";
 import { VerdictBar } from "./VerdictBar";
 import { ViewerPane, type ViewerHandle } from "./ViewerPane";
 import { useFrameKeys } from "./useFrameKeys";
-import { useJudging, type Judging } from "./useJudging";
+import { useJudging } from "./useJudging";
 import { useRegions } from "./useRegions";
 import { useTemplateMode } from "./useTemplateMode";
 
 const NO_CLASSES: readonly DefectClass[] = [];
+const NOT_JUDGED = "The machine has not judged this part: G says it is good, D that it is defective.";
 
 interface Props {
   me: Me | null;
@@ -51,7 +52,8 @@ export function FrameDesk({ me, frame: stored, store, neighbours, advanceByDefau
   const [dialog, setDialog] = useState<"help" | "template" | null>(null);
   const note = useRef<HTMLTextAreaElement>(null);
   const viewer = useRef<ViewerHandle>(null);
-  const onWord = (word: Word | null) => sayOrExplain(judging, word);
+  const { say } = useMessages();
+  const onWord = (word: Word | null) => (word === null ? say(NOT_JUDGED) : judging.judge(word));
   const onHelp = () => setDialog("help");
   const go = (to: string | null) => to !== null && neighbours.open(to);
   useFrameKeys({
@@ -141,9 +143,4 @@ export function FrameDesk({ me, frame: stored, store, neighbours, advanceByDefau
       )}
     </div>
   );
-}
-
-function sayOrExplain(judging: Judging, word: Word | null): void {
-  if (word !== null) judging.judge(word);
-  else say("The machine has not judged this part: G says it is good, D that it is defective.");
 }

@@ -7,7 +7,7 @@ import { howFarInWords } from "../../domain/appearance";
 import { formatMs, plural } from "../../domain/format";
 import { Icon } from "../../ui/icons";
 import { DecisionChip, Notice } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 
 const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   waiting: "waiting for a node",
@@ -127,6 +127,7 @@ interface FailedProps {
 }
 
 function Failed({ steps, frame, mayRetry, onRetried }: FailedProps) {
+  const { say, complain } = useMessages();
   const retry = useMutation({
     mutationFn: () => api.retry(frame),
     onSuccess: () => {

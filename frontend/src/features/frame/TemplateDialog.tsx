@@ -8,7 +8,7 @@ import { shiftInWords, type Alignment } from "../../domain/alignment";
 import { standingOf } from "../../domain/regionState";
 import { Icon } from "../../ui/icons";
 import { Dialog, Notice } from "../../ui/parts";
-import { complain, say } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 import { alignment, fetchPicture, sizeOf } from "./pixels";
 
 interface Props {
@@ -18,6 +18,7 @@ interface Props {
 }
 
 export function TemplateDialog({ frame, onClose, onChanged }: Props) {
+  const { say, complain } = useMessages();
   const [file, setFile] = useState<File | null>(null);
   const { mutate, isPending: busy } = useMutation({
     mutationFn: ({ work }: { work: () => Promise<unknown>; done: string }) => work(),

@@ -13,8 +13,8 @@ import {
 } from "../../domain/reviewDraft";
 import type { QueuedVerdict } from "../../domain/verdictOutbox";
 import { useStore } from "../../ui/hooks";
-import { say } from "../../ui/toasts";
-import { outboxOf } from "../verdicts/outbox";
+import { useMessages, type Messages } from "../../ui/toasts";
+import { useOutbox, type Outbox } from "../verdicts/outbox";
 import { keepDraft, loadDraft } from "./draftStorage";
 import { nameOf, type Neighbours } from "./FrameHeader";
 import type { FrameStore } from "./frameStore";
@@ -56,7 +56,8 @@ export function useJudging({
   advanceByDefault,
 }: Options): Judging {
   const user = me?.username ?? "";
-  const outbox = outboxOf(user);
+  const outbox = useOutbox();
+  const { say } = useMessages();
   const queued = useStore(outbox);
   const [draft, change] = useReducer(changeDraft, stored.id, (frame) => loadDraft(user, frame));
   useEffect(() => keepDraft(user, stored.id, draft), [user, stored.id, draft]);
@@ -67,7 +68,7 @@ export function useJudging({
   };
 
   const frame = useMemo(() => withMine(stored, queued, user), [stored, queued, user]);
-  useAnswers(outbox.onSent, stored, store, () => settings.advance && !isTouched(draft), neighbours);
+  useAnswers(outbox, say, stored, store, () => settings.advance && !isTouched(draft), neighbours);
   const unreached = queued.some(({ state, reason }) => state === "waiting" && reason !== null);
   useEffect(() => {
     if (unreached) store.doubt();
@@ -110,7 +111,8 @@ export function useJudging({
 
 /** Tell the person what became of each verdict; a contradiction is worth staying for. */
 function useAnswers(
-  onSent: (hearer: (verdict: QueuedVerdict, review: Review) => void) => () => void,
+  outbox: Outbox,
+  say: Messages["say"],
   frame: Frame,
   store: FrameStore,
   mayAdvance: () => boolean,
@@ -122,7 +124,7 @@ function useAnswers(
   });
   useEffect(
     () =>
-      onSent((verdict, review) => {
+      outbox.onSent((verdict, review) => {
         if (verdict.frame !== frame.id) {
           say(`Sent: ${verdict.label}, ${verdict.frameName}.`);
           return;
@@ -137,7 +139,7 @@ function useAnswers(
           say(`Saved: ${verdict.label}.${neighbours.next === null ? "" : " J goes to the next frame."}`);
         }
       }),
-    [onSent, frame.id, store],
+    [outbox, say, frame.id, store],
   );
 }
 

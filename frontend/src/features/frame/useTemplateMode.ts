@@ -2,10 +2,11 @@
 import { useState } from "react";
 
 import type { Frame } from "../../api/types";
-import { say } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 import { NEXT_MODE, type TemplateMode } from "./ViewerPane";
 
 export function useTemplateMode(frame: Frame, mayConfigure: boolean): [TemplateMode, () => void] {
+  const { say } = useMessages();
   const [mode, setMode] = useState<TemplateMode>("off");
   const next = () => {
     if (frame.urls.template !== null) setMode((now) => NEXT_MODE[now]);

@@ -3,7 +3,6 @@ import { useQuery } from "@tanstack/react-query";
 import { useId, useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
-import { say } from "../../ui/toasts";
 import { learning, type ImportJob, type WholeDataset } from "./learningApi";
 import { Trouble } from "./Trouble";
 import { useAct } from "./useAct";
@@ -104,7 +103,7 @@ function OneDataset({ id }: { id: number }) {
     refetchInterval: ({ state }) =>
       state.data?.imports.some((job) => OPEN.has(job.state)) === true ? POLL_MS : false,
   });
-  const reviewed = useAct(learning.addReviewed, ({ changed }) =>
+  const reviewed = useAct(learning.addReviewed, ({ changed }, say) =>
     say(`${changed} reviewed frames are new or changed.`),
   );
   if (whole.error !== null) return <Trouble error={whole.error} />;
@@ -168,7 +167,7 @@ function ImportForm({ dataset }: { dataset: number }) {
   const field = useId();
   const send = useAct(
     (file: File) => learning.send(dataset, file, { format, add_classes: addClasses, unlabelled }),
-    () => say("The zip has arrived and is being read."),
+    (_, say) => say("The zip has arrived and is being read."),
   );
   return (
     <div className="stacked">
@@ -266,7 +265,7 @@ function Versions({ data }: { data: WholeDataset }) {
   const [gaps, setGaps] = useState(false);
   const seal = useAct(
     () => learning.seal(data.id, gaps),
-    (version) => say(`Sealed as version ${version.number}.`),
+    (version, say) => say(`Sealed as version ${version.number}.`),
   );
   return (
     <>

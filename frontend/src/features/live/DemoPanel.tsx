@@ -7,12 +7,13 @@ import { queries } from "../../api/queries";
 import type { DemoState } from "../../api/types";
 import { plural } from "../../domain/format";
 import { Icon } from "../../ui/icons";
-import { complain } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 
 const RATES_PER_S = [0.5, 1, 2, 5];
 const BOARDS = 500;
 
 export function DemoPanel({ station }: { station: number }) {
+  const { complain } = useMessages();
   const [rate, setRate] = useState(1);
   const cache = useQueryClient();
   const asked = queries.demo(station);

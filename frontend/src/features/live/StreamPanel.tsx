@@ -4,12 +4,13 @@ import { useEffect, useRef, useState } from "react";
 import { plural } from "../../domain/format";
 import { Icon } from "../../ui/icons";
 import { Connection } from "../../ui/parts";
-import { complain } from "../../ui/toasts";
+import { useMessages } from "../../ui/toasts";
 import { PictureStream, type PictureStreamState } from "./pictureStream";
 
 const RATES_PER_S = [1, 2, 5, 10];
 
 export function StreamPanel({ station }: { station: number }) {
+  const { complain } = useMessages();
   const video = useRef<HTMLVideoElement>(null);
   const file = useRef<HTMLInputElement>(null);
   const running = useRef<PictureStream | null>(null);

@@ -11,7 +11,7 @@ import { Icon } from "../../ui/icons";
 import { Empty, Notice } from "../../ui/parts";
 import { FrameDesk } from "../frame/FrameDesk";
 import { FrameStore } from "../frame/frameStore";
-import { outboxOf } from "../verdicts/outbox";
+import { useOutbox } from "../verdicts/outbox";
 import { Filters } from "./Filters";
 import { QueueList } from "./QueueList";
 
@@ -22,8 +22,8 @@ export function ReviewPage({ boot }: { boot: Boot }) {
   );
   useEffect(() => void queue.reload(), [queue]);
   const state = useStore(queue);
-  const user = boot.me?.username ?? "";
-  useEffect(() => outboxOf(user).onSent(({ frame }, review) => queue.reviewed(frame, review)), [queue, user]);
+  const outbox = useOutbox();
+  useEffect(() => outbox.onSent(({ frame }, review) => queue.reviewed(frame, review)), [queue, outbox]);
   useAddress(state);
   const [listOpen, setListOpen] = useState(false);
 

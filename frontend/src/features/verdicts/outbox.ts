@@ -1,21 +1,28 @@
-/** The outbox of the signed-in person in this browser: one for each page, on every page, over one storage. */
+/**
+ * The outbox of the signed-in person in this browser, over the browser's storage. The page's root opens one;
+ * what is drawn below it finds it with `useOutbox`.
+ */
+import { createContext, useContext } from "react";
+
 import { ApiError, api, sentenceOf } from "../../api/client";
 import type { Review } from "../../api/types";
 import { newKey } from "../../domain/keys";
 import { VerdictOutbox, type QueuedVerdict } from "../../domain/verdictOutbox";
 
-const PREFIX = "aivd.verdicts.";
-const opened = new Map<string, VerdictOutbox<Review>>();
+export type Outbox = VerdictOutbox<Review>;
 
-export function outboxOf(user: string): VerdictOutbox<Review> {
-  const known = opened.get(user);
-  if (known !== undefined) return known;
-  const made = open(user);
-  opened.set(user, made);
-  return made;
+const PREFIX = "aivd.verdicts.";
+const Root = createContext<Outbox | null>(null);
+export const OutboxOf = Root.Provider;
+
+export function useOutbox(): Outbox {
+  const outbox = useContext(Root);
+  if (outbox === null) throw new Error("Nothing above this opens an outbox; see entries/island.tsx.");
+  return outbox;
 }
 
-function open(user: string): VerdictOutbox<Review> {
+/** Take up what this person left behind, and send it now and whenever the network comes back. */
+export function openOutbox(user: string): Outbox {
   const prefix = `${PREFIX}${user}.`;
   const outbox = new VerdictOutbox<Review>({
     load: () => stored(prefix),

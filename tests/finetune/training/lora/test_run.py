@@ -247,11 +247,15 @@ def test_a_full_disk_is_said_before_the_first_step(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"rank": 0}, "rank is 0"),
-        ({"rate": "fast"}, "rate is 'fast'"),
-        ({"augmentation": "much"}, "no augmentation 'much'"),
-        ({"magic": 1}, "has 'magic'"),
-        ({"trainer": "detector"}, "no trainer 'detector'"),
+        ({"rank": 0}, r"`int` >= 1 - at `\$.rank`"),
+        ({"rank": 2.5}, r"got `float` - at `\$.rank`"),
+        ({"rate": "fast"}, r"got `str` - at `\$.rate`"),
+        ({"rate": 1e-9}, "rate is 1e-09"),
+        ({"epochs": float("nan")}, "is no recipe"),
+        ({"augmentation": {"light": 2}}, r"<= 1.0 - at `\$.augmentation.light`"),
+        ({"augmentation": "much"}, "'much' - at"),
+        ({"magic": 1}, "unknown field `magic`"),
+        ({"trainer": "detector"}, "'detector' - at"),
     ],
 )
 def test_a_recipe_that_cannot_be_followed_says_why(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:

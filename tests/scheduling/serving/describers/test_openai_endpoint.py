@@ -1,10 +1,13 @@
 """The endpoint describer against a real HTTP server: good answers, and each way in which one goes wrong."""
 
 import base64
+import gzip
 import io
 import json
 import socket
 import threading
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +33,7 @@ ANSWER = json.dumps(
     }
 )
 PIECES = [ANSWER[:10], ANSWER[10:50], ANSWER[50:]]
-QUICK = Deadlines(connect_s=2.0, idle_s=0.5, region_s=5.0)
+QUICK = Deadlines(connect_s=2.0, idle_s=0.5, region_s=5.0, backoff_s=0.02)
 
 
 def says(*pieces: str, **options: Any) -> Reply:
@@ -165,6 +168,41 @@ def test_a_wait_longer_than_the_deadline_is_not_begun() -> None:
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize("wait", ["nan", "inf", "-3", "9" * 400, "Wed, 01 Jan 2025 99:00:00 GMT"])
+def test_a_wait_that_is_none_is_not_believed(wait: str) -> None:
+    with chat_server(answers(429, Retry_After=wait), says(*PIECES)) as server:
+        assert only_answer(describe(server)).valid
+
+
+def test_the_time_that_an_endpoint_names_is_kept() -> None:
+    asked: list[float] = []
+
+    def overloaded(handler: Handler) -> None:
+        asked.append(time.monotonic())
+        answers(429, Retry_After="0.4")(handler)
+
+    def free(handler: Handler) -> None:
+        asked.append(time.monotonic())
+        handler.stream(PIECES)
+
+    with chat_server(overloaded, free) as server:
+        assert only_answer(describe(server)).valid
+    assert asked[1] - asked[0] >= 0.4
+
+
+@pytest.mark.parametrize(("status", "times"), [(429, 4), (503, 4), (400, 1), (401, 1), (404, 1)])
+def test_a_refusal_is_tried_again_so_often_where_it_may_pass(status: int, times: int) -> None:
+    with chat_server(answers(status)) as server:
+        assert not only_answer(describe(server)).valid
+    assert len(server.bodies) == times
+
+
+def test_a_connection_that_closes_before_an_answer_is_tried_again() -> None:
+    with chat_server(lambda handler: handler.connection.shutdown(socket.SHUT_RDWR), says(*PIECES)) as server:
+        assert only_answer(describe(server)).valid
+    assert len(server.bodies) == 2
+
+
 def test_a_text_that_has_begun_is_not_asked_for_again() -> None:
     with chat_server(says(*PIECES[:1], finish=None, done=False), says(*PIECES)) as server:
         assert not only_answer(describe(server)).valid
@@ -203,6 +241,87 @@ def test_cancelling_ends_the_stream_soon() -> None:
     assert not any(isinstance(event, AnswerEvent) for event in events)
 
 
+# --- streams that are none, or do not end
+
+
+def writes(*parts: bytes, again: bytes = b"", **headers: str) -> Reply:
+    """A response of just these bytes; then `again`, without an end."""
+
+    def reply(handler: Handler) -> None:
+        handler.send_response(200)
+        for name, value in {"Content_Type": "text/event-stream", "Connection": "close", **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        with suppress(OSError):
+            handler.wfile.write(b"".join(parts))
+            while again:
+                handler.wfile.write(again)
+
+    return reply
+
+
+def event(content: str, finish: str = "null") -> bytes:
+    return (
+        f'data: {{"choices": [{{"delta": {{"content": {json.dumps(content)}}}, "finish_reason": {finish}}}]}}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (writes(event(ANSWER, '"stop"')[:-20]), "cut before the answer ended"),
+        (writes(event(ANSWER, '"stop"')), "cut before the answer ended"),
+        (writes(b"data: ", again=b"x" * 65_536), "more than 4 MiB"),
+        (writes(again=b"data: x\n" * 8_192), "more than 4 MiB"),
+        (writes(again=b": still here\n\n" * 4_096), "more than 4 MiB"),
+        (writes(again=event("") + b"\n\n"), "more than 4 MiB"),
+        (writes(again=event("x" * 3_000) + b"\n\n"), "longer than 16000"),
+        (writes(event("x" * 3_000_000) + b"\n\n"), "longer than 16000"),
+        (writes(b"data: " + b"[" * 100_000 + b"\n\n"), "not the JSON of a chat completion"),
+        (writes(b'data: {"choices": [{"delta": {"content": 7}}]}\n\n'), "not the JSON of a chat completion"),
+        (writes(b"data: {}\n\n"), "not the JSON of a chat completion"),
+        (writes(event(ANSWER, '"stop"') + b"\n\n", Content_Type="text/html"), "not an event stream"),
+        (writes(gzip.compress(b"data: " + b"x" * 10**7), Content_Encoding="gzip"), "compressed"),
+    ],
+)  # fmt: skip
+def test_a_stream_that_is_none_or_does_not_end_is_given_up(reply: Reply, sentence: str) -> None:
+    with chat_server(reply) as server:
+        answer = only_answer(describe(server, deadlines=Deadlines(idle_s=30.0)))
+    assert not answer.valid
+    assert sentence in answer.errors[0]
+    assert len(answer.raw_text) <= 16_000
+
+
+def test_signs_of_life_and_events_of_several_lines_are_read_as_the_standard_says() -> None:
+    whole = event(ANSWER, '"stop"')
+    lines = b"\r\n".join([b"id: 7", b"retry: 10", b"", b": alive", b"", whole[:7], b"data:" + whole[7:], b"", b""])
+    with chat_server(writes(lines)) as server:
+        assert only_answer(describe(server)).raw_text == ANSWER
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: ",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n",
+    ],
+)
+def test_an_answer_that_comes_byte_by_byte_ends_at_the_regions_deadline(start: bytes) -> None:
+    over = threading.Event()
+
+    def dripping(handler: Handler) -> None:
+        with suppress(OSError):
+            handler.wfile.write(start)
+            while not over.wait(0.02):
+                handler.wfile.write(b"x")
+
+    with chat_server(dripping) as server:
+        answer = only_answer(describe(server, deadlines=Deadlines(idle_s=30.0, region_s=0.3)))
+        over.set()
+    assert "did not finish within 0.3 s" in answer.errors[0]
+
+
 # --- health
 
 
@@ -224,6 +343,8 @@ def test_a_healthy_endpoint_is_opened_by_its_spec(monkeypatch: pytest.MonkeyPatc
         (answers(401), KEY_VARIABLE),
         (answers(404), "should end in /v1"),
         (answers(500), "status 500"),
+        (answers(200, {"data": [{"id": 3}]}), "OpenAI-compatible"),
+        (answers(200, {"data": [], "more": "x" * 5 * 2**20}), "more than 4 MiB"),
     ],
 )
 def test_the_health_check_says_what_is_wrong(models: Reply, sentence: str) -> None:
