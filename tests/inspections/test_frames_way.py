@@ -32,6 +32,7 @@ from tests.nodes import RunningNode
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("aivd_web", "finetune", "inspections", "scheduling")
 OURS = tuple(f"{room}/" for room in ROOMS)
+FIELDS = ("_fields", "__struct_fields__")  # of a named tuple, and of a struct of msgspec
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
 pytestmark = [
     pytest.mark.stack,
@@ -84,9 +85,9 @@ class Trace:
 
 
 def names_of_values(thing: Any) -> set[str]:
-    """The dataclasses and named tuples of ours in `thing` and in what it holds as list, tuple, set or mapping."""
+    """The dataclasses, named tuples and structs of ours in `thing` and in what it holds as list, tuple, set or mapping."""
     kind = type(thing)
-    if kind.__module__.startswith(ROOMS) and (is_dataclass(kind) or hasattr(kind, "_fields")):
+    if kind.__module__.startswith(ROOMS) and (is_dataclass(kind) or any(hasattr(kind, fields) for fields in FIELDS)):
         return {kind.__name__}
     if isinstance(thing, Mapping):
         return names_of_values(list(thing.values()))
