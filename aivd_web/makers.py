@@ -18,6 +18,7 @@ from inspections.pipeline.liveness import LoopTimes
 from inspections.pipeline.process import WorkerProcess
 from inspections.pipeline.worker import Worker
 from scheduling.services.process import FleetProcess
+from scheduling.services.redis_client import RedisHints, client_of
 
 
 def decoder() -> Decoder:
@@ -36,10 +37,11 @@ MAKERS: Mapping[type[Any], Callable[[], Any]] = {
     Decoder: decoder,
     Description: Description,
     DurableFolders: DurableFolders,
-    FleetProcess: lambda: FleetProcess(redis_url=settings.REDIS_URL, tls=settings.NODE_TLS),
+    FleetProcess: lambda: FleetProcess(redis=part(RedisHints).client, tls=settings.NODE_TLS),
     LoopTimes: LoopTimes,
     Places: Places,
     Publisher: Publisher,
+    RedisHints: lambda: RedisHints(client_of(settings.REDIS_URL)),
     Worker: worker,
     WorkerProcess: lambda: WorkerProcess(part(Worker), part(LoopTimes), lease_s=settings.LEASE_S),
 }

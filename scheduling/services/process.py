@@ -1,27 +1,24 @@
-"""What a process has of its own: its way to Redis, its channels to the nodes, its view of the fleet.
+"""What a process has of its own: its channels to the nodes, its view of the fleet.
 
 The composition root makes one of the settings; a test makes another.
 """
 
 from functools import cached_property
 
+from redis import Redis
+
 from aivd_web.kernel.parts import part
 from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClients
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.services.dispatching import FleetDispatcher, running
-from scheduling.services.hints import RedisHints, client_of
 
 
 class FleetProcess:
     """Each part is made when it is first asked for: a web process never opens a channel to a node."""
 
-    def __init__(self, *, redis_url: str, tls: NodeTls) -> None:
-        self._redis_url, self._tls = redis_url, tls
-
-    @cached_property
-    def hints(self) -> RedisHints:
-        return RedisHints(client_of(self._redis_url))
+    def __init__(self, *, redis: Redis, tls: NodeTls) -> None:
+        self._redis, self._tls = redis, tls
 
     @cached_property
     def clients(self) -> NodeClients:
@@ -29,7 +26,7 @@ class FleetProcess:
 
     @cached_property
     def dispatcher(self) -> FleetDispatcher:
-        ledger = SharedLedger(self.hints.client, running=running)
+        ledger = SharedLedger(self._redis, running=running)
         dispatcher = FleetDispatcher(ledger=ledger, client_for=self.clients.of)
         dispatcher.refresh()
         return dispatcher

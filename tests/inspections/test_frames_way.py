@@ -85,7 +85,7 @@ class Trace:
 
 
 def names_of_values(thing: Any) -> set[str]:
-    """The dataclasses, named tuples and structs of ours in `thing` and in what it holds as list, tuple, set or mapping."""
+    """The dataclasses, named tuples and structs of ours in `thing`, and in the collections in it."""
     kind = type(thing)
     if kind.__module__.startswith(ROOMS) and (is_dataclass(kind) or any(hasattr(kind, fields) for fields in FIELDS)):
         return {kind.__name__}
