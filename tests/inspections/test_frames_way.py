@@ -20,9 +20,8 @@ import pytest
 from django.db import connections
 
 from aivd_web.kernel.parts import parts
-from inspections import tasks
 from inspections.models import Description, Frame
-from inspections.pipeline.worker import Worker
+from inspections.pipeline.worker import Worker, dispatch_waiting
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.services import fleet, process, redis_client
 from scheduling.services.dispatching import FleetDispatcher
@@ -173,7 +172,7 @@ def traced(cast: Cast, worker: Worker) -> Trace:
         for seed in (1, 2):
             trace.begin_anew()
             told = on_its_own_thread(lambda seed=seed: asyncio.run(post(cast.station.pk, token, picture(seed))))
-            on_its_own_thread(tasks.dispatch_waiting)
+            on_its_own_thread(dispatch_waiting)
     frame = Frame.objects.get(pk=told["frames"][0]["id"])
     assert frame.completed_at
     assert Description.objects.filter(detection__frame=frame).exists()
