@@ -35,6 +35,7 @@ app.conf.update(
         "aivd_web.demo.*": {"queue": "housekeeping"},
         "finetune.reap": {"queue": "housekeeping"},
         "finetune.import_pictures": {"queue": "housekeeping"},
+        "finetune.preview": {"queue": "housekeeping"},
         "finetune.*": {"queue": "training"},
     },
     beat_schedule={

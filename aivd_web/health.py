@@ -96,7 +96,7 @@ def _backlog(who: Any) -> dict[str, int]:
     waiting = on_them.filter(state=Step.State.WAITING)
     return {
         **{f"waiting_to_{stage.kind}": waiting.filter(kind=stage.kind).count() for stage in STAGES},
-        "dead_letters": on_them.filter(state=Step.State.FAILED).count(),
+        "dead_letters": on_them.filter(state=Step.State.FAILED, beside=False).count(),
         "undecided": Frame.objects.on_lines(theirs).filter(decided_at__isnull=True).count(),
     }
 

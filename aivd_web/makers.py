@@ -3,6 +3,7 @@
 import atexit
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,11 @@ def decoder() -> Decoder:
     return made
 
 
+def fleet_process() -> FleetProcess:
+    artifacts = Path(settings.MEDIA_DIR) / "artifacts"
+    return FleetProcess(redis=part(RedisHints).client, tls=settings.NODE_TLS, artifacts=artifacts)
+
+
 def worker() -> Worker:
     threads = int(os.environ.get("AIVD_WORKER_THREADS", "16"))
     return Worker(fleet=part(FleetProcess).dispatcher, lease_s=settings.LEASE_S, threads=threads)
@@ -37,7 +43,7 @@ MAKERS: Mapping[type[Any], Callable[[], Any]] = {
     Decoder: decoder,
     Description: Description,
     DurableFolders: DurableFolders,
-    FleetProcess: lambda: FleetProcess(redis=part(RedisHints).client, tls=settings.NODE_TLS),
+    FleetProcess: fleet_process,
     LoopTimes: LoopTimes,
     Places: Places,
     Publisher: Publisher,

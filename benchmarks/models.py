@@ -73,6 +73,7 @@ class ConstantDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         words = [f"{word} " for word in ("The", "trace", "is", "cut", "through", "in", "its", "middle", "part", ".")]
         for region in regions:

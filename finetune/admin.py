@@ -6,6 +6,7 @@ from finetune.models import (
     Dataset,
     DatasetVersion,
     FineTuneRun,
+    GateThresholds,
     ImportJob,
     ImportTrouble,
     ModelVersion,
@@ -72,5 +73,11 @@ class PromotionAdmin(LookOnly, admin.ModelAdmin):
 
 @admin.register(ShadowTrial)
 class ShadowTrialAdmin(LookOnly, admin.ModelAdmin):
-    list_display = ["version", "share", "seen", "agreed", "started_by", "started_at", "ended_at"]
+    list_display = ["version", "share", "started_by", "started_at", "ended_at"]
     list_select_related = ["version"]
+
+
+@admin.register(GateThresholds)
+class GateThresholdsAdmin(LookOnly, admin.ModelAdmin):
+    list_display = ["line", "values", "changed_by", "changed_at"]
+    list_select_related = ["line__site"]

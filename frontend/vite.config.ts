@@ -32,5 +32,8 @@ export default defineConfig({
     environment: "node",
     include: ["src/**/*.test.{ts,tsx}"],
     restoreMocks: true,
+    // For a machine that has much else to do; what is wrong fails at once all the same.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

@@ -26,6 +26,7 @@ class Action(StrEnum):
     RETRY = "retry"
     RUN_DEMO = "run_demo"
     CONFIGURE = "configure"
+    TRAIN = "train"
     MANAGE_FLEET = "manage_fleet"
     MANAGE_ACCESS = "manage_access"
 
@@ -37,6 +38,7 @@ LEAST_ROLE = {
     Action.RETRY: "inspector",
     Action.RUN_DEMO: "inspector",
     Action.CONFIGURE: "engineer",
+    Action.TRAIN: "admin",
     Action.MANAGE_ACCESS: "admin",
 }
 # Everything else is for people: a token never judges, configures or takes a node out.

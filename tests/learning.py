@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from finetune.models import Dataset, DatasetVersion, FineTuneRun, ImportJob, ModelVersion
+from finetune.models import Dataset, DatasetVersion, FineTuneRun, ImportJob, ModelVersion, RunPreview
 from tests.cast import Cast
 
 
@@ -20,9 +20,12 @@ def learning_ids(cast: Cast) -> dict[str, Any]:
         line=cast.line, kind="adapter", number=1, digest="e" * 64, format="safetensors", bytes=9, run=run,
         version=version, base="aivd-small", registered_by="alice",
     )  # fmt: skip
+    preview = RunPreview.objects.create(version=version, kind="describer-lora", base="aivd-small", created_by="alice")
     return {
         "dataset_id": dataset.pk,
         "import_id": job.pk,
         "run_id": run.pk,
         "version_id": made.pk,
+        "preview_id": preview.pk,
+        "number": 0,
     }

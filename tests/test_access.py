@@ -42,6 +42,7 @@ CALLERS = (
 # nothing to do.
 SEES = (200, 200, 200, 200, 404, 404, 404, 200, 404, 200, 401)
 WHOLE = (200, 200, 200, 200, 404, 404, 404, 200, 404, 404, 401)  # a station's token sees no line as a whole
+NO_FILE = (404,) * 10 + (401,)  # the trainer left none; who may see one is asked first, see the tests of each
 LISTS = (200,) * 10 + (401,)  # lists are empty, not forbidden; see the tests of each
 FLEET = (200, 200, 200, 200, 200, 404, 200, 200, 404, 200, 401)
 MANAGES = (200, 403, 403, 403, 403, 404, 200, 403, 404, 403, 401)
@@ -93,11 +94,21 @@ MATRIX: dict[tuple[str, str], tuple[int, ...]] = {
     ("post", "runs"): (400,) * 10 + (401,),
     ("get", "runs/<uuid:run_id>"): WHOLE,
     ("get", "runs/<uuid:run_id>/events"): WHOLE,
-    ("post", "runs/<uuid:run_id>/pause"): (200, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
-    ("post", "runs/<uuid:run_id>/cancel"): (200, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
-    ("post", "runs/<uuid:run_id>/resume"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("get", "runs/<uuid:run_id>/report"): NO_FILE,
+    ("get", "runs/<uuid:run_id>/report/crops/<int:number>"): NO_FILE,
+    ("get", "runs/<uuid:run_id>/samples/<int:number>"): NO_FILE,
+    ("post", "runs/<uuid:run_id>/pause"): (200, 403, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "runs/<uuid:run_id>/cancel"): (200, 403, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "runs/<uuid:run_id>/resume"): (409, 403, 403, 403, 404, 404, 404, 403, 404, 404, 401),
+    ("post", "run-previews"): (400,) * 10 + (401,),
+    ("get", "run-previews/<uuid:preview_id>"): WHOLE,
+    ("get", "run-previews/<uuid:preview_id>/crops/<int:number>"): NO_FILE,
+    ("get", "new-corrections"): LISTS,
+    ("get", "lines/<int:line_id>/gates"): WHOLE,
+    ("put", "lines/<int:line_id>/gates"): (400, 403, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("get", "model-versions"): LISTS,
     ("get", "model-versions/<int:version_id>"): WHOLE,
+    ("get", "model-versions/<int:version_id>/shadow"): WHOLE,
     ("post", "model-versions/<int:version_id>/promote"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("post", "model-versions/<int:version_id>/shadow"): (400, 400, 403, 403, 404, 404, 404, 403, 404, 404, 401),
     ("delete", "model-versions/<int:version_id>/shadow"): (409, 409, 403, 403, 404, 404, 404, 403, 404, 404, 401),
@@ -166,7 +177,7 @@ def call(cast: Cast) -> Callable[[str, str, str], int]:
         "<int:station_id>": cast.station.pk,
         "<uuid:frame_id>": frame.pk,
         "<slug:name>": "node-edge-1",
-        **{f"<{'uuid' if name == 'run_id' else 'int'}:{name}>": pk for name, pk in learning_ids(cast).items()},
+        **{f"<{'int' if isinstance(pk, int) else 'uuid'}:{name}>": pk for name, pk in learning_ids(cast).items()},
     }
 
     def request(method: str, route: str, caller: str) -> int:

@@ -201,6 +201,7 @@ MAX_WAITING_STEPS = env.int("AIVD_MAX_WAITING_STEPS", default=5_000)
 
 # -- training ---------------------------------------------------------------------------------------
 TRAINING_MEMORY_MIB = env.int("AIVD_TRAINING_MEMORY_MIB", default=0)
+LEARNING_GATES = env.json("AIVD_LEARNING_GATES", default={})
 
 # -- log --------------------------------------------------------------------------------------------
 LOGGING = {

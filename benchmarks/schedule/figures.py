@@ -7,8 +7,9 @@ from typing import Any
 
 from benchmarks.schedule import pipeline, scenarios
 from benchmarks.schedule.links import is_synthetic
-from benchmarks.schedule.runs import ABLATED, ADMISSION, CLAIRVOYANT, OURS
+from benchmarks.schedule.runs import ABLATED, CLAIRVOYANT, OURS
 from benchmarks.schedule.scenarios import settings
+from scheduling.policy.admission import ADMISSION
 
 RESAMPLES = 1000
 DESCRIBES_NOTHING = "edge-only"  # so in two stages it is no comparison

@@ -14,7 +14,6 @@ from benchmarks.schedule import figures, pipeline, scenarios
 from benchmarks.schedule.links import is_synthetic
 from benchmarks.schedule.runs import (
     ABLATED,
-    ADMISSION,
     CLAIRVOYANT,
     FIRST_PIPELINE_SEED,
     FIRST_SEED,
@@ -23,6 +22,7 @@ from benchmarks.schedule.runs import (
     Size,
 )
 from benchmarks.schedule.scenarios import settings
+from scheduling.policy.admission import ADMISSION
 
 NOTES = Path(__file__).with_name("notes.md")
 Table = dict[str, dict[str, figures.Rows]]

@@ -1,5 +1,7 @@
 """REST views of the registry: versions of models, the shadow, promotion and its way back."""
 
+from dataclasses import asdict
+
 from django.db.models import Exists, OuterRef, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -9,7 +11,8 @@ from rest_framework.views import APIView
 from aivd_web.kernel.api import answers, checked
 from finetune import rules
 from finetune.models import ModelVersion, ServingChoice, ShadowTrial
-from finetune.registry import services
+from finetune.registry import services, shadow
+from finetune.runs import gates
 from inspections.rules import Action, Principal, get
 
 from .datasets import of_line
@@ -19,9 +22,12 @@ from .serializers import (
     ReasonSerializer,
     RollBackSerializer,
     ServingSerializer,
+    ShadowReportSerializer,
     ShadowSerializer,
     ShadowTrialSerializer,
 )
+
+DISAGREEMENTS_SHOWN = 50
 
 
 def with_standing(who: Principal, action: Action = Action.SEE) -> "QuerySet[ModelVersion]":
@@ -54,15 +60,18 @@ class ModelVersionView(APIView):
 class PromoteView(APIView):
     @extend_schema(
         operation_id="promote_model_version",
-        summary="Choose the version for its line; nodes do not take it yet",
-        description="The choice is kept and can be taken back; the line goes on with what its nodes have. "
-        "Where it missed a gate, or was not measured, only with a reason.",
+        summary="Have the version serve its line",
+        description="Every region that is described from then on is described by it: a node that lacks it is brought "
+        "it, while other requests go on. Where it missed a gate, or was not measured, only with a reason. A detector "
+        "is only noted: nodes serve the one that they were started with.",
         request=ReasonSerializer,
         responses=answers(200, ServingSerializer, errors=[409]),
     )
     def post(self, request: Request, version_id: int) -> Response:
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
         asked = checked(ReasonSerializer, request.data)
+        if asked["reason"].strip() and not gates.passed(version):  # past a gate: an admin alone
+            get(rules.model_versions, request.user, version_id, Action.TRAIN)
         choice = services.promote(version=version, by=request.user.username, reason=asked["reason"])
         return Response(ServingSerializer(choice).data)
 
@@ -83,8 +92,23 @@ class RollBackView(APIView):
 
 class ShadowView(APIView):
     @extend_schema(
+        operation_id="get_shadow",
+        summary="What the version said in the shadow, against what served",
+        responses=answers(200, ShadowReportSerializer),
+    )
+    def get(self, request: Request, version_id: int) -> Response:
+        version = get(rules.model_versions, request.user, version_id)
+        report = {
+            "trial": version.trials.first(),
+            **asdict(shadow.figures(version)),
+            "disagreements": shadow.disagreements(version, limit=DISAGREEMENTS_SHOWN),
+        }
+        return Response(ShadowReportSerializer(report).data)
+
+    @extend_schema(
         operation_id="start_shadow",
-        summary="Note that the version is to be tried; no crop is sent to it yet",
+        summary="Have the version answer a share of the frames beside the one that serves",
+        description="Nobody acts on its answers. They are made when there is spare room; a line tries one at a time.",
         request=ShadowSerializer,
         responses=answers(201, ShadowTrialSerializer, errors=[409]),
     )
@@ -92,7 +116,7 @@ class ShadowView(APIView):
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
         body = ShadowSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        trial = services.start_shadow(version=version, by=request.user.username, **body.validated_data)
+        trial = shadow.start(version=version, by=request.user.username, **body.validated_data)
         return Response(ShadowTrialSerializer(trial).data, status=201)
 
     @extend_schema(
@@ -102,4 +126,4 @@ class ShadowView(APIView):
     )
     def delete(self, request: Request, version_id: int) -> Response:
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
-        return Response(ShadowTrialSerializer(services.end_shadow(version=version)).data)
+        return Response(ShadowTrialSerializer(shadow.end(version=version)).data)

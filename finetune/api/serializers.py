@@ -6,9 +6,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from finetune.datasets.formats import FORMATS
-from finetune.models import DatasetVersion, FineTuneRun, ImportJob, ImportTrouble, ModelVersion, RunEvent, State
+from finetune.models import (
+    DatasetVersion,
+    FineTuneRun,
+    ImportJob,
+    ImportTrouble,
+    ModelVersion,
+    RunEvent,
+    RunPreview,
+    State,
+)
 from finetune.models.registry import ModelKind
 from finetune.models.run import Kind
+from finetune.runs import gates
 from inspections.api.serializers import NamedSerializer, ProductNameField
 
 MOST_ID = 2**63 - 1
@@ -145,6 +155,7 @@ class RunKindSerializer(serializers.Serializer):
     title = serializers.CharField()
     base = serializers.CharField()
     settings = SettingSerializer(many=True)
+    previews = serializers.BooleanField(help_text="Whether it can be shown before the launch what it would train on")
 
 
 class RunSerializer(serializers.ModelSerializer):
@@ -155,18 +166,23 @@ class RunSerializer(serializers.ModelSerializer):
     dataset = serializers.CharField(source="version.dataset.name")
     version = serializers.IntegerField(source="version.number")
     settings = serializers.DictField(child=serializers.JSONField())
-    report = serializers.JSONField(allow_null=True)
+    report = serializers.JSONField(allow_null=True, help_text="In short; the whole is at /report")
+    place = serializers.SerializerMethodField(help_text="In the queue of all lines, from 1; null: it does not wait")
 
     class Meta:
         model = FineTuneRun
         fields = [
             "id", "line", "title", "kind", "state", "wish", "dataset", "version", "base", "seed", "settings", "step",
-            "steps", "eta_s", "events_seq", "attempts", "error_code", "error_detail", "error_hint", "report",
+            "steps", "place", "eta_s", "events_seq", "attempts", "error_code", "error_detail", "error_hint", "report",
             "created_by", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
 
     def get_title(self, run: FineTuneRun) -> str:
         return str(run)
+
+    @extend_schema_field(serializers.IntegerField(allow_null=True))
+    def get_place(self, run: FineTuneRun) -> int | None:
+        return run.ahead() + 1 if run.state == State.QUEUED else None
 
 
 class NewRunSerializer(serializers.Serializer):
@@ -175,6 +191,40 @@ class NewRunSerializer(serializers.Serializer):
     name = serializers.CharField(max_length=100, default="", allow_blank=True)
     seed = serializers.IntegerField(default=0, min_value=0, max_value=MOST_SEED)
     settings = serializers.DictField(child=serializers.JSONField(), default=dict)
+
+
+class NewPreviewSerializer(serializers.Serializer):
+    version = serializers.IntegerField(min_value=1, max_value=MOST_ID, help_text="Id of the sealed version")
+    kind = serializers.ChoiceField(Kind.choices)
+    seed = serializers.IntegerField(default=0, min_value=0, max_value=MOST_SEED)
+    settings = serializers.DictField(child=serializers.JSONField(), default=dict)
+
+
+class PreviewSerializer(serializers.ModelSerializer):
+    state = serializers.ChoiceField(State.choices)
+    shown = serializers.JSONField(allow_null=True, help_text="{estimate, places, crops: [{picture, question, ...}]}")
+
+    class Meta:
+        model = RunPreview
+        fields = ["id", "version", "kind", "state", "progress", "shown", "error_code", "error_detail", "error_hint"]
+
+
+class CorrectionsSerializer(serializers.Serializer):
+    line = NamedSerializer()
+    corrections = serializers.IntegerField(help_text="Frames called wrong since what the version was trained on")
+    version = serializers.IntegerField(allow_null=True, help_text="Number of the line's newest adapter, if any")
+
+
+class GateThresholdSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    title = serializers.CharField()
+    at_least = serializers.BooleanField(help_text="Otherwise at most")
+    site = serializers.FloatField()
+    threshold = serializers.FloatField(help_text="What holds for the line")
+
+
+class NewThresholdsSerializer(serializers.Serializer):
+    thresholds = serializers.DictField(child=serializers.JSONField(), help_text="By name; left out: the site's")
 
 
 class RunEventSerializer(serializers.ModelSerializer):
@@ -195,7 +245,10 @@ class RunEventsQuery(serializers.Serializer):
 
 class GateSerializer(serializers.Serializer):
     name = serializers.CharField()
+    title = serializers.CharField(required=False)
     passed = serializers.BooleanField()
+    figure = serializers.FloatField(required=False)
+    threshold = serializers.FloatField(required=False)
     detail = serializers.CharField(required=False)
 
 
@@ -206,7 +259,8 @@ class ModelVersionSerializer(serializers.ModelSerializer):
     dataset = serializers.CharField(source="version", allow_null=True)
     classes = serializers.ListField(child=serializers.CharField())
     metrics = serializers.DictField(child=serializers.JSONField())
-    gates = GateSerializer(many=True)
+    gates = serializers.SerializerMethodField(help_text="By the thresholds of now")
+    passed = serializers.SerializerMethodField()
     serves = serializers.BooleanField(read_only=True)
     in_shadow = serializers.BooleanField(read_only=True)
 
@@ -216,6 +270,13 @@ class ModelVersionSerializer(serializers.ModelSerializer):
             "id", "line", "kind", "number", "digest", "format", "bytes", "run", "dataset", "base", "base_digest",
             "classes", "metrics", "gates", "passed", "serves", "in_shadow", "registered_by", "registered_at",
         ]  # fmt: skip
+
+    @extend_schema_field(GateSerializer(many=True))
+    def get_gates(self, version: ModelVersion) -> list[dict[str, Any]]:
+        return list(GateSerializer(gates.of(version), many=True).data)
+
+    def get_passed(self, version: ModelVersion) -> bool:
+        return gates.passed(version)
 
 
 class ReasonSerializer(serializers.Serializer):
@@ -240,8 +301,26 @@ class ShadowSerializer(serializers.Serializer):
 class ShadowTrialSerializer(serializers.Serializer):
     version = serializers.IntegerField(source="version_id")
     share = serializers.FloatField()
-    seen = serializers.IntegerField()
-    agreed = serializers.IntegerField()
-    latency_ms_total = serializers.FloatField()
     started_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class DisagreementSerializer(serializers.Serializer):
+    """A region that the version in the shadow calls otherwise than the one that serves. Machine text, untrusted."""
+
+    frame = serializers.UUIDField(source="detection.frame_id")
+    region = serializers.UUIDField(source="detection_id")
+    detector_class = serializers.CharField(source="detection.defect_class.name")
+    live_class = serializers.CharField(source="live", allow_null=True, help_text="Null: its answer fits no schema")
+    shadow_class = serializers.CharField(source="said", allow_null=True, help_text="Null: its answer fits no schema")
+    live_digest = serializers.CharField(source="detection.description.served_model.digest")
+    at = serializers.DateTimeField(source="created_at")
+
+
+class ShadowReportSerializer(serializers.Serializer):
+    trial = ShadowTrialSerializer(allow_null=True, help_text="The newest one of this version")
+    seen = serializers.IntegerField(help_text="Regions that both have described, in all trials of this version")
+    agreed = serializers.IntegerField(help_text="Of these, so many by the same class")
+    latency_ms = serializers.FloatField(allow_null=True, help_text="Mean, of the version in the shadow")
+    live_latency_ms = serializers.FloatField(allow_null=True, help_text="Mean, of the one that served")
+    disagreements = DisagreementSerializer(many=True, help_text="The newest 50")

@@ -100,6 +100,16 @@ class Canvas:
             _stroke(layer, shape, value)
         return True
 
+    def drill(self, hole: Disc, *, room: float) -> bool:
+        """Drill through copper if it goes on for `room` pixels all around; say whether it did."""
+        self._scratch[:] = 0
+        _stroke(self._scratch, hole, 255, grow=room)
+        if cv2.countNonZero(cv2.bitwise_and(self._scratch, cv2.bitwise_not(self.copper))):
+            return False
+        _stroke(self.copper, hole, 0)
+        _stroke(self.holes, hole, 255)
+        return True
+
     def smooth(self, size_px: int, smallest_px: int) -> None:
         """Take off slivers thinner than `size_px` and islands of less than `smallest_px`, as layout programs do."""
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size_px, size_px))

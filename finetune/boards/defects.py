@@ -54,13 +54,18 @@ class Attempt:
     adds: bool
 
 
-def place_defects(terrain: Terrain, copper: Picture, rng: Rng, count: int) -> list[Mark]:
-    """Change `copper` (H, W) in place; return what was changed: at most `count` marks that do not touch."""
+def place_defects(terrain: Terrain, copper: Picture, rng: Rng, count: int, *, wild_opens: float = 0.0) -> list[Mark]:
+    """Change `copper` (H, W) in place; return what was changed: at most `count` marks that do not touch.
+
+    `wild_opens` is the share of opens that are wide, slanted or ragged.
+    """
     placed: list[Mark] = []
     order = [CLASSES[int(i)] for _ in range(count // 6 + 1) for i in rng.permutation(6)][:count]
     for defect_class in order:
+        wild = defect_class == "open" and wild_opens > 0 and rng.random() < wild_opens
+        make = _wild_open if wild else _MAKERS[defect_class]
         for _ in range(ATTEMPTS):
-            attempt = _MAKERS[defect_class](terrain, rng)
+            attempt = make(terrain, rng)
             mark = attempt and _apply(copper, terrain.canvas.holes, attempt, defect_class, placed)
             if mark:
                 placed.append(mark)
@@ -81,6 +86,24 @@ def _open(terrain: Terrain, rng: Rng) -> Attempt | None:
         patch = marks.band(rng, length, gap, along, waist=float(rng.uniform(-0.6, 0.3)))
     elif kind < 0.75:
         patch = marks.stroke(rng, length + gap, min(gap, 8), along, bow=0.12)
+    else:
+        patch = marks.scratches(rng, length + 4, gap, along)
+    return Attempt(edge.point + edge.inward * (width / 2), patch, adds=False)
+
+
+def _wild_open(terrain: Terrain, rng: Rng) -> Attempt | None:
+    """A cut that is wider than a trace, runs slanted through it or frays at its sides."""
+    edge = terrain.random_edge(rng)
+    if edge is None or edge.copper_px is None or edge.copper_px > LONGEST_CUT_PX:
+        return None
+    width, gap = edge.copper_px, float(rng.uniform(7, 26))
+    along = _turned(edge.inward, rng.uniform(-0.75, 0.75))
+    length = (width + 8) / max(0.5, abs(float(along @ edge.inward)))
+    kind = rng.random()
+    if kind < 0.4:
+        patch = marks.band(rng, length, gap, along, waist=float(rng.uniform(-0.6, 0.5)))
+    elif kind < 0.7:
+        patch = marks.crumbs(rng, 1.6 * length, gap, along)
     else:
         patch = marks.scratches(rng, length + 4, gap, along)
     return Attempt(edge.point + edge.inward * (width / 2), patch, adds=False)

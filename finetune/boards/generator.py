@@ -8,19 +8,28 @@ import numpy as np
 from finetune.boards.contracts import STYLES, Board, Defect, Picture
 from finetune.boards.defects import place_defects
 from finetune.boards.facts import box_of, measure_facts
-from finetune.boards.layout import draw_layout
+from finetune.boards.layout import add_free_lands, draw_layout
 from finetune.boards.render import another_shot, random_optics, take_picture
 from finetune.boards.terrain import Terrain
 
 
 def generate_board(
-    seed: int, *, style: str | None = None, defects: int | None = None, size_px: int = 640, facts: bool = True
+    seed: int,
+    *,
+    style: str | None = None,
+    defects: int | None = None,
+    size_px: int = 640,
+    facts: bool = True,
+    free_lands: int = 0,
+    wild_opens: float = 0.0,
 ) -> Board:
     """A synthetic bare board of `size_px` square at about 48 px/mm, the same for the same arguments.
 
     `style` is one of STYLES, drawn when None. `defects` is how many to place (fewer where the board has no
     room; 0 makes a good board); None draws 1 to 12. Without `facts`, which take time to measure, each defect's are
-    empty. Raises ValueError for an unknown style or a size under 160.
+    empty. `free_lands` small lone lands and drill holes are added to the design, good but easily taken for defects, and
+    `wild_opens` is the share of opens that are wide, slanted or ragged.
+    Raises ValueError for an unknown style or a size under 160.
     """
     if style is not None and style not in STYLES:
         raise ValueError(f"unknown style {style!r}: use one of {', '.join(STYLES)}")
@@ -32,10 +41,12 @@ def generate_board(
     style = style or drawn
     count = int(faults.integers(1, 13)) if defects is None else defects
 
-    terrain = Terrain(draw_layout(layout, size_px))
+    canvas = draw_layout(layout, size_px)
+    add_free_lands(canvas, np.random.default_rng((seed, 3)), free_lands)
+    terrain = Terrain(canvas)
     design = terrain.canvas.copper
     copper = design.copy()
-    marks = place_defects(terrain, copper, faults, count)
+    marks = place_defects(terrain, copper, faults, count, wild_opens=wild_opens)
     optics = random_optics(camera, style)
     shift = (float(camera.uniform(-1.5, 1.5)), float(camera.uniform(-1.5, 1.5)))
     image = take_picture(camera, terrain.canvas, copper, optics, (0.0, 0.0))

@@ -44,6 +44,21 @@ def draw_layout(rng: Rng, size_px: int) -> Canvas:
     return canvas
 
 
+def add_free_lands(canvas: Canvas, rng: Rng, count: int) -> None:
+    """Small lands that no trace reaches and holes drilled through copper: good design that looks like a defect.
+
+    A picture alone tells them from spurious copper and pin-holes only by their regular outline; the template knows.
+    """
+    for _ in range(count):
+        x, y = (float(value) for value in rng.uniform(12, canvas.size_px - 12, 2))
+        radius = float(rng.uniform(7, 18))
+        land: Shape = Disc((x, y), radius, radius * float(rng.uniform(0.35, 0.6)) if rng.random() < 0.4 else 0.0)
+        if rng.random() < 0.25:
+            land = _pad(rng, (x, y), radius, radius * float(rng.choice([1.0, 1.5, 0.7])))
+        if not canvas.place([land], clearance=float(rng.uniform(5, 15))):
+            canvas.drill(Disc((x, y), 0.6 * radius), room=5.0)
+
+
 def _clearance(width: float) -> float:
     return max(5.0, 0.8 * width)
 

@@ -1,12 +1,14 @@
 """Make a dataset, and put what people reviewed into it."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from aivd_web.kernel.errors import Conflict
 from finetune.datasets import pictures
-from finetune.models import Dataset, DatasetItem, ItemRegion
+from finetune.models import Dataset, DatasetItem, ItemRegion, ModelVersion
+from finetune.models.registry import ModelKind
 from inspections.models import Frame, Line, Mark, Review
 from inspections.services import judgement
 
@@ -88,8 +90,19 @@ def reviewed_frames(line: Line) -> Sequence[Frame]:
 
 def corrections_since(dataset: Dataset) -> int:
     """Frames of the line whose decision a person called wrong since the dataset was last sealed."""
-    wrong = Review.objects.filter(frame__line=dataset.line_id, verdict=Review.Verdict.REJECT)
     last = dataset.versions.order_by("-number").first()
-    if last is not None:
-        wrong = wrong.filter(created_at__gt=last.sealed_at)
+    return _corrections(dataset.line_id, last.sealed_at if last else None)
+
+
+def corrections_since_trained(line: Line) -> tuple[int, int | None]:
+    """Likewise since what the line's newest adapter was trained on was sealed, and that adapter's number."""
+    newest = ModelVersion.objects.filter(line=line, kind=ModelKind.ADAPTER).select_related("version").first()
+    sealed_at = newest.version.sealed_at if newest and newest.version else None
+    return _corrections(line.pk, sealed_at), newest.number if newest else None
+
+
+def _corrections(line_id: int, since: datetime | None) -> int:
+    wrong = Review.objects.filter(frame__line=line_id, verdict=Review.Verdict.REJECT)
+    if since is not None:
+        wrong = wrong.filter(created_at__gt=since)
     return wrong.values("frame").distinct().count()

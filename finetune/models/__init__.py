@@ -2,7 +2,7 @@
 
 from .dataset import Dataset, DatasetItem, DatasetVersion, ImportJob, ImportTrouble, ItemRegion
 from .registry import ModelVersion, Promotion, ServingChoice, ShadowTrial
-from .run import FineTuneRun, Recipe, RunEvent
+from .run import FineTuneRun, GateThresholds, Recipe, RunEvent, RunPreview
 from .work import State
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "DatasetItem",
     "DatasetVersion",
     "FineTuneRun",
+    "GateThresholds",
     "ImportJob",
     "ImportTrouble",
     "ItemRegion",
@@ -17,6 +18,7 @@ __all__ = [
     "Promotion",
     "Recipe",
     "RunEvent",
+    "RunPreview",
     "ServingChoice",
     "ShadowTrial",
     "State",

@@ -1,7 +1,7 @@
 """The registry: weights with digest and lineage, and which of them serves a Line, since when and by whom."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from inspections.models import Line
 
@@ -24,7 +24,9 @@ class ModelVersion(models.Model):
     line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="model_versions")
     kind = models.CharField(max_length=10, choices=ModelKind)
     number = models.PositiveIntegerField(help_text="Counts the line's versions of this kind from 1")
-    digest = models.CharField(max_length=64, help_text="sha256 of the weights file")
+    digest = models.CharField(
+        max_length=64, help_text="sha256 of the weights file; of an adapter, the digest over its files"
+    )
     format = models.CharField(max_length=12, choices=Format)
     bytes = models.PositiveBigIntegerField()
     run = models.ForeignKey(FineTuneRun, null=True, on_delete=models.PROTECT, related_name="made")
@@ -94,13 +96,13 @@ class Promotion(models.Model):
 
 
 class ShadowTrial(models.Model):
-    """A version that answers a share of the live crops beside the one that serves; nobody acts on its answers."""
+    """A version that answers a share of the live crops beside the one that serves; nobody acts on its answers.
+
+    What it answered is in `inspections.ShadowAnswer`; `finetune.registry.shadow` counts it.
+    """
 
     version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="trials")
     share = models.FloatField(help_text="Of the live crops")
-    seen = models.PositiveIntegerField(default=0)
-    agreed = models.PositiveIntegerField(default=0)
-    latency_ms_total = models.FloatField(default=0)
     started_by = models.CharField(max_length=150, help_text="The name they had then")
     started_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -112,7 +114,6 @@ class ShadowTrial(models.Model):
                 fields=["version"], condition=Q(ended_at__isnull=True), name="shadow_trial_one_at_a_time"
             ),
             models.CheckConstraint(condition=Q(share__gt=0, share__lte=1), name="shadow_trial_share"),
-            models.CheckConstraint(condition=Q(agreed__lte=F("seen")), name="shadow_trial_agreed_of_seen"),
         ]
 
     def __str__(self) -> str:

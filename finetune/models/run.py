@@ -65,6 +65,41 @@ class FineTuneRun(LeasedWork):
     def __str__(self) -> str:
         return self.name or f"{self.kind} on {self.version}"
 
+    def ahead(self) -> int:
+        """How many runs wait that were launched before it."""
+        return FineTuneRun.objects.waiting().filter(created_at__lt=self.created_at).count()
+
+
+class RunPreview(LeasedWork):
+    """What a run by these settings would train on and cost. Looked at for a day, then gone with its pictures."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="previews")
+    kind = models.CharField(max_length=20, choices=Kind)
+    base = models.CharField(max_length=200)
+    seed = models.PositiveIntegerField(default=0)
+    settings = models.JSONField(default=dict)
+    progress = models.CharField(max_length=300, blank=True, help_text="What it does just now, in a sentence")
+    shown = models.JSONField(null=True, help_text="The trainer's preview.json")
+
+    class Meta(LeasedWork.Meta):
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"preview of {self.kind} on {self.version}"
+
+
+class GateThresholds(models.Model):
+    """Where a Line asks more, or less, of a version than the site does before it may serve: {gate's name: number}."""
+
+    line = models.OneToOneField(Line, on_delete=models.CASCADE, related_name="gate_thresholds")
+    values = models.JSONField(default=dict)
+    changed_by = models.CharField(max_length=150, help_text="The name they had then")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"gates of {self.line}"
+
 
 class RunEvent(models.Model):
     """One line that the trainer wrote: a metric, a log line, a sample answer. `seq` counts from 1 without a gap."""

@@ -1,8 +1,8 @@
-"""The registry's acts: take weights in, try them in the shadow, promote them, roll back.
+"""The registry's acts: take weights in, promote them, roll back. Trying one in the shadow is in `shadow.py`.
 
-Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. What a Line is
-served by is one row, changed under its lock, so at each moment exactly one version serves it. Telling the nodes is the
-swap's business: they ask for the version's digest and take it from `folder_of`.
+Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. A promotion is one
+transaction under a lock, so at each moment exactly one version serves a Line. `Line.describer` is what its requests ask
+for; a node that lacks that version is brought it from here (docs/decisions/node-versions.md).
 """
 
 import hashlib
@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db import transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
-from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice, ShadowTrial
+from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice
 from finetune.models.registry import ModelKind
+from finetune.runs import gates
 from inspections.events import follow
 from inspections.models import Line
+from scheduling.dispatch.versions import ArtifactMissing, ArtifactStore
+from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.model_folder import RefusedFiles, check_safetensors
 
 FOLDER = "artifacts"
@@ -35,11 +36,6 @@ SUFFIXES = {".safetensors": "safetensors", ".onnx": "onnx"}
 class RefusedWeights(Unprocessable):
     code = "refused_weights"
     hint = "Bring safetensors or ONNX weights."
-
-
-class GateMissed(Conflict):
-    code = "gate_missed"
-    hint = "Improve it, or give a reason to promote it all the same."
 
 
 # -- weights come in --------------------------------------------------------------------------------
@@ -86,7 +82,7 @@ def register(
     """Keep a weights file, or a folder with one, under its digest. The same weights again are the same version."""
     weights = _weights_in(files)
     format = check_weights(weights)
-    digest = _sha256(weights)
+    digest = _adapter_digest(files) if kind == ModelKind.ADAPTER else _sha256(weights)
     _keep(files, digest)
     with transaction.atomic():
         Line.objects.select_for_update(no_key=True).get(pk=line.pk)  # numbers are counted one after the other
@@ -138,6 +134,16 @@ def check_weights(path: Path) -> str:
     raise RefusedWeights(f"'{path.name}' holds neither safetensors nor ONNX weights.")
 
 
+def _adapter_digest(files: Path) -> str:
+    """Of the folder as nodes take it. Raises RefusedWeights for what no node could serve."""
+    if not files.is_dir():
+        raise RefusedWeights("An adapter is a folder: its weights alone do not say what they lie over.")
+    try:
+        return Adapter.read(files).digest
+    except RefusedFiles as error:
+        raise RefusedWeights(str(error)) from None
+
+
 def _keep(files: Path, digest: str) -> None:
     """Copy under the digest: made under another name and renamed when it is whole."""
     root = Path(settings.MEDIA_DIR) / FOLDER
@@ -163,7 +169,21 @@ def _keep(files: Path, digest: str) -> None:
 
 
 def folder_of(version: ModelVersion) -> Path:
-    return Path(settings.MEDIA_DIR) / FOLDER / version.digest
+    return _store().folder / version.digest
+
+
+def _store() -> ArtifactStore:
+    return ArtifactStore(Path(settings.MEDIA_DIR) / FOLDER)
+
+
+def check_kept(version: ModelVersion | None) -> None:
+    """Raises Conflict for an adapter that nodes could not be brought: what serves is always there and whole."""
+    if version is None or version.kind != ModelKind.ADAPTER:
+        return
+    try:
+        _store().files(version.digest)
+    except ArtifactMissing as error:
+        raise Conflict(str(error), hint="Bring the weights back into the store, or train them again.") from None
 
 
 def _lineage(made: Path) -> dict[str, Any]:
@@ -195,14 +215,12 @@ def serving(line: Line, kind: str) -> ModelVersion | None:
 @transaction.atomic
 def promote(*, version: ModelVersion, by: str, reason: str = "") -> ServingChoice:
     """Have the version serve its line. Raises GateMissed where it missed a gate, or was not measured, without a
-    reason; Conflict where it serves already."""
+    reason; Conflict where it serves already or its weights are not kept whole."""
     choice = _locked(version.line, version.kind)
     if choice.version_id == version.pk:
         raise Conflict(f"{version} serves already.", hint="Reload the page.")
-    if not version.passed and not reason.strip():
-        missed = [str(gate.get("name", "?")) for gate in version.gates if gate.get("passed") is not True]
-        what = f"missed {', '.join(missed)}" if missed else "was not measured against its gates"
-        raise GateMissed(f"{version} {what}.")
+    gates.require_passed(version, reason=reason)
+    check_kept(version)
     return _set(choice, version, Promotion.Act.PROMOTE, by=by, reason=reason)
 
 
@@ -212,6 +230,7 @@ def roll_back(*, line: Line, kind: str, by: str, reason: str = "") -> ServingCho
     choice = _locked(line, kind)
     if choice.promotion is None or choice.promotion.act == Promotion.Act.ROLLBACK:
         raise Conflict("There is no promotion to take back.", hint="Promote the version that should serve.")
+    check_kept(choice.before)
     return _set(choice, choice.before, Promotion.Act.ROLLBACK, by=by, reason=reason)
 
 
@@ -232,37 +251,8 @@ def _set(choice: ServingChoice, version: ModelVersion | None, act: str, *, by: s
     )
     choice.version, choice.before = version, before
     choice.save()
+    if choice.kind == ModelKind.ADAPTER:
+        Line.objects.filter(pk=choice.line_id).update(describer=version.digest if version else "")
     hint = {"type": "serving.changed", "kind": choice.kind, "digest": version.digest if version else ""}
     publish_on_commit(follow.group(choice.line_id), {"type": "line.hint", "hint": hint})
     return choice
-
-
-# -- the shadow -------------------------------------------------------------------------------------
-
-
-def start_shadow(*, version: ModelVersion, share: float, by: str) -> ShadowTrial:
-    """Let it answer a share of the live crops beside the one that serves. Raises Unprocessable or Conflict."""
-    if not 0 < share <= 1:
-        raise Unprocessable(f"The share is above 0 and at most 1, not {share:g}.", hint="0.1 is a tenth of the crops.")
-    try:
-        with transaction.atomic():
-            return ShadowTrial.objects.create(version=version, share=share, started_by=by)
-    except IntegrityError:
-        raise Conflict(f"{version} is in the shadow already.", hint="End that trial first.") from None
-
-
-def note_shadow(*, trial: ShadowTrial, agreed: bool, latency_ms: float) -> None:
-    """One answer beside the one that counted."""
-    ShadowTrial.objects.filter(pk=trial.pk, ended_at__isnull=True).update(
-        seen=F("seen") + 1, agreed=F("agreed") + int(agreed), latency_ms_total=F("latency_ms_total") + latency_ms
-    )
-
-
-def end_shadow(*, version: ModelVersion) -> ShadowTrial:
-    """Raises Conflict where there is none."""
-    running = ShadowTrial.objects.filter(version=version, ended_at__isnull=True)
-    trial = running.first()
-    if trial is None or not running.update(ended_at=Now()):
-        raise Conflict(f"{version} is not in the shadow.", hint="Reload the page.")
-    trial.refresh_from_db()
-    return trial

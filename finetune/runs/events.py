@@ -89,16 +89,16 @@ def _is_kept(event: dict[str, Any], steps: int) -> bool:
 
 def _row(run: FineTuneRun, seq: int, event: dict[str, Any]) -> RunEvent:
     level = event.get("level")
-    data = {name: _plain(value) for name, value in event.items() if name != "event"}
+    data = {name: plain(value) for name, value in event.items() if name != "event"}
     return RunEvent(run=run, seq=seq, type=event["event"][:20], level=level if level in LEVELS else "", data=data)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON as the database takes it: no NUL, no half surrogate, no number that is none."""
     if isinstance(value, str):
         return storable(value, most=MAX_DEPTH_TEXT)
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, dict):
-        return {storable(str(name), most=100): _plain(each) for name, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {storable(str(name), most=100): plain(each) for name, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value

@@ -46,31 +46,40 @@ class KindOfRun:
     title: str
     base: str
     settings: tuple[Setting, ...]
+    previews: bool = False
+    """Whether its trainer can show what a run would train on."""
 
 
 _LORA = (
     Setting(
-        "augmentation", "Augmentation", "co", choices=("co", "plain"), about="co: boxes, pictures and prompts vary"
+        "augmentation",
+        "Augmentation",
+        "co",
+        choices=("co", "plain"),
+        about="co: boxes, pictures and questions vary as they do in service; plain: as labelled",
     ),
-    Setting("rank", "LoRA rank", 16, 1, 256, about="the same on all nodes of a fleet"),
-    Setting("alpha", "LoRA alpha", 32, 1, 1024),
-    Setting("epochs", "Epochs", 3, 0.001, 1000, whole=False),
-    Setting("max_steps", "At most so many steps", 2000, 1, 1_000_000),
-    Setting("batch", "Crops a step", 16, 1, 512),
-    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own"),
-    Setting("checkpoint_steps", "Checkpoint every", 50, 1, 100_000, about="steps"),
-    Setting("validate_steps", "Validate every", 100, 1, 100_000, about="steps"),
-    Setting("good_share", "Crops without a defect", 0.15, 0, 1, whole=False, about="share of all"),
-    Setting("most_validation_places", "Crops to validate on", 400, 1, 100_000),
-    Setting("threads", "Processor threads", 1, 1, 256),
+    Setting("epochs", "Epochs", 3, 0.001, 1000, whole=False, about="How often it sees each place"),
+    Setting("max_steps", "Most steps", 2000, 1, 1_000_000, about="It ends here though epochs are left"),
+    Setting("batch", "Crops per step", 16, 1, 512, about="More is steadier and takes more memory"),
+    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own; less where the loss jumps"),
+    Setting("rank", "LoRA rank", 16, 1, 256, about="Size of the adapter; the same on all nodes of a fleet"),
+    Setting("alpha", "LoRA alpha", 32, 1, 1024, about="How much the adapter counts; twice the rank is usual"),
+    Setting(
+        "good_share", "Crops without a defect", 0.15, 0, 1, whole=False, about="Share of all; against false alarms"
+    ),
+    Setting("validate_steps", "Validate every", 100, 1, 100_000, about="Steps between two judgements of the weights"),
+    Setting("checkpoint_steps", "Checkpoint every", 50, 1, 100_000, about="Steps that a killed run may do again"),
+    Setting("most_validation_places", "Crops to validate on", 400, 1, 100_000, about="At most; more is surer, slower"),
+    Setting("most_report_places", "Crops in the report", 300, 1, 100_000, about="At most, in each of its trials"),
+    Setting("threads", "Processor threads", 1, 1, 256, about="More is faster, and less is left for the nodes"),
 )
 _DETECTOR = (
-    Setting("epochs", "Epochs", 100, 0.001, 10_000, whole=False),
-    Setting("max_steps", "At most so many steps", 20_000, 1, 1_000_000),
-    Setting("max_minutes", "At most so many minutes", 0, 0, 100_000, whole=False, about="0: no limit"),
-    Setting("batch", "Pictures a step", 8, 1, 512),
-    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own"),
-    Setting("side_px", "Side of what the network sees", 640, 64, 2048, about="a multiple of 32"),
+    Setting("epochs", "Epochs", 100, 0.001, 10_000, whole=False, about="How often it sees each frame"),
+    Setting("max_steps", "Most steps", 20_000, 1, 1_000_000, about="It ends here though epochs are left"),
+    Setting("max_minutes", "Most minutes", 0, 0, 100_000, whole=False, about="0: no limit"),
+    Setting("batch", "Pictures per step", 8, 1, 512, about="More is steadier and takes more memory"),
+    Setting("rate", "Learning rate", 0, 0, 1, whole=False, about="0: the base's own; less where the loss jumps"),
+    Setting("side_px", "Side of what the network sees", 640, 64, 2048, about="Pixels, a multiple of 32"),
     Setting("crop_px", "Side of a training picture", 0, 0, 2048, about="0: as the network sees; a multiple of 32"),
     Setting(
         "scale",
@@ -84,20 +93,20 @@ _DETECTOR = (
         "Directions",
         "all",
         choices=("all", "mirrored", "none"),
-        about="how the product may lie: any way round",
+        about="How the product may lie; all: any way round",
     ),
-    Setting("mosaic", "Pictures of four frames", 0, 0, 1, whole=False, about="share of all"),
-    Setting("size_jitter", "Sizes vary", 0.15, 0, 0.9, whole=False),
-    Setting("light_jitter", "Light varies", 0.15, 0, 0.9, whole=False),
-    Setting("checkpoint_steps", "Checkpoint every", 100, 1, 100_000, about="steps"),
-    Setting("validate_steps", "Validate every", 500, 1, 100_000, about="steps"),
-    Setting("most_validation_frames", "Frames to validate on", 400, 1, 100_000),
-    Setting("threads", "Processor threads", 1, 1, 256),
+    Setting("mosaic", "Pictures of four frames", 0, 0, 1, whole=False, about="Share of all"),
+    Setting("size_jitter", "Sizes vary", 0.15, 0, 0.9, whole=False, about="By so much, up and down"),
+    Setting("light_jitter", "Light varies", 0.15, 0, 0.9, whole=False, about="By so much, up and down"),
+    Setting("checkpoint_steps", "Checkpoint every", 100, 1, 100_000, about="Steps that a killed run may do again"),
+    Setting("validate_steps", "Validate every", 500, 1, 100_000, about="Steps between two judgements of the weights"),
+    Setting("most_validation_frames", "Frames to validate on", 400, 1, 100_000, about="At most; more is surer, slower"),
+    Setting("threads", "Processor threads", 1, 1, 256, about="More is faster, and less is left for the nodes"),
 )
 KINDS: Mapping[str, KindOfRun] = {
     each.name: each
     for each in (
-        KindOfRun("describer-lora", "Describer (LoRA)", "aivd-small", _LORA),
+        KindOfRun("describer-lora", "Describer (LoRA)", "aivd-small", _LORA, previews=True),
         KindOfRun("detector", "Detector (YOLO)", "aivd-detector", _DETECTOR),
     )
 }

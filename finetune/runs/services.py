@@ -14,7 +14,7 @@ from aivd_web.kernel.errors import Conflict, Unprocessable
 from aivd_web.kernel.publish import publish_on_commit
 from finetune import leases
 from finetune.datasets import sealing
-from finetune.models import DatasetVersion, FineTuneRun, Recipe
+from finetune.models import DatasetVersion, FineTuneRun, Recipe, RunPreview
 from finetune.runs import recipes
 from inspections.events import follow
 
@@ -42,9 +42,7 @@ def launch(
     """Queue a run on a sealed version. What can be known to go wrong is said now: BadRecipe, NoRoom, Conflict."""
     given = {**(recipe.settings if recipe else {}), **(settings or {})}
     checked = recipes.checked(kind, given)
-    if not (sealing.folder_of(version) / sealing.MANIFEST).exists():
-        raise Conflict(f"The sealed files of {version} are gone.", hint="Seal the dataset again.")
-    _refuse_when_full()
+    refuse_what_cannot_start(version)
     run = FineTuneRun.objects.create(
         line_id=version.dataset.line_id,
         version=version,
@@ -60,7 +58,10 @@ def launch(
     return run
 
 
-def _refuse_when_full() -> None:
+def refuse_what_cannot_start(version: DatasetVersion) -> None:
+    """Raises Conflict where the sealed files are gone, NoRoom where the disk is full."""
+    if not (sealing.folder_of(version) / sealing.MANIFEST).exists():
+        raise Conflict(f"The sealed files of {version} are gone.", hint="Seal the dataset again.")
     free = shutil.disk_usage(site.MEDIA_DIR).free
     if free < LEAST_FREE_BYTES:
         raise NoRoom(
@@ -104,12 +105,16 @@ def write_order(run: FineTuneRun) -> Path:
     """`run.json`, which the trainer reads: everything that decides its result."""
     folder = folder_of(run)
     folder.mkdir(parents=True, exist_ok=True)
+    return put_order(folder, run)
+
+
+def put_order(folder: Path, work: FineTuneRun | RunPreview) -> Path:
     order = {
-        "trainer": run.kind,
-        "dataset": str(sealing.folder_of(run.version)),
-        "base": run.base,
-        "seed": run.seed,
-        **run.settings,
+        "trainer": work.kind,
+        "dataset": str(sealing.folder_of(work.version)),
+        "base": work.base,
+        "seed": work.seed,
+        **work.settings,
     }
     path = folder / "run.json"
     path.write_text(json.dumps(order, indent=2) + "\n")

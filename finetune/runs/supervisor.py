@@ -28,7 +28,7 @@ from finetune import leases
 from finetune.leases import Held, LeaseLost
 from finetune.models import FineTuneRun, State
 from finetune.registry import services as registry
-from finetune.runs import services
+from finetune.runs import gates, reports, services
 from finetune.runs.events import Tail
 
 log = logging.getLogger(__name__)
@@ -95,14 +95,14 @@ class _Watch:
             child = subprocess.Popen(
                 [*self.command, str(order), str(self.out)],
                 cwd=ROOT,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         try:
-            _limit(child.pid)
+            limit(child.pid)
             while child.poll() is None:
                 self._beat(child)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -110,7 +110,7 @@ class _Watch:
             self._once(self.tail.read)
             return Ended(child.returncode, self.wish, self.too_large_mib, self.after_seq)
         finally:
-            _kill_group(child)
+            kill_group(child)
 
     def _beat(self, child: "subprocess.Popen[bytes]") -> None:
         """Pass on what was told, keep the lease, hear wishes, hold the memory to its limit."""
@@ -123,9 +123,9 @@ class _Watch:
         self._check_memory(child)
         if self.wish and self.term_at is None:
             self.term_at = time.monotonic()
-            _signal_group(child, signal.SIGTERM)
+            signal_group(child, signal.SIGTERM)
         if self.term_at is not None and time.monotonic() - self.term_at > GRACE_S:
-            _kill_group(child)
+            kill_group(child)
 
     def _hear(self) -> None:
         self.held.write()
@@ -149,7 +149,7 @@ class _Watch:
         used = _memory_mib(child.pid)
         if used > self.limit_mib and not self.too_large_mib:
             self.too_large_mib = used
-            _kill_group(child)
+            kill_group(child)
 
 
 # -- what its end means -----------------------------------------------------------------------------
@@ -178,13 +178,17 @@ def _book(held: Held[FineTuneRun], ended: Ended) -> None:
 
 def _succeed(held: Held[FineTuneRun], told: dict[str, Any]) -> None:
     """Put what it made into the registry; weights that are refused there are a failure with that reason."""
+    measured = reports.summary(held.row)
+    told = told | {"gates": gates.judged(measured, gates.thresholds_of(held.row.line)) if measured else []}
     try:
         made = registry.register_from_run(run=held.row, told=told, folder=services.folder_of(held.row) / "out")
     except registry.RefusedWeights as error:
         held.end(State.FAILED, code=error.code, detail=error.detail, hint=error.hint)
         return
-    figures = told["report"] if isinstance(told.get("report"), dict) else {"field_f1": told.get("field_f1")}
+    figures = told["report"] if isinstance(told.get("report"), dict) else {}
     report = {**figures, "sentence": told.get("sentence", ""), "model_version": made.pk}
+    report |= {"field_f1": told["field_f1"]} if "field_f1" in told else {}
+    report |= {"measured": measured} if measured else {}
     held.end(State.SUCCEEDED, report=report, eta_s=0)
 
 
@@ -207,14 +211,14 @@ def _last_words(folder: Path) -> str:
 # -- the process ------------------------------------------------------------------------------------
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours without its secrets: a trainer reads files and asks nobody."""
     hidden = ("DATABASE_URL", "REDIS_URL", "AIVD_SECRET_KEY", "AIVD_NODE_CONTROL")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     return {**kept, "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": kept.get("HF_HUB_OFFLINE", "1")}
 
 
-def _limit(pid: int) -> None:
+def limit(pid: int) -> None:
     """No core files, and the kernel takes the trainer before anything else where memory runs out."""
     with contextlib.suppress(OSError):
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
@@ -229,13 +233,13 @@ def _memory_mib(pid: int) -> int:
         return 0
 
 
-def _signal_group(child: "subprocess.Popen[bytes]", number: int) -> None:
+def signal_group(child: "subprocess.Popen[bytes]", number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
 
 
-def _kill_group(child: "subprocess.Popen[bytes]") -> None:
-    _signal_group(child, signal.SIGKILL)
+def kill_group(child: "subprocess.Popen[bytes]") -> None:
+    signal_group(child, signal.SIGKILL)
     child.wait()
 
 

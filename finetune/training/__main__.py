@@ -5,6 +5,7 @@ ship-detector         export a trained detector into the shipped weights
 trained-on            write how the boards look that the detector was trained on
 ship-describer        copy a trained describer into the shipped weights
 models                train and ship everything that ships; goes on where an earlier call stopped
+preview               `RUN.json OUT/`: what such a run would train on and cost: see `lora/preview.py`
 RUN.json OUT/         train on a sealed dataset, by the recipe in RUN.json: see `lora/run.py` and `yolo/run.py`
 check                 evaluate the shipped weights on a fresh, random seed; the last line is JSON
 """
@@ -49,6 +50,8 @@ def main(argv: list[str]) -> None:
     command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
     if command.endswith(".json") and len(rest) == 1:
         raise SystemExit(importlib.import_module(_trainer_of(command)).main(argv))
+    if command == "preview":
+        raise SystemExit(importlib.import_module("finetune.training.lora.preview").main(rest))
     if command == "check":
         _check(rest)
     elif command in COMMANDS:

@@ -28,7 +28,7 @@ from finetune.training.describer_export import export_model
 from finetune.training.describer_learner import Batch, Learner, make_batch
 from finetune.training.describer_model import LAYOUT
 from finetune.training.describer_texts import all_texts
-from scheduling.serving.contracts import Detector
+from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.describers.small_tokens import AnswerTokens, learn_tokenizer
 from scheduling.serving.detectors import load_detector
 
@@ -37,6 +37,8 @@ FIRST_VALIDATION_SEED: Final = 900_000
 SHARD_BOARDS: Final = 100
 """Boards that are generated and stored at once: a run that is stopped meanwhile keeps what is complete."""
 DEFECTS_A_BOARD: Final = 12
+FREE_LANDS_A_BOARD: Final = 10
+WILD_OPENS: Final = 0.35
 STAGES: Final = ("vision", "words", "joint")
 
 
@@ -64,9 +66,9 @@ class Recipe:
     seed: int = 0
     boards: int = 2400
     validation_boards: int = 80
-    vision: Stage = Stage(steps=4500, batch=64, rate=2e-3, last_share=0.3)
-    words: Stage = Stage(steps=300, batch=32, rate=2e-3, last_share=0.5)
-    joint: Stage = Stage(steps=3500, batch=64, rate=1.2e-3, last_share=0.02)
+    vision: Stage = Stage(steps=1500, batch=128, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=100, batch=64, rate=2e-3, last_share=0.5)
+    joint: Stage = Stage(steps=1150, batch=128, rate=1.2e-3, last_share=0.02)
     warmup_steps: int = 50
     weight_decay: float = 0.05
     average_decay: float = 0.99
@@ -76,6 +78,7 @@ class Recipe:
     far_box_noise: float = 0.35
     far_share: float = 0.35
     context: tuple[float, float] = (1.0, 2.5)
+    good_share: float = 0.3
     checkpoint_steps: int = 400
     side_px: int = LAYOUT.side_px
     detector: str = "yolo-openvino"
@@ -132,6 +135,8 @@ class Run:
         seeds = range(first, first + self.recipe.boards)
         shards = [seeds[start : start + SHARD_BOARDS] for start in range(0, len(seeds), SHARD_BOARDS)]
         self.crops = CropStore([window for shard in shards for window in self._shard(shard, say)])
+        good = np.array([window.defect_class == NO_DEFECT for window in self.crops.windows])
+        self.good, self.faulty = np.flatnonzero(good), np.flatnonzero(~good)
         seeds = range(FIRST_VALIDATION_SEED, FIRST_VALIDATION_SEED + self.recipe.validation_boards)
         held_out = CropStore.generate(seeds)
         rng = np.random.default_rng(1)
@@ -139,15 +144,11 @@ class Run:
         self.validation = make_batch(squares, self.tokens, self.layout).to(self.device)
 
     def _shard(self, seeds: range, say: Callable[..., None]) -> list[Window]:
-        path = self.folder / f"crops-{seeds.start}.npz"
+        path = shard_path(self.folder, seeds)
         if not path.exists():
             say(event="generating", boards=len(seeds))
-            CropStore.generate(seeds, defects=DEFECTS_A_BOARD, detector=self._detector()).save(path)
+            make_shard(seeds, path, self.recipe.detector)
         return CropStore.load(path).windows
-
-    def _detector(self) -> Detector | None:
-        """The detector whose words and false boxes training shows; it is trained and shipped first."""
-        return load_detector(self.recipe.detector, threads=1) if self.recipe.detector else None
 
     def train(self, say: Callable[..., None]) -> None:
         started, losses = time.monotonic(), []
@@ -178,8 +179,10 @@ class Run:
     def batch_of(self, step: int) -> Batch:
         rng = np.random.default_rng((self.recipe.seed, step))
         stage = self.recipe.stages[self.recipe.at(step)[0]]
-        chosen = rng.integers(0, len(self.crops.windows), stage.batch)
-        squares = [self.crops.square(int(i), self.layout.side_px, rng, self.noise) for i in chosen]
+        good = int((rng.random(stage.batch) < self.recipe.good_share).sum()) if len(self.good) else 0
+        groups = [(self.good, good), (self.faulty, stage.batch - good)]
+        chosen = [int(i) for group, count in groups if count for i in rng.choice(group, count)]
+        squares = [self.crops.square(i, self.layout.side_px, rng, self.noise) for i in chosen]
         return make_batch(squares, self.tokens, self.layout)
 
     def learn(self, batch: Batch) -> float:
@@ -215,6 +218,24 @@ class Run:
         with safe_open(path, "pt") as file:
             self.step = int(file.metadata()["step"])
         self.learner.restore(load_file(path))
+
+
+def shard_path(folder: Path, seeds: range) -> Path:
+    return folder / f"crops-{seeds.start}.npz"
+
+
+def make_shard(seeds: range, path: Path, detector: str) -> None:
+    """Generate the boards of these seeds, with what the detector says of them; it is trained and shipped first.
+
+    They hold more good lands and holes that look like defects, and more wild opens, than boards for the detector.
+    """
+    CropStore.generate(
+        seeds,
+        detector=load_detector(detector, threads=1) if detector else None,
+        defects=DEFECTS_A_BOARD,
+        free_lands=FREE_LANDS_A_BOARD,
+        wild_opens=WILD_OPENS,
+    ).save(path)
 
 
 class BatchOf(Dataset[Batch]):

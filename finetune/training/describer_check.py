@@ -27,30 +27,46 @@ MATCHING_IOU: Final = 0.33
 DETECTED_SCORE: Final = 0.5
 """A station's threshold unless it is set otherwise: boxes below it do not count and are not described."""
 
+WITH_TEMPLATE: Final = (
+    "describer_crops",
+    "describer_class_accuracy",
+    "defect_crop_accuracy",
+    "good_crops",
+    "good_crop_accuracy",
+    "fact_accuracy",
+)
+
 
 @dataclass(frozen=True)
 class Case:
-    """A crop as the node gets it, and what is in it."""
+    """A crop as the node gets it, what is in it, and what goes with it: the template's cut, and the detector's word."""
 
     crop: Rgb
     defect_class: str
     facts: dict[str, str]
+    template: Rgb | None = None
+    hint: tuple[str, float] = ("", 0.0)
 
 
 def check_describer(describer: Describer, detector: Detector, *, seed: int, boards: int = 90) -> dict[str, Any]:
     """Class and fact accuracy, their baselines, JSON validity and calibration, on what the detector finds.
 
     `describer_class_accuracy` is over all boxes: those of a defect, and those on good copper, where "no defect" is
-    right. `defects_detected` is the share of defects that the detector found at all.
+    right. `defects_detected` is the share of defects that the detector found at all. The figures are of a station
+    without a golden template; those in `with_template` are of one that has it.
     """
     cases: list[Case] = []
+    templated: list[Case] = []
     defects = 0
     for board in check_boards(seed, boards):
         cases += detected_cases(board, detector)
+        templated += detected_cases(board, detector, with_template=True)
         defects += len(board.defects)
-    figures = score(cases, list(answers_to(describer, [case.crop for case in cases])))
+    figures = score(cases, list(answers_to(describer, cases)))
     found = sum(case.defect_class != NO_DEFECT for case in cases)
-    return figures | {"describer_boards": boards, "defects_detected": round(found / max(defects, 1), 4)}
+    figures |= {"describer_boards": boards, "defects_detected": round(found / max(defects, 1), 4)}
+    measured = score(templated, list(answers_to(describer, templated)))
+    return figures | {"with_template": {name: measured[name] for name in WITH_TEMPLATE}}
 
 
 def check_boards(seed: int, boards: int) -> Iterator[Board]:
@@ -58,21 +74,24 @@ def check_boards(seed: int, boards: int) -> Iterator[Board]:
     return (generate_board(seed + number, style=STYLES[number % len(STYLES)]) for number in range(boards))
 
 
-def detected_cases(board: Board, detector: Detector) -> list[Case]:
+def detected_cases(board: Board, detector: Detector, *, with_template: bool = False) -> list[Case]:
     """A case for each box the detector finds: of the defect it is on, or of no defect where it touches none.
 
     Each defect goes to its best-scored box. A second box on it, or one that only grazes it, has no one right answer
     and makes no case.
     """
-    (regions,) = detector.detect([board.image], min_score=DETECTED_SCORE)
+    templates = [board.template] if with_template else None
+    (regions,) = detector.detect([board.image], min_score=DETECTED_SCORE, templates=templates)
     left, cases = list(board.defects), []
     for region in sorted(regions, key=lambda region: -region.score):
         defect = _best(left, region.box_xyxy)
         if defect:
             left.remove(defect)
-            cases.append(Case(_sent(board.image, region.box_xyxy), defect.defect_class, defect.facts))
-        elif not any(_overlaps(region.box_xyxy, board.defects)):
-            cases.append(Case(_sent(board.image, region.box_xyxy), NO_DEFECT, {}))
+        elif any(_overlaps(region.box_xyxy, board.defects)):
+            continue
+        truth = (defect.defect_class, defect.facts) if defect else (NO_DEFECT, {})
+        golden = _sent(board.template, region.box_xyxy) if with_template else None
+        cases.append(Case(_sent(board.image, region.box_xyxy), *truth, golden, (region.class_name, region.score)))
     return cases
 
 
@@ -107,13 +126,18 @@ def _sent(picture: Rgb, box: BoxXyxy) -> Rgb:
     return np.asarray(cv2.imdecode(sent, cv2.IMREAD_COLOR), np.uint8)
 
 
-def answers_to(describer: Describer, crops: Sequence[Rgb]) -> Iterator[AnswerEvent]:
-    """The answers in the order of the crops."""
-    for start in range(0, len(crops), BATCH):
-        group = crops[start : start + BATCH]
-        regions = [RegionRequest(str(n), (0.0, 0.0, 32.0, 32.0), "", 0.0) for n in range(len(group))]
+def answers_to(describer: Describer, cases: Sequence[Case]) -> Iterator[AnswerEvent]:
+    """The answers in the order of the cases."""
+    for start in range(0, len(cases), BATCH):
+        group = cases[start : start + BATCH]
+        regions = [RegionRequest(str(n), (0.0, 0.0, 32.0, 32.0), *case.hint) for n, case in enumerate(group)]
         events = describer.describe(
-            group, regions, class_names=CLASSES, frame_size_wh=(640, 640), is_cancelled=lambda: False
+            [case.crop for case in group],
+            regions,
+            class_names=CLASSES,
+            frame_size_wh=(640, 640),
+            is_cancelled=lambda: False,
+            templates=[case.template for case in group],
         )
         answers = {event.region_id: event for event in events if isinstance(event, AnswerEvent)}
         yield from (answers[region.region_id] for region in regions)

@@ -76,7 +76,7 @@ def _measure(describer: Describer, detector: Detector, boards: int) -> dict[str,
     figures["at_box_noise"] = {}
     for noise in NOISES:
         cases = list(jittered_cases(REPORT_SEED, max(1, boards // 3), noise))
-        measured = score(cases, list(answers_to(describer, [case.crop for case in cases])))
+        measured = score(cases, list(answers_to(describer, cases)))
         figures["at_box_noise"][str(noise)] = {name: measured[name] for name in NOISE_FIGURES}
     return figures
 

@@ -88,7 +88,7 @@ class Noise:
     context: tuple[float, float] = (1.0, 2.5)
     light: bool = True
     turned: bool = True
-    template_missing: float = 0.35
+    template_missing: float = 0.45
     template_off_px: float = 1.5
     """The template's cut lies off by up to this much; four times as much in a quarter of all crops, as lands do."""
     hint_missing: float = 0.2
@@ -200,12 +200,12 @@ class CropStore:
         self.windows = windows
 
     @classmethod
-    def generate(cls, seeds: range, *, defects: int | None = None, detector: Detector | None = None) -> "CropStore":
-        """Of one board a seed; `defects` as for `generate_board`: a full board costs little more than an empty one."""
+    def generate(cls, seeds: range, *, detector: Detector | None = None, **drawn: Any) -> "CropStore":
+        """Of one board a seed, drawn as `generate_board` is told; a full board costs little more than an empty one."""
         rng = np.random.default_rng((seeds.start, len(seeds)))
         windows: list[Window] = []
         for seed in seeds:
-            board = generate_board(seed, defects=defects)
+            board = generate_board(seed, **drawn)
             windows += windows_of(board, rng, [] if detector is None else look_at(board, detector))
         return cls(windows)
 

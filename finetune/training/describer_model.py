@@ -11,7 +11,7 @@ from scheduling.serving import torchvision_ops
 from scheduling.serving.describers.small_forward import VISION_THETA, Layout
 from scheduling.serving.describers.small_tokens import AnswerTokens
 
-LAYOUT: Final = Layout(side_px=80, patch_px=10, merge=2, frames=2)
+LAYOUT: Final = Layout(side_px=120, patch_px=10, merge=2, frames=2)
 HINT_TOKENS: Final = 10
 """Room for what the detector said: "mousebite,0.9" takes 5 of them, a class of another product more."""
 

@@ -3,7 +3,7 @@
  * what is drawn. Nothing here reaches a network.
  */
 import { QueryClientProvider } from "@tanstack/react-query";
-import { cleanup, render } from "@testing-library/react";
+import { cleanup, configure, render } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, vi } from "vitest";
 
@@ -12,6 +12,9 @@ import { newQueryClient } from "./api/queries";
 import type { DefectClass, Me } from "./api/types";
 import { openOutbox, OutboxOf } from "./features/verdicts/outbox";
 import { Messages, MessagesOf, Toasts } from "./ui/toasts";
+
+// What is waited for comes when it comes: the limit is for a machine that has much else to do.
+configure({ asyncUtilTimeout: 30_000 });
 
 export interface Asked {
   method: string;
@@ -103,6 +106,7 @@ const CAN = {
   retry: true,
   run_demo: true,
   configure: true,
+  train: true,
   manage_fleet: true,
   manage_access: true,
 };

@@ -101,13 +101,22 @@ def lower_bytes(frame: Frame, quality: int) -> bytes:
 
 def context_crops(frame: Frame, boxes_xyxy: Sequence[BoxXyxy], *, quality: int = CROP_QUALITY) -> list[bytes]:
     """A JPEG of each region with its surroundings. Raises BadMedia, or Unavailable while the decoder is busy."""
-    if not boxes_xyxy:
-        return []
+    return _cuts(shown_path(frame), frame.station.context_ratio, boxes_xyxy, quality) if boxes_xyxy else []
+
+
+def template_crops(frame: Frame, boxes_xyxy: Sequence[BoxXyxy], *, quality: int = CROP_QUALITY) -> list[bytes]:
+    """The same windows of the golden template, cut by the same code; b"" for each where the Station has none."""
+    if not boxes_xyxy or not frame.station.template_sha256:
+        return [b""] * len(boxes_xyxy)
+    return _cuts(template_shown_path(frame.station), frame.station.context_ratio, boxes_xyxy, quality)
+
+
+def _cuts(path: Path, context_ratio: float, boxes_xyxy: Sequence[BoxXyxy], quality: int) -> list[bytes]:
     job = {
         "do": "cut",
-        "path": str(shown_path(frame)),
+        "path": str(path),
         "boxes_xyxy": [list(box) for box in boxes_xyxy],
-        "context_ratio": frame.station.context_ratio,
+        "context_ratio": context_ratio,
         "quality": quality,
     }
     return [base64.b64decode(crop) for crop in _ask(job)["crops"]]

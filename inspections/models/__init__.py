@@ -3,7 +3,7 @@
 from .access import ApiToken, Membership
 from .appearance import FrameAppearance, StationBaseline
 from .event import Event, EventHead
-from .findings import Decision, Description, Detection
+from .findings import Decision, Description, Detection, ShadowAnswer
 from .frame import Frame, IdempotencyKey, Inspection, Step
 from .plant import BitDepth, ClassThreshold, DefectClass, Line, PolicyChange, Site, Station
 from .review import Mark, Review
@@ -28,6 +28,7 @@ __all__ = [
     "Membership",
     "PolicyChange",
     "Review",
+    "ShadowAnswer",
     "Site",
     "Station",
     "StationBaseline",

@@ -64,6 +64,29 @@ class Description(models.Model):
         return f"description of {self.detection_id}"
 
 
+class ShadowAnswer(models.Model):
+    """What a version that is only tried wrote about a Detection. Untrusted; nobody acts on it. Insert-only."""
+
+    detection = models.ForeignKey(Detection, on_delete=models.CASCADE, related_name="shadow_answers")
+    digest = models.CharField(max_length=64, help_text="Of the version that answered")
+    served_model = models.ForeignKey(ServedModel, on_delete=models.PROTECT, related_name="+")
+    node = models.CharField(max_length=50)
+    answer = models.JSONField(default=dict)
+    valid = models.BooleanField()
+    latency_ms = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["detection", "digest"], name="shadow_answer_once")]
+        indexes = [  # the answers of one trial, the newest first
+            models.Index(fields=["digest", "-id"], name="shadow_answer_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"shadow {self.digest[:12]} of {self.detection_id}"
+
+
 class Decision(models.Model):
     """What the machine says of a Frame. Unknown, late or failed is `hold`, never `pass`."""
 

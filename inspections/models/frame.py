@@ -97,6 +97,9 @@ class Step(models.Model):
     frame = models.ForeignKey(Frame, on_delete=models.CASCADE, related_name="steps")
     kind = models.CharField(max_length=20, help_text="The stage, as `inspections/pipeline/stages` names it")
     regions = models.PositiveSmallIntegerField(default=1, help_text="How many regions it is about; 1 for a whole frame")
+    beside = models.BooleanField(
+        default=False, help_text="The frame is complete without it, and is not held where it fails"
+    )
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     deadline_at = models.DateTimeField()
     not_before = models.DateTimeField(null=True, blank=True, help_text="Wait this long after a failed attempt")

@@ -34,6 +34,21 @@ class Line(models.Model):
     policy = models.CharField(
         max_length=40, default="pct-lb", choices=policy_choices, help_text="How nodes are chosen for this line"
     )
+    describer = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Digest of the version that describes its regions; empty: the nodes' own model",
+    )
+    shadow_describer = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="Digest of a version that is tried beside it; nobody acts on what it says",
+    )
+    shadow_share = models.FloatField(default=0.0, editable=False, help_text="Of the frames that are described")
     is_demo = models.BooleanField(default=False, help_text="Live offers to send generated boards to it")
 
     objects = LineQuerySet.as_manager()

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from aivd_web.kernel.database import Moment
 from inspections.events import numbering
-from inspections.models import DefectClass, Description, Detection, Frame, Station, Step
+from inspections.models import DefectClass, Description, Detection, Frame, ShadowAnswer, Station, Step
 from inspections.services import baselines, sureness
 from inspections.services.vocabulary import COLOURS, readable_title
 from scheduling.client.answers import DescribeAnswer, DetectAnswer, NodeAnswer
@@ -74,6 +74,29 @@ def commit_descriptions(
     )
     data = {"descriptions": len(described), "valid": sum(one.valid for one in described)}
     end(frame, answer, [numbering.Change("frame.described", frame.pk, data)], now)
+
+
+@transaction.atomic
+def commit_shadow(*, claim: steps.Claim, answer: Answer[DescribeAnswer]) -> None:
+    """What a version in the shadow said, apart from what counts. Raises LateHolder."""
+    steps.finish(claim=claim)
+    provenance, content = answer.provenance, answer.content
+    ShadowAnswer.objects.bulk_create(
+        [
+            ShadowAnswer(
+                detection_id=one.region_id,
+                digest=content.done.digest,
+                served_model_id=provenance.served_model_id,
+                node=provenance.node,
+                answer=one.answer,
+                valid=one.valid,
+                latency_ms=provenance.measured_ms,
+            )
+            for one in content.answers
+        ],
+        ignore_conflicts=True,  # a trial that is begun anew does not ask again about what it has answered
+    )
+    dispatching.book(provenance)
 
 
 def end(frame: Frame, answer: Answer[A], changes: list[numbering.Change], now: Moment) -> None:

@@ -61,6 +61,9 @@ class Stage(ABC, Generic[A]):
     due_within: ClassVar[timedelta] = timedelta(minutes=10)
     """Its Step's deadline, from when it was begun. The first stage has the Frame's own."""
 
+    gives_way: ClassVar[bool] = False
+    """Whether its Steps take spare capacity alone, however long they have waited."""
+
     has_ladder: ClassVar[bool] = False
     """Whether `build_in` makes pictures of a lower quality, where a Station allows it and a link is too slow."""
 

@@ -77,6 +77,10 @@ class LateHolder(Exception):
     """Somebody else holds the Step by now; this result is dropped."""
 
 
+class NotWanted(Exception):
+    """Nobody wants the Step any more; the text says why."""
+
+
 def claim(*, nodes: Mapping[int, str], owner: str, lease_s: float) -> list[Claim]:
     """Claim the waiting Steps among `nodes` (step id -> node name); those that others took are left out."""
     return _claims(CLAIM, {"ids": list(nodes), "nodes": list(nodes.values()), "owner": owner, "lease_s": lease_s})
@@ -139,14 +143,22 @@ def give_back(*, claim: Claim, code: str, detail: str, not_before: Moment, count
     )
 
 
+def withdraw(*, claim: Claim, reason: str) -> None:
+    """End a Step that nobody wants any more, without a word to anybody."""
+    _settle(claim, state=Step.State.SKIPPED, finished_at=Now(), error_detail=storable(reason, most=MOST_DETAIL))
+
+
 @transaction.atomic
 def fail(*, claim: Claim, code: str, detail: str) -> None:
-    """Set the Step aside as a dead letter; a Frame that could not be inspected is held.
+    """Set the Step aside as a dead letter; a Frame that could not be inspected is held, one beside whose way the Step
+    was is not.
 
     Of the Frame only its line is read: what is wrong with it may be that a row cannot be read.
     """
     detail = storable(detail, most=MOST_DETAIL)
     _settle(claim, state=Step.State.FAILED, finished_at=Now(), error_code=code, error_detail=detail)
+    if Step.objects.filter(pk=claim.step_id, beside=True).exists():
+        return
     frames = Frame.objects.select_for_update(no_key=True).filter(pk=claim.frame_id)
     line_id = frames.values_list("line_id", flat=True).get()
     changes = [numbering.Change("frame.failed", claim.frame_id, {"step": claim.kind, "code": code})]
@@ -230,7 +242,7 @@ def retry(*, frame: Frame, by: object) -> Frame:
     A Frame without a Decision gets a new deadline: its first one may be long over.
     """
     deadline_at = database_now() + timedelta(milliseconds=frame.station.deadline_ms)
-    failed = Step.objects.filter(frame=frame, state=Step.State.FAILED)
+    failed = Step.objects.filter(frame=frame, state=Step.State.FAILED, beside=False)
     count = failed.update(
         state=Step.State.WAITING, attempts=0, not_before=None, finished_at=None, deadline_at=deadline_at
     )
@@ -251,7 +263,7 @@ def complete_if_no_step_open(*, frame: Frame, now: Moment) -> bool:
 
 
 def _complete(frame_id: UUID, now: Moment) -> bool:
-    open_steps = Step.objects.open().filter(frame=OuterRef("pk"))
+    open_steps = Step.objects.open().filter(frame=OuterRef("pk"), beside=False)
     unfinished = Frame.objects.filter(pk=frame_id, completed_at__isnull=True)
     return bool(unfinished.filter(~Exists(open_steps)).update(completed_at=now))
 

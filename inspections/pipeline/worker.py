@@ -41,6 +41,7 @@ from .wake import TASK, WakeUps
 
 TICK_S = 0.01
 FURTHER_S = 0.25
+JUST_LATE_S = -0.001
 DEFAULT_POLICY = "pct-lb"
 Begun = tuple[steps.Claim, Frame, Assignment]
 A = TypeVar("A", bound=NodeAnswer)
@@ -216,7 +217,11 @@ class Worker:
                 if failed.final:
                     self._set_aside(claim, failed.code, failed.detail)
                 else:
-                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request)
+                    rest_s = failed.rest_s
+                    self._give_back(claim, failed.code, failed.detail, counts=failed.blames_request, rest_s=rest_s)
+            except steps.NotWanted as gone:
+                reason = str(gone)
+                self._settle(lambda: steps.withdraw(claim=claim, reason=reason))
             except renditions.BadMedia as bad:
                 self._set_aside(claim, "bad_media", str(bad))
             except Unavailable as busy:  # the decoder is full: not the Step's fault
@@ -247,8 +252,10 @@ class Worker:
             log.error("Step %s broke", claim.step_id, exc_info=error)
             self._give_back(claim, "broken", _reason(error), counts=True)
 
-    def _give_back(self, claim: steps.Claim, code: str, detail: str, *, counts: bool) -> None:
-        not_before = Now() + timedelta(seconds=self.pause_s(claim.attempts))
+    def _give_back(
+        self, claim: steps.Claim, code: str, detail: str, *, counts: bool, rest_s: float | None = None
+    ) -> None:
+        not_before = Now() + timedelta(seconds=self.pause_s(claim.attempts) if rest_s is None else rest_s)
         self._settle(
             lambda: steps.give_back(claim=claim, code=code, detail=detail, not_before=not_before, counts=counts)
         )
@@ -329,12 +336,14 @@ def _request(stage: Stage[A], step: WaitingStep, clock_now: float) -> Request:
 
 def item_of(stage: Stage[A], step: WaitingStep, clock_now: float) -> Item:
     """What the Step asks of a Node. Its times move from the database's clock to the fleet's."""
+    # What has long been late goes before others now and then; what gives way has always only just become late.
+    left_s = max(step.left_s, JUST_LATE_S) if stage.gives_way else step.left_s
     return make_item(
         stage.load(step),
         id=str(step.pk),
         model=stage.contract.model,
         arrived_at=clock_now - step.age_s,
-        deadline_at=clock_now + step.left_s,
+        deadline_at=clock_now + left_s,
         leeway=Leeway(ladder=step.ladder and stage.has_ladder, skip=step.skip),
         scope=step.station_id,
     )

@@ -32,7 +32,8 @@ def _ladder(since: datetime, stations: list[int]) -> dict[str, Any]:
 
 
 def _skipped(since: datetime, stations: list[int]) -> dict[str, Any]:
-    steps = Step.objects.filter(frame__station__in=stations, state=Step.State.SKIPPED, finished_at__gte=since)
+    skipped = Step.objects.filter(state=Step.State.SKIPPED, beside=False)
+    steps = skipped.filter(frame__station__in=stations, finished_at__gte=since)
     regions = steps.aggregate(regions=Sum("regions"))["regions"] or 0
     described = Description.objects.filter(detection__frame__station__in=stations, created_at__gte=since)
     tokens = described.aggregate(mean=Avg("tokens"))["mean"] or 0.0

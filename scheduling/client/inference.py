@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from scheduling.client.answers import DescribeAnswer, DetectAnswer, NodeAnswer
+from scheduling.client.answers import CONTRACT, DescribeAnswer, DetectAnswer, NodeAnswer, NodeError
 from scheduling.client.triton import NodeClient
 from scheduling.serving.contracts import DescribeRequest
 
@@ -24,6 +24,11 @@ class Inference(Protocol[A]):
     def ask(self, node: NodeClient, *, timeout_s: float) -> A:
         """The Node's answer; raises NodeError, at the latest `timeout_s` from now. May be asked again elsewhere."""
         ...
+
+
+def version_of(inference: Inference[Any]) -> str:
+    """The digest of the version that it wants to be answered by; "" for the Node's own model."""
+    return str(getattr(inference, "version", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,25 @@ class TokenSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DescribeInference:
-    """What are these regions? `idle_s` is the longest silence within the stream of tokens."""
+    """What are these regions? `idle_s` is the longest silence within the stream of tokens.
+
+    `version` is the digest of the version that is to answer; "": the Node's own model.
+    """
 
     crops: Sequence[bytes]
     request: DescribeRequest
     timeout_s: float
     idle_s: float
     tokens: TokenSink
+    version: str = ""
 
     def ask(self, node: NodeClient, *, timeout_s: float) -> DescribeAnswer:
         self.tokens.restart()
-        return node.describe(
+        asked = node.version(self.version) if self.version else node
+        answer = asked.describe(
             self.crops, self.request, timeout_s=timeout_s, idle_timeout_s=self.idle_s, on_event=self.tokens.heard
         )
+        if self.version and answer.done.digest != self.version:
+            detail = f"Version {self.version[:12]} was asked for, and {answer.done.digest[:12]} answered."
+            raise NodeError(CONTRACT, detail, node=node.name)
+        return answer

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -41,20 +42,25 @@ from scheduling.client.answers import (
     raw_outputs,
     read_regions,
 )
+from scheduling.client.bringing import bring
 from scheduling.client.stream import ENDS_WITHIN_S, EventStream
 from scheduling.client.tls import NodeTls, target_of
+from scheduling.serving.bringing import BringStep, decode_state, encode_step
 from scheduling.serving.contracts import (
     ALONE,
+    BRING_PARAMETER,
     DESCRIBER,
     EDGE_DETECTOR,
     MAX_FRAME_BYTES,
     MODELS,
     STOP_PARAMETER,
+    VERSION_PARAMETER,
     ContractBroken,
     DescribeRequest,
     ModelContract,
     RegionRequest,
     differences,
+    sent_bytes,
 )
 from scheduling.serving.nodes import CONTROL_METADATA
 from scheduling.serving.wire import decode_event, encode_request, event_fields, request_from_fields
@@ -120,6 +126,7 @@ class NodeClient:
         self.grpc_url, self.name, self._tls = grpc_url, name, tls
         self._control = ((CONTROL_METADATA, control),) if control else ()
         self._closed = self._alone = False
+        self._version = ""
         self._swap = threading.Lock()
         self._channel = self._opened()
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -131,11 +138,11 @@ class NodeClient:
             if len(data) > MAX_FRAME_BYTES:
                 detail = f"The {what} has {len(data)} bytes; at most {MAX_FRAME_BYTES} are sent."
                 raise NodeError(BAD_FRAME, detail, node=self.name)
-        sent_bytes = len(frame) + len(template)
+        sent = len(frame) + len(template)
         contents = (bytes_tensor([frame]), bytes_tensor([template]), struct.pack("<f", min_score))
         started = time.perf_counter()
         regions, meta = self.infer(EDGE_DETECTOR, contents, read_regions, timeout_s=timeout_s)
-        return DetectAnswer(self.name, tuple(regions), meta, _since_ms(started), sent_bytes)
+        return DetectAnswer(self.name, tuple(regions), meta, _since_ms(started), sent)
 
     def infer(
         self,
@@ -164,6 +171,33 @@ class NodeClient:
         twin._alone = True
         return twin
 
+    def version(self, digest: str) -> "NodeClient":
+        """The same node and channel, asking that this version of the describer answer; nobody need close it."""
+        twin = copy(self)
+        twin._version = digest
+        return twin
+
+    def bring(self, digest: str, files: Mapping[str, Path], *, timeout_s: float) -> int:
+        """Have the node serve the version of this digest too; bytes sent, 0 where it had it. Raises `NodeError`.
+
+        Requests that ask for the version are answered by it from then on; the others go on meanwhile.
+        """
+        _require_timeout(timeout_s)
+        ends_at = time.monotonic() + timeout_s
+
+        def say(step: BringStep, piece: bytes) -> bool:
+            left_s = ends_at - time.monotonic()
+            if left_s <= 0:
+                raise NodeError(
+                    DEADLINE, f"Version {digest[:12]} was not there within {timeout_s:g} s.", node=self.name
+                )
+            with self._told([piece], encode_step(step), left_s, left_s, {BRING_PARAMETER: digest}) as stream:
+                states = list(stream.texts(lambda: False))
+            with self._contract():
+                return decode_state(states[-1] if states else b"")
+
+        return bring(say, files)
+
     def describe(
         self,
         crops: Sequence[bytes],
@@ -191,8 +225,8 @@ class NodeClient:
                 on_event(event_fields(event))
         with self._contract():
             answers, done = check.finish()
-        sent_bytes = sum(len(crop) for crop in crops)
-        return DescribeAnswer(self.name, answers, done, _since_ms(started), first_event_ms, sent_bytes)
+        sent = sum(sent_bytes(len(crop), len(one.template)) for crop, one in zip(crops, asked.regions, strict=True))
+        return DescribeAnswer(self.name, answers, done, _since_ms(started), first_event_ms, sent)
 
     def probe(self, *, timeout_s: float, models: Iterable[str] = tuple(MODELS)) -> ProbeAnswer:
         """Whether the node lives, is ready, and serves which of `models` as the contract says.
@@ -271,10 +305,23 @@ class NodeClient:
     ) -> EventStream:
         _require_timeout(timeout_s)
         _require_timeout(idle_timeout_s)
-        contents = (bytes_tensor(crops), bytes_tensor([encode_request(asked).encode()]))
-        request = _infer_request(DESCRIBER, [], contents)
+        parameters = {VERSION_PARAMETER: self._version} if self._version else {}
+        return self._told(crops, encode_request(asked).encode(), timeout_s, idle_timeout_s, parameters)
+
+    def _told(
+        self,
+        crops: Sequence[bytes],
+        text: bytes,
+        timeout_s: float,
+        idle_timeout_s: float,
+        parameters: Mapping[str, str],
+    ) -> EventStream:
+        """A request to the describer, whatever it is about."""
+        request = _infer_request(DESCRIBER, [], (bytes_tensor(crops), bytes_tensor([text])))
         request.inputs[0].shape[:] = [len(crops)]
         request.id = uuid.uuid4().hex
+        for name, value in parameters.items():
+            request.parameters[name].string_param = value
         try:
             call = self._stub.ModelStreamInfer(iter((request,)), timeout=timeout_s + ENDS_WITHIN_S)
         except _CALL_ERRORS as error:

@@ -14,19 +14,20 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from scheduling.client.answers import CANCELLED, DEADLINE, OVERLOADED, UNAVAILABLE, NodeAnswer, NodeError
-from scheduling.client.inference import Inference
+from scheduling.client.inference import Inference, version_of
 from scheduling.client.triton import NodeClient
 from scheduling.dispatch.journal import DispatchJournal, NoJournal
 from scheduling.dispatch.ledger import Completion, CreditRequest, Ledger
 from scheduling.dispatch.suspicion import Suspicions
 from scheduling.dispatch.values import Answer, Assignment, Request, RequestFailed
+from scheduling.dispatch.versions import REST_S, Artifacts, NoArtifacts, VersionBringer
 from scheduling.policy.fleet import FleetState
 from scheduling.policy.front_door import Curve, answer_curve
 from scheduling.policy.items import Load
 from scheduling.policy.node import REISSUED, SUSPECT, NodeState
 from scheduling.policy.types import Item, Placed
 from scheduling.replay.records import DecisionSnapshot, RecordedPolicy
-from scheduling.serving.contracts import HELD_UP, TOO_COSTLY
+from scheduling.serving.contracts import HELD_UP, TOO_COSTLY, VERSION_MISSING, VERSION_REFUSED
 
 MAX_ATTEMPTS = 3
 NODES_RECORDED_A_SECOND = 30  # states of Nodes that are recorded: 5 decisions over 6 Nodes, 1 over many
@@ -35,8 +36,8 @@ TYPICAL = Load(100_000)  # until a request was seen
 REISSUE_PATIENCE_S = 0.25
 HEARD_WITHIN_S = 0.005  # how old the last update may be when it is only asked whether there is room
 PROBE_S = 1.0
-OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, REISSUED})
-"""Codes that tell of the Node's health, not of the request's."""
+OUTAGES = frozenset({UNAVAILABLE, DEADLINE, OVERLOADED, CANCELLED, HELD_UP, REISSUED, VERSION_MISSING, VERSION_REFUSED})
+"""Codes that tell of the Node and what it has, not of the request."""
 A = TypeVar("A", bound=NodeAnswer)
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Dispatcher:
         ledger: Ledger,
         client_of: Callable[[str], NodeClient],
         journal: DispatchJournal | None = None,
+        artifacts: Artifacts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ledger = ledger
@@ -58,6 +60,7 @@ class Dispatcher:
         self.client = client_of
         self.state = FleetState()
         self.suspicions = Suspicions()
+        self.versions = VersionBringer(artifacts or NoArtifacts(), clock=clock)
         self.suspects: set[str] = set()  # Nodes that just failed: worth a probe before the next beat
         self._lock = threading.RLock()
         self._own: set[str] = set()
@@ -163,7 +166,8 @@ class Dispatcher:
             try:
                 content = self._asked(assignment, inference)
             except NodeError as error:
-                assignment = self._after_failure(assignment, error, 1000 * (self.clock() - started))
+                measured_ms = 1000 * (self.clock() - started)
+                assignment = self._after_failure(assignment, error, measured_ms, version_of(inference))
             except BaseException:
                 self._ended(assignment, code="cancelled")
                 raise
@@ -196,7 +200,7 @@ class Dispatcher:
         self.ledger.ended(Completion(assignment.request_id, assignment.node, "", *took))
         return Answer(content, self.journal.answered(assignment, report, measured_ms))
 
-    def _after_failure(self, assignment: Assignment, error: NodeError, measured_ms: float) -> Assignment:
+    def _after_failure(self, assignment: Assignment, error: NodeError, measured_ms: float, version: str) -> Assignment:
         """Book the failed attempt and return the next one, or raise RequestFailed."""
         self._ended(assignment, code=self._to_whose_account(assignment, error.code, measured_ms))
         if error.code in (UNAVAILABLE, DEADLINE, REISSUED):
@@ -207,16 +211,33 @@ class Dispatcher:
         log.warning("%s on %s failed (%s): %s", model, assignment.node, error.code, error.detail)
         if not error.retryable:
             raise RequestFailed(error.code, error.detail, blames_request=True)
+        rest_s = REST_S if error.code == VERSION_REFUSED else None
         if assignment.attempt >= MAX_ATTEMPTS:
-            raise RequestFailed(error.code, error.detail, blames_request=error.code not in OUTAGES)
-        following = self._elsewhere(assignment, patience_s=REISSUE_PATIENCE_S if error.code == REISSUED else 0.0)
+            blames = error.code not in OUTAGES
+            raise RequestFailed(error.code, error.detail, blames_request=blames, rest_s=rest_s)
+        following = self._next(assignment, error, version)
         if following is None:
-            raise RequestFailed(error.code, error.detail, blames_request=False)
+            raise RequestFailed(error.code, error.detail, blames_request=False, rest_s=rest_s)
         try:
             return self.begin([following])[0]
         except BaseException:
             self.release(following)
             raise
+
+    def _next(self, assignment: Assignment, error: NodeError, version: str) -> Assignment | None:
+        """The next attempt: elsewhere, or on the same Node where all that it lacked was the version."""
+        if error.code != VERSION_MISSING:
+            return self._elsewhere(assignment, patience_s=REISSUE_PATIENCE_S if error.code == REISSUED else 0.0)
+        try:
+            self.versions.bring(self.client(assignment.node), version)
+        except NodeError as trouble:
+            log.warning("Version %s was not taken by %s: %s", version[:12], assignment.node, trouble.detail)
+            following = self._elsewhere(assignment, patience_s=0.0)
+            if following is None:
+                rest_s = REST_S if trouble.code == VERSION_REFUSED else None
+                raise RequestFailed(trouble.code, trouble.detail, blames_request=False, rest_s=rest_s) from trouble
+            return following
+        return self._elsewhere(assignment, patience_s=REISSUE_PATIENCE_S, same_node=True)
 
     def _to_whose_account(self, assignment: Assignment, code: str, measured_ms: float) -> str:
         """A deadline of a request that is in trouble already says nothing of a Node that answered others meanwhile."""
@@ -244,23 +265,24 @@ class Dispatcher:
         """Whether the Node answers now."""
         return self.client(node).probe(timeout_s=PROBE_S, models=(model,)).usable(model)
 
-    def _elsewhere(self, assignment: Assignment, *, patience_s: float) -> Assignment | None:
+    def _elsewhere(self, assignment: Assignment, *, patience_s: float, same_node: bool = False) -> Assignment | None:
         """The next attempt on another Node; where none has room at the moment, within `patience_s`."""
         ends_at = self.clock() + patience_s
+        excluded = assignment.request.item.excluded | (frozenset() if same_node else {assignment.node})
         while True:
-            following = self._placed_elsewhere(assignment)
+            following = self._placed_elsewhere(assignment, excluded)
             if following is not None or self.clock() > ends_at:
                 return following
             time.sleep(TICK_S)
 
-    def _placed_elsewhere(self, assignment: Assignment) -> Assignment | None:
+    def _placed_elsewhere(self, assignment: Assignment, excluded: frozenset[str]) -> Assignment | None:
         item = assignment.request.item
         # What was encoded for the first attempt is what the next one sends.
         again = replace(
             item,
             bytes=int(assignment.bytes),
             qualities=(),  # and so of one quality alone
-            excluded=item.excluded | {assignment.node},
+            excluded=excluded,
             attempt=assignment.attempt + 1,
         )
         request = replace(assignment.request, item=again)

@@ -78,12 +78,16 @@ class Answer(Generic[A]):
 class RequestFailed(Exception):
     """No Node did it. `blames_request` says that trying again elsewhere changes nothing or has been tried enough.
 
-    `final` says that it must not be tried again at all: it would only delay others.
+    `final` says that it must not be tried again at all: it would only delay others. `rest_s` says when trying again is
+    worth it, where that is known.
     """
 
-    def __init__(self, code: str, detail: str, *, blames_request: bool, final: bool = False) -> None:
+    def __init__(
+        self, code: str, detail: str, *, blames_request: bool, final: bool = False, rest_s: float | None = None
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.blames_request = blames_request
         self.final = final
+        self.rest_s = rest_s

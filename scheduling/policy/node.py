@@ -16,7 +16,10 @@ from scheduling.policy.estimates import LinkEstimate, PredictionError, ResponseT
 from scheduling.policy.items import DETECTOR
 
 SUSPECT = "suspect"  # a deadline that speaks against the request: the Node answered others meanwhile
-ITEM_FAULTS = frozenset({"bad_frame", "bad_request", "cancelled", "holder_lost", "too_costly", "held_up", SUSPECT})
+ITEM_FAULTS = frozenset(
+    {"bad_frame", "bad_request", "cancelled", "holder_lost", "too_costly", "held_up", SUSPECT}
+    | {"version_missing", "version_refused"}
+)
 """These say nothing against the Node's health."""
 REISSUED = "reissued"  # the sender took the request back to try it elsewhere in time
 STALL_RATIO = 1.5  # silence longer than this many expected gaps means that everything on the Node is slower

@@ -17,6 +17,7 @@ from scheduling.client.triton import NodeClient
 from scheduling.dispatch.dispatcher import Dispatcher, RateLimiter
 from scheduling.dispatch.ledger import Ledger, RunningRequest
 from scheduling.dispatch.values import Assignment, Provenance
+from scheduling.dispatch.versions import Artifacts
 from scheduling.models import Dispatch, Node, Placement, ServedModel
 from scheduling.policy.node import NodeState
 from scheduling.policy.types import FULL_QUALITY
@@ -38,6 +39,7 @@ class FleetDispatcher(Dispatcher):
         *,
         ledger: Ledger,
         client_for: Callable[[Node], NodeClient],
+        artifacts: Artifacts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._rows: dict[str, Node] = {}
@@ -46,6 +48,7 @@ class FleetDispatcher(Dispatcher):
             ledger=ledger,
             client_of=lambda name: client_for(self._rows[name]),
             journal=self.rows_of_attempts,
+            artifacts=artifacts,
             clock=clock,
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from scheduling.serving.answers import class_options, model_schema
 
-PROMPT_VERSION: Final = "1"
+PROMPT_VERSION: Final = "2"
 
 ASKS: Final = (
     "You inspect manufactured parts. The picture is a crop around a region that a detector marked.",
@@ -33,16 +33,29 @@ RULES: Final = (
 )
 HINT: Final = 'The detector said "{detector_class}" with score {score:.2f}; it may be wrong.'
 
+SECOND_PICTURE: Final = "The second picture shows the same place of a good part."
+
 
 def ask(
-    *, class_names: Sequence[str], detector_class: str = "", score: float = 0.0, ask: str = ASKS[0], hint: bool = True
+    *,
+    class_names: Sequence[str],
+    detector_class: str = "",
+    score: float = 0.0,
+    ask: str = ASKS[0],
+    hint: bool = True,
+    template: bool = False,
 ) -> str:
-    """The text that goes with a crop. Names are quoted as JSON, so that none can break out of its place."""
+    """The text that goes with a crop, and with the same cut of the `template` as a second picture where there is one.
+
+    Names are quoted as JSON, so that none can break out of its place.
+    """
     classes = ", ".join(json.dumps(name, ensure_ascii=False) for name in class_options(class_names))
     parts = [ask, RULES.format(classes=classes)]
+    if template:
+        parts.insert(0, SECOND_PICTURE)
     if hint and detector_class:
         quoted = json.dumps(detector_class, ensure_ascii=False)[1:-1]
-        parts.insert(1, HINT.format(detector_class=quoted, score=score))
+        parts.insert(-1, HINT.format(detector_class=quoted, score=score))
     return " ".join(parts)
 
 

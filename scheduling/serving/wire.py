@@ -5,6 +5,7 @@ name, and `ContractBroken` names the place that is wrong. Knows the values of `c
 networks.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from scheduling.serving.contracts import (
     DescribeRequest,
     DetectMeta,
     DoneEvent,
+    RegionRequest,
     TokenEvent,
     class_names_fault,
     name_fault,
@@ -50,7 +52,14 @@ def encode_meta(meta: DetectMeta) -> str:
 
 
 def encode_request(request: DescribeRequest) -> str:
-    return _dump({"contract": CONTRACT_VERSION, **asdict(request)})
+    regions = [_region_fields(region) for region in request.regions]
+    return _dump({"contract": CONTRACT_VERSION, **asdict(request), "regions": regions})
+
+
+def _region_fields(region: RegionRequest) -> dict[str, Any]:
+    """The template's cut only where there is one: a node that does not know of any reads on."""
+    fields = asdict(region)
+    return fields if region.template else {name: value for name, value in fields.items() if name != "template"}
 
 
 def encode_event(event: DescribeEvent) -> str:
@@ -117,4 +126,10 @@ def _same_version(text: str | bytes, where: str) -> None:
 
 def _dump(fields: Mapping[str, Any]) -> str:
     """By the standard library: msgspec writes null for what is no number, and knows no number of numpy's."""
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False, default=_base64)
+
+
+def _base64(value: object) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.stack
 
 
-def in_its_own_run(test: str) -> subprocess.CompletedProcess[str]:
+def in_its_own_run(test: str, *, within_s: float = 240) -> subprocess.CompletedProcess[str]:
     """pytest on one test, in a fresh process that starts its own PostgreSQL and Redis."""
     environ = {name: value for name, value in os.environ.items() if name != "AIVD_VAR" and "PYTEST" not in name}
     return subprocess.run(
@@ -20,13 +20,19 @@ def in_its_own_run(test: str) -> subprocess.CompletedProcess[str]:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=within_s,
         check=False,
     )
 
 
 def test_a_database_that_crashes_underneath_loses_nothing() -> None:
     done = in_its_own_run("tests/crash/database.py::test_a_database_that_crashes_underneath_loses_nothing")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "1 passed" in done.stdout
+
+
+def test_runs_go_on_or_fail_with_their_reason_whoever_is_killed() -> None:
+    done = in_its_own_run("tests/crash/runs.py::test_each_run_goes_on_or_fails_with_its_reason", within_s=900)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "1 passed" in done.stdout
 

@@ -2,7 +2,8 @@
 
     python stand_in_trainer.py run.json out/
 
-`stand_in` in run.json says what happens at a step: {"fail_at", "die_at", "crash_at", "eat_mib", "step_s", "pickle"}.
+`stand_in` in run.json says what happens at a step: {"fail_at", "die_at", "crash_at", "eat_mib", "step_s"};
+and at the end: {"pickle", "report"}.
 """
 
 import ctypes
@@ -40,6 +41,9 @@ def main(order_path: Path, out: Path) -> int:
             return ended
         time.sleep(acts.get("step_s", 0))
     say(out, "validated", step=step, field_f1=0.8, class_accuracy=0.9, json_valid=1.0, fields={}, best=True)
+    if "report" in acts:
+        (out / "report").mkdir(exist_ok=True)
+        (out / "report" / "report.json").write_text(json.dumps(acts["report"]))
     digest = write_weights(out / "adapter", order["seed"], pickle=bool(acts.get("pickle")))
     say(out, "done", step=step, sentence="It was as good as it gets.", adapter=digest, field_f1=0.8, held=len(held))
     return 0
@@ -68,7 +72,9 @@ def write_weights(folder: Path, seed: int, *, pickle: bool) -> dict[str, Any]:
     header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     data = b"\x80\x04pickle" if pickle else struct.pack("<Q", len(header)) + header + struct.pack("<I", seed)
     (folder / "adapter_model.safetensors").write_bytes(data)
-    (folder / "lineage.json").write_text(json.dumps({"base": {"digest": "b" * 64}, "packages": {"torch": "2"}}))
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    lineage = {"base": {"digest": "b" * 64}, "classes": ["open"], "packages": {"torch": "2"}}
+    (folder / "lineage.json").write_text(json.dumps(lineage))
     return {"path": "adapter", "bytes": len(data)}
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from scheduling.client.answers import DescribeAnswer, DetectAnswer, ModelProbe, NodeError, ProbeAnswer
@@ -31,6 +32,7 @@ class FakeNode:
         self.before = before
         self.calls = 0
         self.lives = True
+        self.digest = WHO[2]
 
     def detect(self, frame: bytes, *, template: bytes = b"", min_score: float, timeout_s: float) -> DetectAnswer:
         started = time.perf_counter()
@@ -44,6 +46,12 @@ class FakeNode:
 
     def alone(self) -> "FakeNode":
         return self
+
+    def version(self, digest: str) -> "FakeNode":
+        """The same node, whose answers are that version's."""
+        twin = copy(self)
+        twin.digest = digest
+        return twin
 
     def probe(self, *, timeout_s: float, models: Sequence[str]) -> ProbeAnswer:
         usable = {model: ModelProbe(ready=True) for model in models if self.lives}
@@ -65,7 +73,7 @@ class FakeNode:
             for word in ("A ", "gap."):
                 on_event({"type": "token", "region_id": region.region_id, "text": word})
             answers.append(AnswerEvent(region.region_id, {"appearance": "A gap."}, "{}", True, (), 2))
-        done = DoneEvent(DescribeTimings(0.0, 1.0, 2.0, 2 * len(answers)), *WHO)
+        done = DoneEvent(DescribeTimings(0.0, 1.0, 2.0, 2 * len(answers)), *WHO[:2], self.digest, WHO[3])
         return DescribeAnswer(self.name, tuple(answers), done, 2.0, 1.0, sum(map(len, crops)))
 
 

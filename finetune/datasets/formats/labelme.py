@@ -26,10 +26,14 @@ def _labels(source: Source, index: PictureIndex, name: str, options: ReadOptions
     found = list(records(read_text(source, name, most=MAX_LABEL_BYTES)))  # may hold a copy of the picture
     head = {record.section: record.value for record in found if record.section != "shapes"}
     picture = _picture(index, head.get("imagePath"), name)
-    width, height = head.get("imageWidth"), head.get("imageHeight")
-    is_stated = isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0
     regions = (_region(one, name, options) for one in found if one.section == "shapes")
-    return Labels(picture, regions, (width, height) if is_stated else None)
+    return Labels(picture, regions, _size(head.get("imageWidth"), head.get("imageHeight")))
+
+
+def _size(width: Any, height: Any) -> tuple[int, int] | None:
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return (width, height)
+    return None
 
 
 def _picture(index: PictureIndex, stated: Any, name: str) -> str:

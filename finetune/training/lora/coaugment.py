@@ -158,7 +158,7 @@ def augmented(
     answer = answer_for(place, how, turn, rng)
     full = complete_answer(dict(answer), box_xyxy=box, frame_size_wh=place.frame_size_wh)
     computed = {name: str(full[name]) for name in ("location", "size", "severity")}
-    question = question_for(how, class_names, hint, rng)
+    question = question_for(how, class_names, hint, rng, template=pictures[1] is not None)
     assert pictures[0] is not None
     return Example(place.frame, box, pictures[0], pictures[1], hint, question, answer, computed)
 
@@ -299,13 +299,18 @@ def hinted(
 
 
 def question_for(
-    how: Augmentation, class_names: Sequence[str], hint: tuple[str, float] | None, rng: np.random.Generator
+    how: Augmentation,
+    class_names: Sequence[str],
+    hint: tuple[str, float] | None,
+    rng: np.random.Generator,
+    *,
+    template: bool = False,
 ) -> str:
-    """The question in one of its wordings, its options in some order."""
+    """The question in one of its wordings, its options in some order; with a `template` it names the second picture."""
     wording = ASKS[int(rng.integers(len(ASKS)))] if how.paraphrase else ASKS[0]
     names = [class_names[int(i)] for i in rng.permutation(len(class_names))] if how.shuffled else list(class_names)
     said, score = hint or ("", 0.0)
-    return ask(class_names=names, detector_class=said, score=score, ask=wording)
+    return ask(class_names=names, detector_class=said, score=score, ask=wording, template=template)
 
 
 def preview(

@@ -23,10 +23,18 @@ ADAM_BYTES: Final = 16
 
 
 def estimate(
-    recipe: LoraRecipe, learner: Learner, examples: Sequence[Example], steps: int, validation: int, out: Path
+    recipe: LoraRecipe,
+    learner: Learner,
+    examples: Sequence[Example],
+    steps: int,
+    out: Path,
+    *,
+    validation: int,
+    report: int,
 ) -> dict[str, Any]:
     """Figures for the event `estimate`, from one batch that is computed and thrown away.
 
+    `validation` crops are answered each time that is validated, `report` crops once at the end.
     Raises TrainingFault where disk or memory do not suffice.
     """
     parameters, trained = learner.parameters()
@@ -37,7 +45,8 @@ def estimate(
     learner.optimizer.zero_grad(set_to_none=True)
     grown = max(0, psutil.Process().memory_info().rss - before)
     rounds = -(-steps // recipe.validate_steps)
-    judging = ANSWER_SHARE * seconds / max(1, len(examples)) * validation * rounds
+    an_answer = ANSWER_SHARE * seconds / max(1, len(examples))
+    judging, reporting = an_answer * validation * rounds, an_answer * report
     needed = before + grown + ADAM_BYTES * trained
     free = available_bytes()
     check_disk(out, trained)
@@ -49,7 +58,8 @@ def estimate(
         )
     return {
         "steps": steps,
-        "seconds": round(1.1 * seconds * steps + judging, 1),
+        "seconds": round(1.1 * seconds * steps + judging + reporting, 1),
+        "report_seconds": round(reporting, 1),
         "memory_mib": needed // MIB,
         "free_memory_mib": free // MIB,
         "parameters": parameters,

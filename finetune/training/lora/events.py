@@ -3,13 +3,14 @@
 Each line has `event` and `at` (UTC, ISO 8601). The events and their further keys:
 
 log         level ("info", "warning", "error"), text
-estimate    steps, seconds, memory_mib, free_memory_mib, parameters, trained_parameters
+estimate    steps, seconds (all of it), report_seconds, memory_mib, free_memory_mib, parameters, trained_parameters
 started     step, steps
 step        step, loss, learning_rate, seconds_left
 validated   step, field_f1, class_accuracy, json_valid, fields {name: macro-F1}, best (whether it is the best yet)
-sample      step, frame, box [x, y, w, h], truth, answer: what the current weights write
+sample      step, frame, box [x, y, w, h], picture, truth, answer: what the current weights write
 checkpoint  step, path (below the run's folder)
-done        step, sentence, adapter {path, digest, bytes}, field_f1
+measured    arm, trial, class_accuracy, done, of: how far the report is
+done        step, sentence, adapter {path, digest, bytes}, field_f1, report {path, digest}
 
 A detector tells `validated` with frames, map_iou33, map50, map50_95, classes {name: average precision}, ms_per_frame
 and best, and `done` with detector {path, digest, bytes}, map50 and report {validation, test, step, seconds}. Any run:

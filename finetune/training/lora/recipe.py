@@ -41,6 +41,7 @@ class LoraRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     samples: Annotated[int, Meta(ge=0, le=64)] = 4
     good_share: Share = 0.15
     most_validation_places: Often = 400
+    most_report_places: Often = 300
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
     detector_boxes: bool = True
     augmentation: Literal["co", "plain"] | Augmentation = "co"

@@ -3,14 +3,16 @@
     python -m finetune.training run.json out/
 
 A run that finds its checkpoint in `out/` goes on from it, and ends with the weights of a run that was never stopped.
-`out/adapter/` is the result. Exit codes: 0 done, 1 failed (the last event says why), 3 cancelled.
+`out/adapter/` is the result, and `out/report/` how it does on the test split beside its base. Exit codes: 0 done,
+1 failed (the last event says why), 3 cancelled.
 """
 
+import hashlib
 import json
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -31,13 +33,17 @@ from finetune.training.lora.manifest import Manifest, check_pictures, read_manif
 from finetune.training.lora.places import places_of
 from finetune.training.lora.recipe import LoraRecipe
 from finetune.training.lora.supervision import Supervision
-from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder
-from scheduling.serving.describers.adapters import WEIGHTS_FILE, write_lineage
-from scheduling.serving.model_folder import RefusedFiles, check_folder, digest_of
+from finetune.training.report.report import BASE, FILE, VERSION, Arm, digest_of_file, png_of, write_report
+from finetune.training.report.trials import Trial, trials_of
+from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder, load_describer
+from scheduling.serving.describers.adapters import WEIGHTS_FILE, Adapter, write_lineage
+from scheduling.serving.model_folder import RefusedFiles, check_folder
 
 CHECKPOINT: Final = "checkpoint.safetensors"
 ADAPTER: Final = "adapter"
 CURRENT: Final = "current"
+REPORT: Final = "report"
+SAMPLES: Final = "samples"
 PACKAGES: Final = ("torch", "transformers", "peft", "safetensors", "numpy", "opencv-python")
 DONE, FAILED, CANCELLED = 0, 1, 3
 
@@ -47,8 +53,13 @@ def main(argv: Sequence[str]) -> int:
     recipe_path, out = Path(argv[0]), Path(argv[1])
     out.mkdir(parents=True, exist_ok=True)
     events, supervision = EventLog(out), Supervision()
+    return told_reason(events, lambda: Run(LoraRecipe.read(recipe_path), out, events, supervision).run())
+
+
+def told_reason(events: EventLog, act: Callable[[], None]) -> int:
+    """The exit code of `act`; what ended it early is the last event."""
     try:
-        Run(LoraRecipe.read(recipe_path), out, events, supervision).run()
+        act()
     except Cancelled as ended:
         events.say("cancelled", sentence=f"{ended} Its checkpoint is kept; starting it again goes on from there.")
         return CANCELLED
@@ -81,13 +92,14 @@ class Run:
     def __init__(self, recipe: LoraRecipe, out: Path, events: EventLog, supervision: Supervision) -> None:
         self.recipe, self.out, self.events, self.supervision = recipe, out, events, supervision
         self.step, self.best = 0, -1.0
-        self.started = time.monotonic()
+        self.started, self.report_s = time.monotonic(), 0.0
 
     def run(self) -> None:
         torch.set_num_threads(self.recipe.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
         self.prepare()
         self.resume()
+        self._keep_samples()
         self.events.say("started", step=self.step, steps=self.steps)
         self.train()
         self.finish()
@@ -95,8 +107,9 @@ class Run:
     def prepare(self) -> None:
         """Everything that can go wrong before hours are spent goes wrong here."""
         self.manifest: Manifest = read_manifest(Path(self.recipe.dataset))
-        check_pictures(self.manifest)
         self.how: Augmentation = self.recipe.how
+        self.events.log(f"Reads and checks {len(self.manifest.frames)} pictures.")
+        check_pictures(self.manifest)
         train, held_out = self.manifest.of("train"), self.manifest.of("val")
         self.errors: BoxErrors = fit_box_errors(train)
         self.events.log(f"{self.errors.count} boxes of the detector were matched with regions to learn its errors.")
@@ -104,11 +117,21 @@ class Run:
         self.places: list[Place] = places_of(train, detector_boxes=self.recipe.detector_boxes, **common)
         judged_places = places_of(held_out, detector_boxes=self.recipe.detector_boxes, **common)
         self.validation = self._validation(judged_places)
+        self.trials = self._trials()
         self.supervision.check()
+        self.events.log(f"{len(self.places)} places to learn from, {len(self.validation)} to judge on. Opens the base.")
         self.learner: Learner = open_learner(self.recipe, self.manifest.classes)
         self.steps = self.recipe.steps(len(self.places))
-        figures = estimate(self.recipe, self.learner, self.examples(0), self.steps, len(self.validation), self.out)
-        self.events.say("estimate", **figures)
+        measured = 2 * sum(len(trial.examples) for trial in self.trials)
+        counts = {"validation": len(self.validation), "report": measured}
+        self.figures = estimate(self.recipe, self.learner, self.examples(0), self.steps, self.out, **counts)
+        self.report_s = float(self.figures["report_seconds"])
+        self.events.say("estimate", **self.figures)
+
+    def _trials(self) -> list[Trial]:
+        recipe, classes = self.recipe, self.manifest.classes
+        most = {"seed": recipe.seed, "good_share": recipe.good_share, "most": recipe.most_report_places}
+        return trials_of(self.manifest.of("test"), classes, **most)
 
     def _validation(self, places: list[Place]) -> list[Example]:
         """Held-out places with the boxes that service would send: the detector's own, else the true ones."""
@@ -180,16 +203,27 @@ class Run:
         judged = judge(self.validation, answers)
         better = judged.field_f1 > self.best
         self.events.say("validated", step=self.step, best=better, **judged.__dict__)
-        for example, event in list(zip(self.validation, answers, strict=True))[: self.recipe.samples]:
+        for number, (example, event) in enumerate(zip(self.shown, answers, strict=False)):
             x0, y0, x1, y1 = (round(value, 1) for value in example.box_xyxy)
             box = [x0, y0, round(x1 - x0, 1), round(y1 - y0, 1)]
-            truth = dict(example.answer)
+            told = {"frame": example.frame, "box": box, "picture": f"{SAMPLES}/{number}.png"}
             answer = shown_answer(event.answer, example)
-            self.events.say("sample", step=self.step, frame=example.frame, box=box, truth=truth, answer=answer)
+            self.events.say("sample", step=self.step, **told, truth=dict(example.answer), answer=answer)
         if better:
             self.best = judged.field_f1
             _replace_folder(folder, self.out / ADAPTER)
         return judged
+
+    @property
+    def shown(self) -> list[Example]:
+        """The crops whose answers are told after each validation: always the same, so that one sees them change."""
+        return self.validation[: self.recipe.samples]
+
+    def _keep_samples(self) -> None:
+        folder = self.out / SAMPLES
+        folder.mkdir(exist_ok=True)
+        for number, example in enumerate(self.shown):
+            (folder / f"{number}.png").write_bytes(png_of(example))
 
     def checkpoint(self) -> None:
         about = {"step": str(self.step), "best": repr(self.best), "recipe": self._fingerprint()}
@@ -204,9 +238,48 @@ class Run:
         if not weights.exists():
             raise TrainingFault("no_adapter", "No adapter was ever judged.", "Start the run in an empty folder.")
         shutil.rmtree(self.out / CURRENT, ignore_errors=True)
-        adapter = {"path": ADAPTER, "digest": digest_of([weights]), "bytes": weights.stat().st_size}
+        report = self.report(folder)
+        adapter = {"path": ADAPTER, "digest": Adapter.read(folder).digest, "bytes": weights.stat().st_size}
         sentence = f"The best adapter reached a field F1 of {self.best:.3f} on the validation split."
-        self.events.say("done", step=self.step, sentence=sentence, adapter=adapter, field_f1=self.best)
+        self.events.say("done", step=self.step, sentence=sentence, adapter=adapter, field_f1=self.best, report=report)
+
+    def report(self, adapter: Path) -> dict[str, Any]:
+        """Base and best adapter on the test split, which nothing was chosen by. Where it lies, with its digest."""
+        self.events.log("Measures base and version on the test split.")
+        about = self._about(Adapter.read(adapter).digest)
+        del self.learner  # its memory is the describers' now
+        threads = self.recipe.threads
+        arms = (
+            Arm(BASE, "Base", lambda: load_describer(self.recipe.base, threads=threads)),
+            Arm(VERSION, "Version", lambda: load_describer(str(adapter), threads=threads)),
+        )
+        try:
+            write_report(
+                self.out / REPORT, self.trials, arms, self.manifest.classes, about=about,
+                between=self.supervision.check, told=lambda **figures: self.events.say("measured", **figures),
+            )  # fmt: skip
+        except ValueError as error:
+            raise TrainingFault("no_report", f"It could not be measured: {error}", "See the log.") from error
+        path = self.out / REPORT / FILE
+        return {"path": f"{REPORT}/{FILE}", "digest": digest_of_file(path)}
+
+    def _about(self, weights: str) -> dict[str, Any]:
+        """What was measured, on what and made how: enough to do it again."""
+        recipe = self.recipe.as_json()
+        return {
+            "trainer": self.recipe.trainer,
+            "recipe": recipe,
+            "digests": {
+                "dataset": self.manifest.digest,
+                "recipe": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
+                "base": self.learner.base_digest,
+                "weights": weights,
+            },
+            "trained_seconds": round(time.monotonic() - self.started, 1),
+            "steps": self.steps,
+            "estimate": self.figures,
+            "packages": {name: version(name) for name in PACKAGES},
+        }
 
     def _write_adapter(self, folder: Path) -> None:
         self.learner.save_adapter(folder)
@@ -227,7 +300,7 @@ class Run:
 
     def _say_step(self, loss: float, rate: float) -> None:
         spent, done = time.monotonic() - self.started, max(1, self.step)
-        left = round(spent / done * (self.steps - self.step), 1)
+        left = round(spent / done * (self.steps - self.step) + self.report_s, 1)
         self.events.say("step", step=self.step, loss=round(loss, 5), learning_rate=round(rate, 8), seconds_left=left)
 
     def _fingerprint(self) -> str:

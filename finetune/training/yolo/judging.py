@@ -29,6 +29,9 @@ from scheduling.serving.preprocess import Tensor
 from scheduling.serving.tiling import Scale, detect_in_tiles
 
 LEAST_SCORE = 0.01
+SURE_PRECISION = 0.97
+SURE_IOU = 0.5
+LEAST_SURE_SCORE = 0.3
 LOOSE_IOU = 0.33
 """The overlap that the authors of DeepPCB count from."""
 
@@ -78,6 +81,22 @@ def judge(
         classes=by_class,
         ms_per_frame=round(1000 * seconds / max(1, len(frames)), 1),
     )
+
+
+def sure_score(
+    found: Sequence[Sequence[DetectedRegion]], frames: Sequence[ManifestFrame], class_names: Sequence[str]
+) -> float | None:
+    """The lowest score from which on so many of the regions are of the right class and lie where somebody marked one.
+
+    None where there is no such score: then the detector is not to be trusted above a golden template.
+    """
+    matches = match(found, [truths_of(frame, class_names) for frame in frames], iou=SURE_IOU, classes=len(class_names))
+    scores = np.concatenate([one.scores for one in matches])
+    order = np.argsort(-scores, kind="stable")
+    hits, scores = np.concatenate([one.hits for one in matches])[order], scores[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    good = np.flatnonzero((precision >= SURE_PRECISION) & (scores >= LEAST_SURE_SCORE))
+    return round(float(scores[good[-1]]), 3) if len(good) else None
 
 
 def truths_of(frame: ManifestFrame, class_names: Sequence[str]) -> list[Truth]:

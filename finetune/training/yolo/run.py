@@ -13,7 +13,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 
 from finetune.training.detector_export import export_onnx
 from finetune.training.detector_network import build_network, loss_of, set_loss_stage
@@ -35,14 +36,14 @@ from finetune.training.lora.faults import Cancelled, TrainingFault
 from finetune.training.lora.manifest import Manifest, ManifestFrame, check_pictures, read_manifest
 from finetune.training.lora.supervision import Supervision
 from finetune.training.yolo.bases import Base, base_of, classes_in_order, open_network
-from finetune.training.yolo.judging import Judged, detector_in_training, judge, regions_of, sample_of
+from finetune.training.yolo.judging import Judged, detector_in_training, judge, regions_of, sample_of, sure_score
 from finetune.training.yolo.memory import check_memory
 from finetune.training.yolo.pictures import FrameStore, Piece, piece_of
 from finetune.training.yolo.recipe import YoloRecipe
 from scheduling.serving.appearance import measure, training_reference
 from scheduling.serving.contracts import Detector
 from scheduling.serving.detectors import BadModel, load_detector
-from scheduling.serving.detectors.model_file import TILE_KEY, WHOLE
+from scheduling.serving.detectors.model_file import SURE_KEY, TILE_KEY, WHOLE
 from scheduling.serving.tiling import Scale
 
 POINTER: Final = "checkpoint.json"
@@ -323,7 +324,7 @@ class Run:
 
     def validate(self) -> Judged:
         """Look at the validation frames with the running average; keep it where it is the best so far."""
-        found, seconds = regions_of(self._current(), self.validation, self.store)
+        found, seconds = regions_of(self._looked_at_with(self.training.average), self.validation, self.store)
         judged = judge(found, self.validation, self.classes, seconds)
         better = judged.map50 > self.best
         self.events.say("validated", step=self.training.step, best=better, **asdict(judged))
@@ -336,13 +337,13 @@ class Run:
             save_atomically(self.training.average, self.out / BEST, about)
         return judged
 
-    def _current(self) -> Detector:
+    def _looked_at_with(self, weights: Mapping[str, torch.Tensor]) -> Detector:
         if not hasattr(self, "looked_at"):
             network = build_network(len(self.classes), self.base.design)
             self.looked_at = network.to(self.device, memory_format=torch.channels_last)
         return detector_in_training(
             self.looked_at,
-            self.training.average,
+            weights,
             self.classes,
             side_px=self.recipe.side_px,
             scale=self.scale,
@@ -358,11 +359,13 @@ class Run:
         folder = self.out / ARTIFACT
         folder.mkdir(exist_ok=True)
         onnx = folder / ONNX
-        self._export(onnx)
+        sure = self._sure_score()
+        self._export(onnx, sure)
         detector = load_detector(f"onnxruntime:{onnx}", threads=self.recipe.threads)
         judged, test = (self._judged_by(detector, frames) for frames in (self.validation, self.manifest.of("test")))
         self.events.say("validated", step=step, best=True, **asdict(judged))
         report = {"validation": asdict(judged), "test": asdict(test), "step": step, "seconds": round(self.spent_s, 1)}
+        report["sure_score"] = sure
         _write(self.out / "report.json", report)
         _write(folder / "lineage.json", self._lineage(step))
         _write(folder / f"{onnx.stem}.trained-on.json", self._trained_on())
@@ -376,8 +379,15 @@ class Run:
         found, seconds = regions_of(detector, frames, self.store)
         return judge(found, frames, self.classes, seconds)
 
-    def _export(self, onnx: Path) -> None:
+    def _sure_score(self) -> float | None:
+        """From which score on the best weights are to be trusted above a template."""
+        found, _ = regions_of(self._looked_at_with(load_file(self.out / BEST)), self.validation, self.store)
+        return sure_score(found, self.validation, self.classes)
+
+    def _export(self, onnx: Path, sure: float | None) -> None:
         about = {"name": "detector", TILE_KEY: str(self.recipe.side_px) if self.tiles else WHOLE}
+        if sure is not None:
+            about[SURE_KEY] = repr(sure)
         if self.manifest.product:
             about["products"] = json.dumps([self.manifest.product])
         partial = onnx.with_suffix(".partial")

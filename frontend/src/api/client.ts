@@ -140,6 +140,7 @@ export const api = {
     answer(rest.DELETE("/api/v1/stations/{station_id}/template", of(station))),
   retry: (frame: string) =>
     answer(rest.POST("/api/v1/frames/{frame_id}/retry", { params: { path: { frame_id: frame } } })),
+  fleet: (signal?: AbortSignal) => answer(rest.GET("/api/v1/fleet", opt(signal)), signal),
   nodes: (signal?: AbortSignal) => answer(rest.GET("/api/v1/nodes", opt(signal)), signal),
   dispatches: (limit: number, signal?: AbortSignal) =>
     answer(rest.GET("/api/v1/dispatches", { params: { query: { limit } }, ...opt(signal) }), signal),

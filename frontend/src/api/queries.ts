@@ -23,6 +23,11 @@ export const queries = {
     queryFn: ({ signal }) => api.health(signal),
     refetchInterval: 5000,
   }),
+  fleet: queryOptions({
+    queryKey: ["fleet"],
+    queryFn: ({ signal }) => api.fleet(signal),
+    refetchInterval: 15_000,
+  }),
   lateness: queryOptions({
     queryKey: ["lateness"],
     queryFn: ({ signal }) => api.lateness(signal),

@@ -432,6 +432,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/lines/{line_id}/gates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The gates before promotion on the line, with their thresholds
+         * @description What a version of the line must show before it may serve.
+         */
+        get: operations["get_gates"];
+        /**
+         * Set the line's own thresholds
+         * @description What a version of the line must show before it may serve.
+         */
+        put: operations["set_gates"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/lines/{line_id}/policy": {
         parameters: {
             query?: never;
@@ -545,8 +569,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Choose the version for its line; nodes do not take it yet
-         * @description The choice is kept and can be taken back; the line goes on with what its nodes have. Where it missed a gate, or was not measured, only with a reason.
+         * Have the version serve its line
+         * @description Every region that is described from then on is described by it: a node that lacks it is brought it, while other requests go on. Where it missed a gate, or was not measured, only with a reason. A detector is only noted: nodes serve the one that they were started with.
          */
         post: operations["promote_model_version"];
         delete?: never;
@@ -562,12 +586,33 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** What the version said in the shadow, against what served */
+        get: operations["get_shadow"];
         put?: never;
-        /** Note that the version is to be tried; no crop is sent to it yet */
+        /**
+         * Have the version answer a share of the frames beside the one that serves
+         * @description Nobody acts on its answers. They are made when there is spare room; a line tries one at a time.
+         */
         post: operations["start_shadow"];
         /** Take the version out of the shadow */
         delete: operations["end_shadow"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/new-corrections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** By line: how much people corrected since the newest adapter was trained */
+        get: operations["list_new_corrections"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -716,6 +761,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/run-previews": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show what a run by these settings would train on and cost */
+        post: operations["preview_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/run-previews/{preview_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the preview stands */
+        get: operations["get_preview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/run-previews/{preview_id}/crops/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of the preview's crops */
+        get: operations["get_preview_crop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -808,6 +904,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the run's version does on the sealed test split beside its base, as the trainer wrote it */
+        get: operations["get_run_report"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/report/crops/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One of the crops that the version names wrong
+         * @description A picture that the trainer left. Subclasses say in which folder.
+         */
+        get: operations["get_worst_crop"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run_id}/resume": {
         parameters: {
             query?: never;
@@ -822,6 +955,26 @@ export interface paths {
          * @description What a person wants of a run. Subclasses say which.
          */
         post: operations["resume_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/samples/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The crop of a sample answer
+         * @description A picture that the trainer left. Subclasses say in which folder.
+         */
+        get: operations["get_sample_crop"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -987,6 +1140,7 @@ export interface components {
             retry: boolean;
             run_demo: boolean;
             configure: boolean;
+            train: boolean;
             manage_fleet: boolean;
             manage_access: boolean;
         };
@@ -1130,6 +1284,13 @@ export interface components {
          * @enum {string}
          */
         CodeEnum: "clean" | "defect" | "late" | "failed" | "product" | "unlike" | "unplaced" | "unscaled";
+        Corrections: {
+            line: components["schemas"]["Named"];
+            /** @description Frames called wrong since what the version was trained on */
+            corrections: number;
+            /** @description Number of the line's newest adapter, if any */
+            version: number | null;
+        };
         Credits: {
             /** @description Requests the node may hold at once */
             limit: number | null;
@@ -1236,12 +1397,19 @@ export interface components {
          * @enum {string}
          */
         DemoStateEnum: "none" | "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        DescribedBy: {
+            name: string;
+            version: string;
+            /** @description Of the version that answered: its own, or an adapter's over it */
+            digest: string;
+        };
         Description: {
             id: number | null;
             state: components["schemas"]["DescriptionStateEnum"];
             text: components["schemas"]["DescriptionText"] | null;
             /** @description What an invalid answer said; text in the making comes by websocket */
             partial: string | null;
+            model: components["schemas"]["DescribedBy"] | null;
             node: string | null;
             /** Format: double */
             latency_ms: number | null;
@@ -1265,6 +1433,21 @@ export interface components {
             location?: unknown;
             size?: unknown;
             severity?: unknown;
+        };
+        /** @description A region that the version in the shadow calls otherwise than the one that serves. Machine text, untrusted. */
+        Disagreement: {
+            /** Format: uuid */
+            frame: string;
+            /** Format: uuid */
+            region: string;
+            detector_class: string;
+            /** @description Null: its answer fits no schema */
+            live_class: string | null;
+            /** @description Null: its answer fits no schema */
+            shadow_class: string | null;
+            live_digest: string;
+            /** Format: date-time */
+            at: string;
         };
         Dispatch: {
             readonly id: number;
@@ -1449,8 +1632,26 @@ export interface components {
         };
         Gate: {
             name: string;
+            title?: string;
             passed: boolean;
+            /** Format: double */
+            figure?: number;
+            /** Format: double */
+            threshold?: number;
             detail?: string;
+        };
+        GateThreshold: {
+            name: string;
+            title: string;
+            /** @description Otherwise at most */
+            at_least: boolean;
+            /** Format: double */
+            site: number;
+            /**
+             * Format: double
+             * @description What holds for the line
+             */
+            threshold: number;
         };
         /**
          * @description * `unknown` - Unknown
@@ -1647,7 +1848,7 @@ export interface components {
             kind: components["schemas"]["ModelKindEnum"];
             /** @description Counts the line's versions of this kind from 1 */
             number: number;
-            /** @description sha256 of the weights file */
+            /** @description sha256 of the weights file; of an adapter, the digest over its files */
             digest: string;
             format: components["schemas"]["FormatEnum"];
             /** Format: int64 */
@@ -1661,8 +1862,8 @@ export interface components {
             metrics: {
                 [key: string]: unknown;
             };
-            gates: components["schemas"]["Gate"][];
-            /** @description Whether it was measured against its gates, and none was missed. */
+            /** @description By the thresholds of now */
+            readonly gates: components["schemas"]["Gate"][];
             readonly passed: boolean;
             readonly serves: boolean;
             readonly in_shadow: boolean;
@@ -1692,6 +1893,19 @@ export interface components {
             classes?: components["schemas"]["ClassNameRequest"][];
             station: components["schemas"]["NewStationRequest"];
         };
+        NewPreviewRequest: {
+            /**
+             * Format: int64
+             * @description Id of the sealed version
+             */
+            version: number;
+            kind: components["schemas"]["RunKindEnum"];
+            /** @default 0 */
+            seed: number;
+            settings?: {
+                [key: string]: unknown;
+            };
+        };
         NewRunRequest: {
             /**
              * Format: int64
@@ -1712,6 +1926,12 @@ export interface components {
             product?: string;
             /** @default auto */
             bit_depth: components["schemas"]["BitDepthEnum"];
+        };
+        NewThresholdsRequest: {
+            /** @description By name; left out: the site's */
+            thresholds: {
+                [key: string]: unknown;
+            };
         };
         /** @description One row of `scheduling.services.fleet.snapshot()`. */
         Node: {
@@ -1833,6 +2053,20 @@ export interface components {
             predicted_ms: number;
             /** Format: double */
             measured_ms: number;
+        };
+        Preview: {
+            /** Format: uuid */
+            readonly id: string;
+            version: number;
+            kind: components["schemas"]["RunKindEnum"];
+            state: components["schemas"]["WorkStateEnum"];
+            /** @description What it does just now, in a sentence */
+            progress?: string;
+            /** @description {estimate, places, crops: [{picture, question, ...}]} */
+            shown: unknown;
+            error_code?: string;
+            error_detail?: string;
+            error_hint?: string;
         };
         Product: {
             name: string;
@@ -2045,6 +2279,8 @@ export interface components {
             };
             step?: number;
             steps?: number;
+            /** @description In the queue of all lines, from 1; null: it does not wait */
+            readonly place: number | null;
             /** Format: double */
             eta_s?: number | null;
             events_seq?: number;
@@ -2053,6 +2289,7 @@ export interface components {
             error_code?: string;
             error_detail?: string;
             error_hint?: string;
+            /** @description In short; the whole is at /report */
             report: unknown;
             /** @description The name they had then */
             created_by: string;
@@ -2079,6 +2316,8 @@ export interface components {
             title: string;
             base: string;
             settings: components["schemas"]["Setting"][];
+            /** @description Whether it can be shown before the launch what it would train on */
+            previews: boolean;
         };
         /**
          * @description * `describer-lora` - describer (LoRA)
@@ -2126,6 +2365,26 @@ export interface components {
             choices: string[];
             about: string;
         };
+        ShadowReport: {
+            /** @description The newest one of this version */
+            trial: components["schemas"]["ShadowTrial"] | null;
+            /** @description Regions that both have described, in all trials of this version */
+            seen: number;
+            /** @description Of these, so many by the same class */
+            agreed: number;
+            /**
+             * Format: double
+             * @description Mean, of the version in the shadow
+             */
+            latency_ms: number | null;
+            /**
+             * Format: double
+             * @description Mean, of the one that served
+             */
+            live_latency_ms: number | null;
+            /** @description The newest 50 */
+            disagreements: components["schemas"]["Disagreement"][];
+        };
         ShadowRequest: {
             /**
              * Format: double
@@ -2137,10 +2396,6 @@ export interface components {
             version: number;
             /** Format: double */
             share: number;
-            seen: number;
-            agreed: number;
-            /** Format: double */
-            latency_ms_total: number;
             /** Format: date-time */
             started_at: string;
             /** Format: date-time */
@@ -4352,6 +4607,169 @@ export interface operations {
             };
         };
     };
+    get_gates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateThreshold"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    set_gates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                line_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewThresholdsRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GateThreshold"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     get_line_policy: {
         parameters: {
             query?: never;
@@ -5012,6 +5430,63 @@ export interface operations {
             };
         };
     };
+    get_shadow: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                version_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowReport"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     start_shadow: {
         parameters: {
             query?: never;
@@ -5202,6 +5677,52 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    list_new_corrections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Corrections"][];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5862,6 +6383,258 @@ export interface operations {
             };
         };
     };
+    preview_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPreviewRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Signed in, but without the role that allows it. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body trickled, or its sender fell silent. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description It does not fit what is there now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description The body is over the cap. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not a type that is taken in. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Understood, but it cannot be done with this content. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                preview_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_preview_crop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                preview_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     list_runs: {
         parameters: {
             query?: {
@@ -6328,6 +7101,147 @@ export interface operations {
             };
         };
     };
+    get_run_report: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_worst_crop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     resume_run: {
         parameters: {
             query?: never;
@@ -6403,6 +7317,88 @@ export interface operations {
             };
             /** @description The body is over the cap. */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description A part is away; Retry-After says when to come again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    get_sample_crop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/png": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request is not understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not signed in, or the token is wrong, revoked or expired. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No such thing, or not one that you may see. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description No part of the picture lies in this range. */
+            416: {
                 headers: {
                     [name: string]: unknown;
                 };

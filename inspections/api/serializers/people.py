@@ -17,6 +17,7 @@ class AbilitiesSerializer(serializers.Serializer):
     retry = serializers.BooleanField()
     run_demo = serializers.BooleanField()
     configure = serializers.BooleanField()
+    train = serializers.BooleanField()
     manage_fleet = serializers.BooleanField()
     manage_access = serializers.BooleanField()
 

@@ -18,6 +18,10 @@ class ModelNameSerializer(serializers.Serializer):
     version = serializers.CharField()
 
 
+class DescribedBySerializer(ModelNameSerializer):
+    digest = serializers.CharField(help_text="Of the version that answered: its own, or an adapter's over it")
+
+
 class DescriptionTextSerializer(serializers.Serializer):
     """Machine text: untrusted and plain. The first five fields are the model's, the last three the node's."""
 
@@ -38,6 +42,7 @@ class DescriptionSerializer(serializers.Serializer):
     partial = serializers.CharField(  # type: ignore[assignment]  # the base class uses the name for a flag
         allow_null=True, help_text="What an invalid answer said; text in the making comes by websocket"
     )
+    model = DescribedBySerializer(allow_null=True)
     node = serializers.CharField(allow_null=True)
     latency_ms = serializers.FloatField(allow_null=True)
 
@@ -61,6 +66,7 @@ class RegionSerializer(serializers.ModelSerializer):
                 "state": "done" if description.valid else "invalid",
                 "text": description.answer if description.valid else None,
                 "partial": None if description.valid else description.raw_text,
+                "model": DescribedBySerializer(description.served_model).data,
                 "node": description.node,
                 "latency_ms": description.latency_ms,
             }
@@ -83,6 +89,7 @@ def _coming(detection: Detection) -> dict[str, Any] | None:
         "state": "skipped" if step.state == Step.State.SKIPPED else "streaming" if running else "pending",
         "text": None,
         "partial": None,
+        "model": None,
         "node": step.node or None if running else None,
         "latency_ms": None,
     }

@@ -5,9 +5,11 @@ from inspections.pipeline.stage import Stages
 from .describe import DescribeStage
 from .describe_sure import DescribeSureStage
 from .detect import DetectStage
+from .shadow import ShadowStage
 
 STAGES = Stages(
     DetectStage(),
     DescribeStage(),
     DescribeSureStage(),
+    ShadowStage(),
 )

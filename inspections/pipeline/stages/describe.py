@@ -62,14 +62,14 @@ class DescribeStage(Stage[DescribeAnswer]):
 
     def build(self, frame: Frame, quality: Quality = FULL_QUALITY) -> DescribeInference:
         detections = self.among(regions_of(frame), frame.station)
+        boxes = [detection.box_xyxy for detection in detections]
         return DescribeInference(
-            crops=renditions.context_crops(
-                frame, [detection.box_xyxy for detection in detections], quality=quality.jpeg_quality
-            ),
-            request=_request(frame, detections),
+            crops=renditions.context_crops(frame, boxes, quality=quality.jpeg_quality),
+            request=_request(frame, detections, renditions.template_crops(frame, boxes, quality=quality.jpeg_quality)),
             timeout_s=self.budget_s,
             idle_s=self.idle_s,
             tokens=TokenListener(frame),
+            version=frame.line.describer,
         )
 
     def build_in(self, frame: Frame, quality: Quality) -> DescribeInference:
@@ -88,13 +88,16 @@ def regions_of(frame: Frame) -> list[Detection]:
     return list(frame.detections.select_related("defect_class").order_by("index"))
 
 
-def _request(frame: Frame, detections: Sequence[Detection]) -> DescribeRequest:
+def _request(frame: Frame, detections: Sequence[Detection], templates: Sequence[bytes]) -> DescribeRequest:
     names = tuple(frame.line.defect_classes.values_list("name", flat=True))
     return DescribeRequest(
         prompt_version=prompts.PROMPT_VERSION,
         frame_size_wh=(frame.width, frame.height),
         class_names=names,
-        regions=tuple(RegionRequest(str(d.pk), d.box_xyxy, d.defect_class.name, d.score) for d in detections),
+        regions=tuple(
+            RegionRequest(str(d.pk), d.box_xyxy, d.defect_class.name, d.score, template)
+            for d, template in zip(detections, templates, strict=True)
+        ),
     )
 
 

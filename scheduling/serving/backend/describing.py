@@ -4,6 +4,7 @@ It promises the other end exactly one answer a region and one `done` at the end,
 Knows no Triton: `model_repository/describer/1/model.py` carries tensors in and events out.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from scheduling.serving.contracts import (
     DescribeRequest,
     DescribeTimings,
     DoneEvent,
+    Rgb,
     TokenEvent,
 )
 from scheduling.serving.pictures import decode_picture, picture_size
@@ -54,8 +56,8 @@ def read_work(crops: Sequence[bytes], request_json: bytes) -> DescribeWork:
         raise BadFrame(f"{len(crops)} crops came with {len(request.regions)} regions.")
     if len({region.region_id for region in request.regions}) != len(request.regions):
         raise BadFrame("Two regions have the same id.")
-    for crop in crops:
-        width, height = picture_size(crop)
+    for picture in (*crops, *(region.template for region in request.regions if region.template)):
+        width, height = picture_size(picture)
         if width * height > MAX_CROP_PIXELS:
             raise BadFrame(f"A crop has {width}x{height} pixels; at most {MAX_CROP_PIXELS} are taken.")
     return DescribeWork(tuple(crops), request)
@@ -84,6 +86,7 @@ def describe_events(
         class_names=work.request.class_names,
         frame_size_wh=work.request.frame_size_wh,
         is_cancelled=stop,
+        **_templates_for(describer, work.request),
     )
     first_token_ms = 0.0
     open_regions = {region.region_id for region in work.request.regions}
@@ -109,6 +112,14 @@ def describe_events(
         digest=describer.digest,
         runtime=describer.runtime,
     )
+
+
+def _templates_for(describer: Describer, request: DescribeRequest) -> dict[str, list[Rgb | None]]:
+    """The regions' cuts of the template, where there are any and the describer looks at them."""
+    cuts = [region.template for region in request.regions]
+    if not any(cuts) or "templates" not in inspect.signature(describer.describe).parameters:
+        return {}
+    return {"templates": [decode_picture(cut) if cut else None for cut in cuts]}
 
 
 class _Stop:

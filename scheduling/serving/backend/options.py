@@ -7,13 +7,14 @@ AIVD_ALLOW_TEST_MODELS=1: elsewhere such a name would let whoever sets an option
 import contextlib
 import importlib
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from scheduling.serving.appearance import BadReference, TrainedOn, products_in
+from scheduling.serving.backend.versions import RESIDENT
 from scheduling.serving.contracts import (
     IDENTITY_LIMITS,
     STEP_BUDGET_S,
@@ -22,6 +23,8 @@ from scheduling.serving.contracts import (
     class_names_fault,
     name_fault,
 )
+from scheduling.serving.describers.adapters import Adapter
+from scheduling.serving.model_folder import RefusedFiles
 
 DEFAULT_DETECTOR = "yolo-openvino-bf16"
 DEFAULT_DESCRIBER = "aivd-small"
@@ -41,6 +44,7 @@ class OptionError(ValueError):
 class NodeOptions:
     """`slowdown` multiplies the time of every answer. `step_budget_s`: see STEP_BUDGET_S of the contract.
 
+    So many versions besides the node's own model stay in memory: `resident_versions`.
     `pause_file` stops a describer after `pause_after_tokens` tokens of a request for as long as that file exists, so
     that a test can look at the middle of a stream.
     """
@@ -55,6 +59,7 @@ class NodeOptions:
     pause_file: Path | None = None
     pause_after_tokens: int = 5
     step_budget_s: float = STEP_BUDGET_S
+    resident_versions: int = RESIDENT
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "NodeOptions":
@@ -70,6 +75,7 @@ class NodeOptions:
             allow_test_models=allow,
             pause_file=Path(pause) if pause else None,
             pause_after_tokens=_whole(environment, "AIVD_PAUSE_AFTER", 5),
+            resident_versions=_whole(environment, "AIVD_RESIDENT_VERSIONS", RESIDENT),
             step_budget_s=_factor(environment, "AIVD_STEP_BUDGET_S", STEP_BUDGET_S),
         )
 
@@ -106,6 +112,18 @@ def open_describer(options: NodeOptions) -> Describer:
             describer = cast(Describer, registry.load_describer(options.describer, threads=options.threads))
     _refuse_long_names("AIVD_DESCRIBER", describer)
     return describer
+
+
+def open_adapted(own: Describer) -> Callable[[Adapter], Describer]:
+    """What opens a version over the node's own model."""
+
+    def adapted(adapter: Adapter) -> Describer:
+        make: Callable[[Adapter], Describer] | None = getattr(own, "adapted", None)
+        if make is None:
+            raise RefusedFiles(f"this node serves {own.name}, which takes no adapters")
+        return make(adapter)
+
+    return adapted
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from scheduling.serving.contracts.describing import (
     DoneEvent,
     RegionRequest,
     TokenEvent,
+    sent_bytes,
 )
 from scheduling.serving.contracts.detecting import (
     Appearance,
@@ -27,12 +28,16 @@ from scheduling.serving.contracts.detecting import (
 from scheduling.serving.contracts.errors import (
     ALONE,
     BAD_FRAME,
+    BRING_PARAMETER,
     CANCELLED,
     HELD_UP,
     NODE_ERROR_CODES,
     OVERLOADED,
     STOP_PARAMETER,
     TOO_COSTLY,
+    VERSION_MISSING,
+    VERSION_PARAMETER,
+    VERSION_REFUSED,
     BadFrame,
     ContractBroken,
 )
@@ -85,6 +90,7 @@ from scheduling.serving.contracts.tensors import (
 __all__ = [
     "ALONE",
     "BAD_FRAME",
+    "BRING_PARAMETER",
     "CANCELLED",
     "CONTRACT_VERSION",
     "DEFAULT_MIN_SCORE",
@@ -116,6 +122,9 @@ __all__ = [
     "TILE_OVERLAP_PX",
     "TILE_PX",
     "TOO_COSTLY",
+    "VERSION_MISSING",
+    "VERSION_PARAMETER",
+    "VERSION_REFUSED",
     "AnswerEvent",
     "Appearance",
     "BadFrame",
@@ -147,6 +156,7 @@ __all__ = [
     "differences",
     "name_fault",
     "overlap_px",
+    "sent_bytes",
     "tile_count",
     "tiles_along",
 ]

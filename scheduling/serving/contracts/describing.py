@@ -21,12 +21,16 @@ from scheduling.serving.contracts.limits import (
 
 @dataclass(frozen=True, slots=True)
 class RegionRequest:
-    """One region to describe: its id at the asker, its box in pixels of the whole frame, the edge's class."""
+    """One region to describe: its id at the asker, its box in pixels of the whole frame, what the detector said there.
+
+    `template`, where the station has a golden template, is the same cut of it as the crop, encoded.
+    """
 
     region_id: str
     box_xyxy: BoxXyxy
     detector_class: str
     score: float
+    template: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class DescribeRequest:
     class_names: tuple[str, ...]
     regions: Annotated[tuple[RegionRequest, ...], Meta(min_length=1, max_length=MAX_REGIONS_PER_REQUEST)]
     max_tokens: int = 256
+
+
+def sent_bytes(crop_bytes: int, template_bytes: int = 0) -> int:
+    """What a region's pictures weigh on the wire: the crop as it is, the template's cut as base64 in the request."""
+    return crop_bytes + 4 * -(-template_bytes // 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +85,12 @@ class Describer(Protocol):
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         """Yield tokens as they come and exactly one `AnswerEvent` a region, in any order between regions.
 
+        `templates[i]`, where there is one, is the same cut of the golden template as `crops[i]`. A describer whose
+        `describe` takes no templates is not given any.
         Stops early, without answers, soon after `is_cancelled()` turns true: it is asked before each token.
         """
         ...

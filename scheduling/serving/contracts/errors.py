@@ -15,10 +15,22 @@ TOO_COSTLY = "too_costly"
 HELD_UP = "held_up"
 """One of the pictures that were worked on together takes too long, and the node cannot say which: ask again alone."""
 
-NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED, TOO_COSTLY, HELD_UP)
+VERSION_MISSING = "version_missing"
+"""The node does not have the version that was asked for; bring it, and ask again."""
+
+VERSION_REFUSED = "version_refused"
+"""The node cannot serve the version: its files are damaged, do not fit the node's model, or are not what is taken."""
+
+NODE_ERROR_CODES = (BAD_FRAME, OVERLOADED, CANCELLED, TOO_COSTLY, HELD_UP, VERSION_MISSING, VERSION_REFUSED)
 
 ALONE = "alone"
 """Parameter of a detect request, true where the picture is to be worked on apart from others."""
+
+VERSION_PARAMETER = "version"
+"""Parameter of a request: the digest of the version that is to answer it. Without it the node's own model answers."""
+
+BRING_PARAMETER = "bring"
+"""A request to the describer with this parameter brings a part of the version of that digest; see `BringStep`."""
 
 STOP_PARAMETER = "stop"
 """A request to the describer with this parameter names another one, by its id, that is to be given up."""

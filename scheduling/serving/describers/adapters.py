@@ -24,6 +24,8 @@ from scheduling.serving.model_folder import (
 CONFIG_FILE: Final = "adapter_config.json"
 WEIGHTS_FILE: Final = "adapter_model.safetensors"
 LINEAGE_FILE: Final = "lineage.json"
+FILES: Final = (CONFIG_FILE, WEIGHTS_FILE, LINEAGE_FILE)
+"""What makes an adapter; its digest is over all of them, since the two small ones change its answers as well."""
 
 
 def is_adapter(folder: Path) -> bool:
@@ -47,17 +49,18 @@ class Adapter:
         """Raises RefusedFiles with a sentence for what is no plain LoRA adapter with a lineage."""
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             refuse_foreign(path)
-        weights = folder / WEIGHTS_FILE
-        if not weights.is_file():
-            raise RefusedFiles(f"{folder.name} has no {WEIGHTS_FILE}.")
-        check_safetensors(weights)
+        for name in FILES:
+            if not (folder / name).is_file():
+                raise RefusedFiles(f"{folder.name} has no {name}.")
+        check_safetensors(folder / WEIGHTS_FILE)
         lineage = read_json(folder / LINEAGE_FILE)
         base, names = lineage.get("base"), lineage.get("classes")
         if not isinstance(base, dict) or not isinstance(names, list) or class_names_fault(names):
             raise RefusedFiles(f"{LINEAGE_FILE} does not say what the adapter lies over and which classes it names.")
         scaling = _scaling(read_json(folder / CONFIG_FILE))
         spec, digest = str(base.get("spec", "")), str(base.get("digest", ""))
-        return cls(folder, digest_of([weights]), spec, digest, tuple(names), scaling)
+        files = [folder / name for name in FILES]
+        return cls(folder, digest_of(files), spec, digest, tuple(names), scaling)
 
     def check_base(self, folder: Path) -> None:
         """Raises RefusedFiles where the base is not the one that the adapter was trained over."""
@@ -80,6 +83,8 @@ class Adapter:
             product = tensors[key.replace(".lora_A.", ".lora_B.")].float() @ tensors[key].float()
             if product.shape != merged[name].shape:
                 raise RefusedFiles(f"The adapter's {name} has another shape than its base's.")
+            if not product.isfinite().all():
+                raise RefusedFiles(f"The adapter's {name} holds what is no number.")
             merged[name] = merged[name] + self.scaling * product
         return merged
 

@@ -27,7 +27,6 @@ from scheduling.serving.prompts import ask
 HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 MAX_TOKENS: Final = 320
 LOAD_TIMEOUT_S: Final = "30"
-SECOND_PICTURE: Final = "The second picture shows the same place of a good part."
 LONGEST_CHARACTER: Final = 4
 """Bytes of UTF-8; what is no character after as many tokens will not become one."""
 
@@ -43,6 +42,8 @@ class HubDescriber:
         self.model, self.processor, self.max_tokens = model.eval(), processor, max_tokens
         self.family: Family = family_of(model.config.model_type)
         self.name, self.version, self.digest = name, version, digest
+        self.spec = name
+        """What `open` was given: a folder or a hub id."""
         self.runtime = f"transformers {_transformers().__version__} {model.device.type}, {self.family.name}"
 
     @classmethod
@@ -72,7 +73,7 @@ class HubDescriber:
             digest = revision
         if adapter:
             revision, digest = "", adapter.digest
-        return cls(
+        made = cls(
             model,
             processor,
             name=adapter.folder.name if adapter else folder.name,
@@ -80,6 +81,19 @@ class HubDescriber:
             digest=digest,
             max_tokens=max_tokens,
         )
+        made.spec = spec
+        return made
+
+    def adapted(self, adapter: Adapter) -> "HubDescriber":
+        """Another describer: this one's base, loaded once more, with the adapter merged. Raises RefusedFiles."""
+        base = Path(self.spec)
+        if base.exists():
+            adapter.check_base(base)
+        elif adapter.base != self.spec:
+            raise RefusedFiles(f"The adapter was trained over {adapter.base}; this node serves {self.spec}.")
+        made = HubDescriber.open(self.spec, threads=torch.get_num_threads(), adapter=adapter)
+        made.name = self.name
+        return made
 
     def save(self, folder: Path) -> None:
         """Write model and processor as a folder that `open` reads."""
@@ -101,7 +115,12 @@ class HubDescriber:
             raise ValueError(f"{len(crops)} crops for {len(regions)} regions")
         golden = templates or [None] * len(crops)
         for crop, template, region in zip(crops, golden, regions, strict=True):
-            text = ask(class_names=class_names, detector_class=region.detector_class, score=region.score)
+            text = ask(
+                class_names=class_names,
+                detector_class=region.detector_class,
+                score=region.score,
+                template=template is not None,
+            )
             written, tokens = "", 0
             for piece in self._write(self.inputs(crop, text, template), is_cancelled):
                 written, tokens = written + piece, tokens + 1
@@ -140,8 +159,6 @@ class HubDescriber:
     def inputs(self, crop: Rgb, text: str, template: Rgb | None = None) -> Any:
         """The processor's tensors for one crop, its cut of the template if there is one, and its text."""
         pictures = [enlarged(one, self.family.least_side_px) for one in (crop, template) if one is not None]
-        if template is not None:
-            text = f"{SECOND_PICTURE} {text}"
         content: list[dict[str, Any]] = [{"type": "image", "image": picture} for picture in pictures]
         content.append({"type": "text", "text": text})
         turns = getattr(self.processor, "chat_template", None) or self.family.chat_template or None

@@ -47,6 +47,9 @@ RETRIES: Final = 3
 LONGEST_BACKOFF_S: Final = 10.0
 RETRIED: Final = (429, 500, 502, 503, 504)
 
+Pictures = Sequence[Rgb | None]
+"""A crop, and the same cut of the golden template or None."""
+
 
 @dataclass(frozen=True)
 class Deadlines:
@@ -200,9 +203,11 @@ class EndpointDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         """See `Describer`. A region without a usable answer gets an invalid one that says why."""
-        asked = tuple(zip(crops, regions, strict=True))
+        golden = templates or [None] * len(crops)
+        asked = [((crop, template), one) for crop, template, one in zip(crops, golden, regions, strict=True)]
         events: queue.Queue[TokenEvent | AnswerEvent | Future[None]] = queue.Queue()
         work = self._portal.start_task_soon(self._all, asked, class_names, frame_size_wh, events.put)
         work.add_done_callback(events.put)
@@ -212,18 +217,22 @@ class EndpointDescriber:
             work.cancel()
 
     async def _all(
-        self, asked: Sequence[tuple[Rgb, RegionRequest]], class_names: Sequence[str], frame_size_wh: SizeWh, say: Say
+        self,
+        asked: Sequence[tuple[Pictures, RegionRequest]],
+        class_names: Sequence[str],
+        frame_size_wh: SizeWh,
+        say: Say,
     ) -> None:
         limiter = anyio.CapacityLimiter(self.parallel)
 
-        async def one(crop: Rgb, region: RegionRequest) -> None:
+        async def one(pictures: Pictures, region: RegionRequest) -> None:
             async with limiter:
-                body = await anyio.to_thread.run_sync(self._body, crop, region, class_names)
+                body = await anyio.to_thread.run_sync(self._body, pictures, region, class_names)
                 say(await self._answer(body, region, class_names, frame_size_wh, Transcript(region.region_id, say)))
 
         async with anyio.create_task_group() as group:
-            for crop, region in asked:
-                group.start_soon(one, crop, region)
+            for pictures, region in asked:
+                group.start_soon(one, pictures, region)
 
     async def _answer(
         self,
@@ -246,13 +255,15 @@ class EndpointDescriber:
             answer = complete_answer(answer, box_xyxy=region.box_xyxy, frame_size_wh=frame_size_wh)
         return AnswerEvent(region.region_id, answer, transcript.text, not errors, errors, transcript.pieces)
 
-    def _body(self, crop: Rgb, region: RegionRequest, class_names: Sequence[str]) -> dict[str, Any]:
-        picture = base64.b64encode(encode_crop(crop, 90)).decode()
-        text = ask(class_names=class_names, detector_class=region.detector_class, score=region.score)
-        content = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}},
-            {"type": "text", "text": text},
-        ]
+    def _body(self, pictures: Pictures, region: RegionRequest, class_names: Sequence[str]) -> dict[str, Any]:
+        crop, template = pictures
+        text = ask(
+            class_names=class_names,
+            detector_class=region.detector_class,
+            score=region.score,
+            template=template is not None,
+        )
+        content = [_picture(one) for one in (crop, template) if one is not None] + [{"type": "text", "text": text}]
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": content}],
@@ -331,6 +342,11 @@ class EndpointDescriber:
             429: "is overloaded (429)",
         }
         return f"{self.url} {reasons.get(status, f'answered with status {status}')}."
+
+
+def _picture(picture: Rgb) -> dict[str, Any]:
+    data = base64.b64encode(encode_crop(picture, 90)).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
 
 
 class BoundedStream(httpx.AsyncByteStream):

@@ -65,6 +65,7 @@ class SmallDescriber:
 
     def __init__(self, folder: Path, *, threads: int, name: str, adapter: Adapter | None = None) -> None:
         files = check_folder(folder)
+        self._folder, self._threads = folder, threads
         torch.set_num_threads(threads)
         self.shape = small_shape(folder)
         self.tokens = AnswerTokens.load(folder / "tokenizer.json")
@@ -78,6 +79,11 @@ class SmallDescriber:
             self._weights = adapter.merged(self._weights)
         self._dtype = torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16") else torch.float32
         self._prepare()
+
+    def adapted(self, adapter: Adapter) -> "SmallDescriber":
+        """Another describer: this one's base with the adapter merged into it. Raises RefusedFiles."""
+        adapter.check_base(self._folder)
+        return SmallDescriber(self._folder, threads=self._threads, name=self.name, adapter=adapter)
 
     def _prepare(self) -> None:
         try:

@@ -2,7 +2,8 @@
 
 A proposal where nothing differs from the template is most likely part of the design, such as a land or a hole. A
 difference that the network did not see may be a defect of a kind it was not trained on. Where something differs but
-in another outline, neither is doubted; and a template of another board has no say.
+in another outline, neither is doubted; and a template of another board has no say. Where a network declares from which
+score on it is sure, as one that learned a product's own frames does, its box and its class stand from there on.
 """
 
 import time
@@ -52,6 +53,7 @@ class TemplateJudgedDetector:
         self.runtime, self.class_names = network.runtime, network.class_names
         self.products: tuple[str, ...] = tuple(getattr(network, "products", ()))
         self.scale = scale_of(network)
+        self.sure_score: float | None = getattr(network, "sure_score", None)
         self.last_timings = StageTimings(0.0, 0.0, 0.0)
         self._network = network
 
@@ -69,7 +71,7 @@ class TemplateJudgedDetector:
         proposed = self._network.detect(images, min_score=least)
         detected = time.perf_counter()
         regions = [
-            judge(ours, image, golden, min_score=min_score)
+            judge(ours, image, golden, min_score=min_score, sure_score=self.sure_score)
             for ours, image, golden in zip(proposed, images, goldens, strict=True)
         ]
         self.last_timings = self._timings(1000 * (detected - started), 1000 * (time.perf_counter() - detected))
@@ -83,7 +85,12 @@ class TemplateJudgedDetector:
 
 
 def judge(
-    proposed: Sequence[DetectedRegion], image: Rgb, golden: Rgb | None, *, min_score: float
+    proposed: Sequence[DetectedRegion],
+    image: Rgb,
+    golden: Rgb | None,
+    *,
+    min_score: float,
+    sure_score: float | None = None,
 ) -> list[DetectedRegion]:
     """What is left of the proposals of one image, and what the network overlooked, where there is a template.
 
@@ -94,7 +101,7 @@ def judge(
     size_wh = (image.shape[1], image.shape[0])
     lost = [region for region in proposed if not is_placed(region, size_wh) and not region.score < min_score]
     placed = [region for region in proposed if is_placed(region, size_wh) and region.score >= LOWEST_PROPOSAL]
-    fused = fuse(placed, compare(image, golden))
+    fused = fuse(placed, compare(image, golden), sure_score=sure_score)
     return lost + [region for region in fused if region.score >= min_score]
 
 
@@ -113,11 +120,14 @@ class Differences(Protocol):
     def differs_in(self, box: BoxXyxy) -> bool: ...
 
 
-def fuse(proposed: Sequence[DetectedRegion], differences: Differences) -> list[DetectedRegion]:
+def fuse(
+    proposed: Sequence[DetectedRegion], differences: Differences, *, sure_score: float | None = None
+) -> list[DetectedRegion]:
     """Regions of one frame, best first. Both must use the same class names.
 
     A confirmed region takes the difference's box, which is exact, and the probability that not both are wrong. Its
-    class is the difference's where pieces of copper could be counted exactly, else a sure network's.
+    class is the difference's where pieces of copper could be counted exactly, else a sure network's. From `sure_score`
+    on, which the network declares, both are the network's.
     """
     if not differences.same_board:
         return sorted(proposed, key=lambda region: -region.score)
@@ -130,9 +140,11 @@ def fuse(proposed: Sequence[DetectedRegion], differences: Differences) -> list[D
             fused.append(_scored(region, region.score * factor))
             continue
         free.remove(match)
-        name = region if region.score >= SURE_SCORE and not differences.exact_names else match
+        kept = sure_score is not None and region.score >= sure_score
+        named = kept or (region.score >= SURE_SCORE and not differences.exact_names)
+        box, name = (region if kept else match).box_xyxy, region if named else match
         score = 1 - (1 - region.score) * (1 - match.score)
-        fused.append(DetectedRegion(match.box_xyxy, score, name.class_index, name.class_name))
+        fused.append(DetectedRegion(box, score, name.class_index, name.class_name))
     fused += [_scored(region, region.score * OVERLOOKED_FACTOR) for region in free]
     return sorted(fused, key=lambda region: -region.score)
 

@@ -34,6 +34,9 @@ TILE_KEY: Final = "tile_px"
 """Metadata key: side, in pixels of the frame, of what the model was trained to look at, or `WHOLE`."""
 WHOLE: Final = "whole"
 
+SURE_KEY: Final = "sure_score"
+"""Metadata key: the score from which on the model's own box and class are better than a template's, as measured."""
+
 _SIGNATURES: Final = (
     (b"\x80\x02", "a Python pickle"),
     (b"\x80\x03", "a Python pickle"),
@@ -56,7 +59,8 @@ UNSCALED: Final = Scale()
 class ModelFile:
     """A checked detector: `data` is the graph, `side_px` the input's side, `batch` None where it is free.
 
-    `weights` is None where the graph holds them itself, as ONNX does. `scale`: see `scale_in`.
+    `weights` is None where the graph holds them itself, as ONNX does. `scale`: see `scale_in`. `sure_score` is None
+    where the file does not say from which score on its box and its class are to be trusted.
     """
 
     name: str
@@ -70,6 +74,7 @@ class ModelFile:
     weights: bytes | None = None
     scale: Scale = UNSCALED
     products: tuple[str, ...] = ()
+    sure_score: float | None = None
 
 
 def read_model_file(path: Path) -> ModelFile:
@@ -97,6 +102,7 @@ def read_model_file(path: Path) -> ModelFile:
         batch=batch,
         input_name=input_name,
         scale=scale_in(metadata, side_px, path.name),
+        sure_score=sure_score_in(metadata, path.name),
     )
 
 
@@ -257,3 +263,17 @@ def scale_in(metadata: Mapping[str, str], side_px: int, file: str) -> Scale:
     if not said.isdecimal() or not 32 <= int(said) <= 8192:
         raise BadModel(f"{file} declares {TILE_KEY} {said[:20]!r}; expected pixels from 32 to 8192, or {WHOLE!r}")
     return Scale(int(said))
+
+
+def sure_score_in(metadata: Mapping[str, str], file: str) -> float | None:
+    """`sure_score` of the metadata; None where the file does not say."""
+    said = metadata.get(SURE_KEY)
+    if not said:
+        return None
+    try:
+        score = float(said)
+    except ValueError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise BadModel(f"{file} declares {SURE_KEY} {said[:20]!r}; expected a number from 0 to 1")
+    return score

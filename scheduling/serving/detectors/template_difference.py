@@ -39,7 +39,7 @@ from scheduling.serving.detectors.template_changes import (
 from scheduling.serving.tiling import Scale
 
 CLASS_NAMES: Final = tuple(SHIPPED_CLASSES)
-VERSION: Final = "2"
+VERSION: Final = "3"
 
 BOX_MARGIN_PX: Final = 10
 HALF_SURE_REACH_PX: Final = 4.0

@@ -31,6 +31,7 @@ class YoloDetector:
         self.class_names = model.class_names
         self.products = model.products
         self.scale = model.scale
+        self.sure_score = model.sure_score
         self.runtime = runner.runtime
         self.last_timings = StageTimings(0.0, 0.0, 0.0)
         self._side_px = model.side_px

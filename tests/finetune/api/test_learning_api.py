@@ -14,7 +14,7 @@ from finetune import tasks
 from finetune.datasets import importing, pictures
 from finetune.models import Dataset, FineTuneRun
 from finetune.runs import services, supervisor
-from inspections.models import Line, Station
+from inspections.models import Line, Membership, Station
 from tests.cast import Cast
 from tests.finetune.datasets.test_datasets import write_yolo
 from tests.finetune.runs.test_runs import TRAINER
@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
 @pytest.fixture
 def alice(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> APIClient:
-    """Signed in as an engineer; work is carried out when the test says so."""
+    """Signed in as an admin of the line; work is carried out when the test says so."""
+    Membership.objects.filter(user=cast.alice, line=cast.line).update(role="admin")
     monkeypatch.setattr(services, "wake", lambda: None)
     monkeypatch.setattr(tasks.import_pictures, "delay", lambda job_id: None)
     monkeypatch.setattr(pictures, "look_of", lambda kept: kept.sha256[:16])

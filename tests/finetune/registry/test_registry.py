@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from aivd_web.kernel.errors import Conflict, Unprocessable
+from aivd_web.kernel.errors import Conflict
 from finetune.models import ModelVersion, Promotion, ServingChoice
 from finetune.registry import services
-from finetune.registry.services import GateMissed, RefusedWeights
+from finetune.registry.services import RefusedWeights
+from finetune.runs.gates import GateMissed
+from inspections.models import Line
 from tests.cast import Cast
 
 GOOD = [{"name": "noise", "passed": True}]
@@ -22,9 +24,24 @@ def weights(folder: Path, seed: int, name: str = "adapter_model.safetensors") ->
     return path
 
 
+def adapter(folder: Path, seed: int, *, alpha: int = 4) -> Path:
+    """A folder that looks like an adapter; no two seeds give one digest."""
+    made = folder / f"adapter-{seed}"
+    made.mkdir(exist_ok=True)
+    weights(made, seed)
+    (made / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": alpha}))
+    (made / "lineage.json").write_text(json.dumps({"base": {"spec": "aivd-small", "digest": ""}, "classes": ["open"]}))
+    return made
+
+
 def registered(cast: Cast, folder: Path, seed: int, **more: object) -> ModelVersion:
     values = {"line": cast.line, "kind": "adapter", "base": "aivd-small", "by": "alice", "gates": GOOD}
-    return services.register(files=weights(folder, seed), **values | more)  # type: ignore[arg-type]
+    return services.register(files=adapter(folder, seed), **values | more)  # type: ignore[arg-type]
+
+
+def asked_for(line: Line) -> str:
+    """The version that the line's requests ask nodes for."""
+    return Line.objects.get(pk=line.pk).describer
 
 
 def test_versions_are_numbered_by_line_and_kept_by_digest(cast: Cast, tmp_path: Path) -> None:
@@ -43,6 +60,25 @@ def test_a_pickle_is_refused_whatever_it_is_called(cast: Cast, tmp_path: Path, n
     with pytest.raises(RefusedWeights):
         services.register(line=cast.line, kind="detector", files=tmp_path / name, base="x", by="alice")
     assert ModelVersion.objects.count() == 0
+
+
+def test_an_adapter_without_what_it_lies_over_is_refused(cast: Cast, tmp_path: Path) -> None:
+    made = adapter(tmp_path, 1)
+    (made / "lineage.json").unlink()
+
+    for files, said in ((made, "has no lineage.json"), (made / "adapter_model.safetensors", "An adapter is a folder")):
+        with pytest.raises(RefusedWeights, match=said):
+            services.register(line=cast.line, kind="adapter", files=files, base="x", by="alice")
+
+
+def test_what_changes_an_adapters_answers_changes_its_digest(cast: Cast, tmp_path: Path) -> None:
+    first = registered(cast, tmp_path, 1)
+    louder = services.register(
+        line=cast.line, kind="adapter", files=adapter(tmp_path, 1, alpha=8), base="aivd-small", by="alice"
+    )
+
+    assert louder.bytes == first.bytes
+    assert louder.digest != first.digest
 
 
 def test_two_weights_in_a_folder_are_one_too_many(cast: Cast, tmp_path: Path) -> None:
@@ -76,15 +112,33 @@ def test_promote_and_roll_back(cast: Cast, tmp_path: Path) -> None:
 def test_the_first_promotion_is_taken_back_to_the_nodes_own_model(cast: Cast, tmp_path: Path) -> None:
     services.promote(version=registered(cast, tmp_path, 1), by="alice")
 
+    assert asked_for(cast.line) == ModelVersion.objects.get().digest
+
     services.roll_back(line=cast.line, kind="adapter", by="alice")
 
     assert services.serving(cast.line, "adapter") is None
+    assert asked_for(cast.line) == ""
+
+
+@pytest.mark.parametrize("harm", ["zeroed", "gone"])
+def test_weights_that_are_not_whole_are_not_promoted(cast: Cast, tmp_path: Path, harm: str) -> None:
+    version = registered(cast, tmp_path, 1)
+    kept = services.folder_of(version) / "adapter_model.safetensors"
+    if harm == "zeroed":
+        kept.write_bytes(bytes(kept.stat().st_size))
+    else:
+        kept.unlink()
+
+    with pytest.raises(Conflict, match="damaged in the store"):
+        services.promote(version=version, by="alice")
+    assert asked_for(cast.line) == ""
 
 
 def test_another_line_keeps_its_own(cast: Cast, tmp_path: Path) -> None:
     services.promote(version=registered(cast, tmp_path, 1), by="alice")
 
     assert services.serving(cast.other_line, "adapter") is None
+    assert asked_for(cast.other_line) == ""
 
 
 @pytest.mark.parametrize(
@@ -111,21 +165,3 @@ def test_what_serves_is_not_promoted_again(cast: Cast, tmp_path: Path) -> None:
 
     with pytest.raises(Conflict, match="serves already"):
         services.promote(version=version, by="alice")
-
-
-def test_a_shadow_counts_what_it_saw(cast: Cast, tmp_path: Path) -> None:
-    version = registered(cast, tmp_path, 1)
-    trial = services.start_shadow(version=version, share=0.25, by="alice")
-    with pytest.raises(Conflict, match="in the shadow already"):
-        services.start_shadow(version=version, share=0.5, by="alice")
-
-    for agreed in (True, True, False):
-        services.note_shadow(trial=trial, agreed=agreed, latency_ms=20)
-    ended = services.end_shadow(version=version)
-    services.note_shadow(trial=trial, agreed=True, latency_ms=20)  # too late to count
-
-    assert (ended.seen, ended.agreed, ended.latency_ms_total) == (3, 2, 60)
-    with pytest.raises(Conflict, match="is not in the shadow"):
-        services.end_shadow(version=version)
-    with pytest.raises(Unprocessable, match="above 0 and at most 1"):
-        services.start_shadow(version=version, share=0, by="alice")

@@ -22,6 +22,7 @@ from finetune.runs import recipes, services, supervisor
 from finetune.runs.events import Tail
 from finetune.runs.recipes import BadRecipe
 from tests.cast import Cast
+from tests.finetune.runs.test_gates import measured
 
 TRAINER = (sys.executable, str(Path(__file__).parents[1] / "stand_in_trainer.py"))
 
@@ -132,6 +133,26 @@ def test_a_run_is_done_and_its_weights_are_registered(version: DatasetVersion) -
     assert (made.kind, made.number, made.format, made.classes) == ("adapter", 1, "safetensors", ["open"])
     assert (made.base_digest, made.packages, made.metrics["field_f1"]) == ("b" * 64, {"torch": "2"}, 0.8)
     assert (registry.folder_of(made) / "lineage.json").exists()
+
+
+def test_its_report_is_judged_by_the_gates_of_its_line(version: DatasetVersion) -> None:
+    arms = {name: {"trials": figures} for name, figures in measured(json_valid=0.5)["arms"].items()}
+    report = {"arms": arms, "gains": measured()["gains"], "digests": {}}
+
+    run = carried_out(launch(version, report=report))
+
+    made = ModelVersion.objects.get(run=run)
+    assert run.report is not None
+    assert run.report["measured"]["gains"] == measured()["gains"]
+    assert [gate["name"] for gate in made.gates if not gate["passed"]] == ["json_valid"]
+    assert not made.passed
+
+
+def test_those_who_wait_know_their_place(version: DatasetVersion) -> None:
+    first, second, third = (launch(version) for _ in range(3))
+    assert [run.ahead() for run in (first, second, third)] == [0, 1, 2]
+    services.cancel(run=first)
+    assert second.ahead() == 0
 
 
 def test_the_same_weights_are_the_same_version(version: DatasetVersion) -> None:

@@ -129,3 +129,22 @@ def test_the_same_stream_gives_the_same_disturbed_crop() -> None:
     one, other, third = (store.square(0, 80, np.random.default_rng(seed), Noise()).pixels for seed in (1, 1, 2))
     assert np.array_equal(one, other)
     assert not np.array_equal(one, third)
+
+
+def test_free_lands_are_good_design_and_no_defect() -> None:
+    plain, landed = (generate_board(11, style="binary", defects=0, free_lands=lands) for lands in (0, 40))
+    added = (landed.design_copper > 0) & (plain.design_copper == 0)
+    assert np.count_nonzero(added) > 500
+    assert landed.defects == ()
+    assert np.array_equal(landed.copper, landed.design_copper)
+
+
+def test_a_board_without_free_lands_is_what_it_was() -> None:
+    assert np.array_equal(generate_board(11).image, generate_board(11, free_lands=0, wild_opens=0.0).image)
+
+
+def test_wild_opens_still_cut_a_conductor() -> None:
+    boards = [generate_board(seed, style="binary", defects=6, wild_opens=1.0) for seed in range(3)]
+    opens = [defect.box_xyxy for board in boards for defect in board.defects if defect.defect_class == "open"]
+    assert opens
+    assert max(x2 - x1 + y2 - y1 for x1, y1, x2, y2 in opens) > 60

@@ -68,6 +68,18 @@ def test_a_box_lies_on_its_defect_in_everything_that_is_made(cast: Cast, kind: s
     assert crop[0, 0] < 80
 
 
+def test_the_templates_cut_is_the_same_window_as_the_crop(cast: Cast) -> None:
+    data = file_of(board(3), "PNG")
+    frame = take(cast.station, data)
+    assert renditions.template_crops(frame, [MARK_XYXY]) == [b""]
+    with storage.received(data, max_bytes=10**6) as upload:
+        cast.station.template_sha256 = upload.sha256
+        storage.keep(upload)
+    cast.station.save()
+    frame.refresh_from_db()
+    assert renditions.template_crops(frame, [MARK_XYXY]) == renditions.context_crops(frame, [MARK_XYXY])
+
+
 def test_the_node_is_sent_what_people_see(cast: Cast) -> None:
     golden = deep_tiff(deep(np.full_like(board(), boards.GROUND), 16))
     with storage.received(golden, max_bytes=10**6) as upload:

@@ -19,8 +19,16 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from benchmarks.ports import free_ports
-from scheduling.client.answers import DetectAnswer, NodeError, StreamCheck, read_regions
-from scheduling.client.triton import CHANNEL_OPTIONS, NodeClient, NodeClients
+from scheduling.client.answers import (
+    DetectAnswer,
+    NodeError,
+    RawOutputs,
+    StreamCheck,
+    WorkReport,
+    read_regions,
+    read_report,
+)
+from scheduling.client.triton import CHANNEL_OPTIONS, NodeClient, NodeClients, bytes_tensor
 from scheduling.serving.contracts import (
     MAX_FRAME_BYTES,
     AnswerEvent,
@@ -721,7 +729,7 @@ def test_a_node_whose_classes_no_line_can_store_is_refused(names: tuple[str, ...
         ({"scores": np.array([[0.5, 0.4]], np.float32)}, "do not hold one frame's regions"),
         ({"boxes": np.zeros((1, 10_001, 4), np.float32), "scores": np.zeros((1, 10_001), np.float32),
           "classes": np.zeros((1, 10_001), np.int32)}, "at most 10000"),
-        ({"meta": "{}"}, "meta.timings is NoneType"),
+        ({"meta": "{}"}, "meta: Object missing required field `model`"),
     ],
 )  # fmt: skip
 def test_an_answer_out_of_bounds_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -746,6 +754,32 @@ def test_a_tensor_that_does_not_fit_its_bytes_is_refused(name: str, value: Any, 
         del changed[name]
     with pytest.raises(ContractBroken, match=said):
         read_regions(changed)
+
+
+STAGE_META = {"model": "m", "version": "1", "digest": "d", "runtime": "r", "service_ms": 3, "queue_ms": 0.5}
+
+
+def stage_outputs(**changes: Any) -> RawOutputs:
+    return {"meta": ("BYTES", (1,), bytes_tensor([json.dumps(STAGE_META | changes).encode()]))}
+
+
+def test_any_stage_reports_who_answered_and_how_long_it_took() -> None:
+    report = read_report(stage_outputs(sent_bytes=7, class_names=["open"]))  # which are not its to say
+    assert report == WorkReport("m", "1", "d", "r", service_ms=3.0, queue_ms=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": None}, "meta.model: Expected `str`, got `null`"),
+        ({"version": "v" * 41}, "meta.version: Expected `str` of length <= 40"),
+        ({"service_ms": "3"}, "meta.service_ms: Expected `float`, got `str`"),
+        ({"queue_ms": float("nan")}, "JSON is malformed"),
+    ],
+)
+def test_a_report_that_says_something_else_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractBroken, match=said):
+        read_report(stage_outputs(**changes))
 
 
 DONE = DoneEvent(DescribeTimings(1, 2, 3, 4), "m", "1", "d", "r")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -491,6 +492,49 @@ def test_tokens_come_first_then_the_answer_then_done() -> None:
     assert (done.timings.tokens, done.timings.queue_ms, done.model) == (9, 7.0, "constant-describer")
 
 
+class TemplateTeller:
+    """A describer that answers with what it was shown beside each crop."""
+
+    name, version, digest, runtime = "teller", "1", "1" * 64, "python"
+
+    def describe(
+        self,
+        crops: Sequence[Rgb],
+        regions: Sequence[RegionRequest],
+        *,
+        templates: Sequence[Rgb | None] | None = None,
+        **_: Any,
+    ) -> Iterator[AnswerEvent]:
+        for region, template in zip(regions, templates or [None] * len(crops), strict=True):
+            shown = None if template is None else list(template.shape[:2])
+            yield AnswerEvent(region.region_id, {"template": shown}, "", True, (), 1)
+
+
+def shown_templates(describer: Any, *templates: bytes) -> dict[str, Any]:
+    regions = tuple(
+        RegionRequest(f"r{n}", (0.0, 0.0, 8.0, 8.0), "open", 0.5, template) for n, template in enumerate(templates)
+    )
+    asked = DescribeRequest("1", (64, 48), ("open",), regions)
+    work = read_work([picture()] * len(regions), encode_request(asked).encode())
+    events = describe_events(describer, work, queue_ms=0.0, is_cancelled=lambda: False)
+    return {event.region_id: event.answer for event in events if isinstance(event, AnswerEvent)}
+
+
+def test_a_describer_sees_the_cut_of_the_template_beside_its_crop() -> None:
+    shown = shown_templates(TemplateTeller(), picture(), b"")
+    assert shown["r0"]["template"] is not None
+    assert shown["r1"]["template"] is None
+
+
+def test_a_describer_that_takes_no_templates_is_asked_without() -> None:
+    assert "crop_wh" in shown_templates(ConstantDescriber("0"), picture())["r0"]
+
+
+def test_a_template_that_is_no_picture_is_refused_before_it_waits() -> None:
+    with pytest.raises(BadFrame):
+        shown_templates(TemplateTeller(), b"no picture")
+
+
 def test_a_region_that_the_model_left_out_is_answered_as_invalid() -> None:
     answers = {
         event.region_id: event for event in described(request("open", "silent")) if isinstance(event, AnswerEvent)
@@ -554,8 +598,8 @@ def test_a_hold_stops_after_the_fifth_token_until_its_file_goes(tmp_path: Path) 
     [
         ([], encode_request(request("open")).encode(), "0 crops came with 1 regions"),
         ([b"x"], encode_request(request("open")).encode(), "no JPEG or PNG"),
-        ([picture()], b"{}", "request.regions is NoneType"),
-        ([picture()], b"nonsense", "not JSON"),
+        ([picture()], b"{}", "request: Object missing required field `prompt_version`"),
+        ([picture()], b"nonsense", "JSON is malformed"),
     ],
 )
 def test_a_request_that_cannot_be_used_is_refused_before_it_waits(crops: list[bytes], text: bytes, said: str) -> None:

@@ -25,6 +25,7 @@ from scheduling.serving.contracts import (
     TokenEvent,
     differences,
     name_fault,
+    sent_bytes,
 )
 from scheduling.serving.nodes import MODEL_REPOSITORY
 from scheduling.serving.wire import (
@@ -146,6 +147,31 @@ def test_a_meta_survives_the_way(number: float, text: str, class_names: tuple[st
 def test_the_fields_of_an_event_are_those_that_are_sent() -> None:
     assert event_fields(TokenEvent("r1", "a")) == {"type": "token", "region_id": "r1", "text": "a"}
     assert event_fields(DONE)["type"] == "done"
+
+
+def test_a_region_brings_its_cut_of_the_template() -> None:
+    region = replace(REQUEST.regions[0], template=b"\xff\xd8 a JPEG")
+    sent = encode_request(replace(REQUEST, regions=(region,)))
+    assert decode_request(sent).regions[0].template == b"\xff\xd8 a JPEG"
+
+
+def test_a_node_that_knows_no_templates_finds_nothing_new_in_a_request_without() -> None:
+    assert "template" not in json.loads(encode_request(REQUEST))["regions"][0]
+
+
+def test_a_template_that_is_not_base64_is_refused() -> None:
+    fields = json.loads(encode_request(REQUEST))
+    fields["regions"][0]["template"] = "not base64!"
+    with pytest.raises(ContractBroken, match=r"regions\[0\].template: Invalid base64"):
+        decode_request(json.dumps(fields))
+
+
+def test_a_regions_pictures_weigh_what_travels() -> None:
+    region = replace(REQUEST.regions[0], template=bytes(1000))
+    without, with_template = (encode_request(replace(REQUEST, regions=(r,))) for r in (REQUEST.regions[0], region))
+    grown = len(with_template) - len(without) - len(',"template":""')
+    assert sent_bytes(5000, 1000) == 5000 + grown
+    assert sent_bytes(5000) == 5000
 
 
 def test_a_request_without_a_limit_gets_one() -> None:

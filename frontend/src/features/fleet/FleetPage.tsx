@@ -62,6 +62,7 @@ export function FleetPage({ boot }: { boot: Boot }) {
           />
         ))}
       </Nodes>
+      <Workers />
       <div className="two-columns">
         <AccuracySection />
         <LinePolicies version={status.policiesVersion} now={now} />
@@ -85,6 +86,20 @@ function Standing({ nodes }: { nodes: readonly FleetNode[] }) {
           {standing.words}
         </>
       )}
+    </p>
+  );
+}
+
+/** Who sends the work, and what these could not tell the screens at once. */
+function Workers() {
+  const { data } = useQuery(queries.fleet);
+  if (data === undefined) return null;
+  const { live_workers: workers, dropped_hints: dropped } = data;
+  return (
+    <p className="workers hint">
+      {workers === 0 ? "No worker sends work to the nodes now" : `${plural(workers, "worker")} send${workers === 1 ? "s" : ""} work to the nodes`}.
+      {dropped > 0 &&
+        ` ${plural(dropped, "message")} to screens could not be sent at once; screens read what they missed.`}
     </p>
   );
 }

@@ -3,6 +3,7 @@ import type { ReactNode } from "react";
 
 import type { FleetNode } from "../../api/types";
 import { ago, exactTime, formatMs, formatRate } from "../../domain/format";
+import { troublesInWords } from "../../domain/nodeTroubles";
 import { Icon, type IconName } from "../../ui/icons";
 import { DrainButton } from "./DrainButton";
 import type { FleetStore } from "./fleetStore";
@@ -65,6 +66,7 @@ export function NodeCard({ node, nodes, asked, mayManage, now, store }: Props) {
           {node.breaker === null ? "Nothing was sent to it yet" : BREAKER_WORDS[node.breaker]}
         </Fact>
         <Models node={node} />
+        <Troubles counts={node.counts} />
         <Fact name="Last ready">
           <Moment iso={node.last_ready_at} now={now} otherwise="never" />
         </Fact>
@@ -85,6 +87,21 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
+  );
+}
+
+/** Shown where there were any. They count from when each worker began. */
+function Troubles({ counts }: { counts: FleetNode["counts"] }) {
+  const troubles = troublesInWords(counts);
+  if (troubles.length === 0) return null;
+  return (
+    <Fact name="Troubles">
+      <ul className="troubles" title="Since the workers began">
+        {troubles.map((words) => (
+          <li key={words}>{words}</li>
+        ))}
+      </ul>
+    </Fact>
   );
 }
 

@@ -14,7 +14,7 @@ const STATE_WORDS: Readonly<Record<FrameStep["state"], string>> = {
   running: "under way",
   done: "done",
   failed: "failed",
-  skipped: "not needed",
+  skipped: "left out: no node would have been in time",
 };
 
 export function MachineSide({

@@ -7,6 +7,7 @@ import { formatMs, formatScore, plural } from "../../domain/format";
 import { readableSoFar } from "../../domain/partialAnswer";
 import { boxInWords, disagrees } from "../../domain/region";
 import type { DrawnState, RegionState } from "../../domain/regionState";
+import { whyUndescribed } from "../../domain/undescribed";
 import { Icon } from "../../ui/icons";
 import { className, titleOf } from "../../ui/parts";
 
@@ -138,11 +139,8 @@ function MachineText({
     );
   }
   if (description === null) return null;
-  if (description.state === "pending") return <p className="region-text hint">Description pending</p>;
-  if (description.state === "skipped")
-    return <p className="region-text hint">Not described: the edge is sure, and the cloud was too slow</p>;
-  if (description.state === "streaming")
-    return <p className="region-text hint">Being described on {description.node ?? "a node"}</p>;
+  const why = whyUndescribed(region);
+  if (why !== null) return <p className="region-text hint">{why}</p>;
   if (description.state === "invalid") {
     return (
       <div className="region-text">
@@ -179,6 +177,12 @@ function MachineText({
       <MachineLabel>
         Machine text
         {whole && description.node !== null && `, ${description.node}, ${formatMs(description.latency_ms)}`}
+        {whole && description.model !== null && (
+          <>
+            {`, ${description.model.name} `}
+            <code title={description.model.digest}>{description.model.digest.slice(0, 12)}</code>
+          </>
+        )}
       </MachineLabel>
     </div>
   );

@@ -24,7 +24,9 @@ export function DatasetsPage({ boot }: { boot: Boot }) {
   const shown = chosen ?? list.data?.[0]?.id ?? null;
   return (
     <div className="learning">
-      <h1>Datasets</h1>
+      <header className="strip">
+        <h1>Datasets</h1>
+      </header>
       {list.error !== null && <Trouble error={list.error} />}
       <div className="learning-columns">
         <nav aria-label="Datasets" className="panel">

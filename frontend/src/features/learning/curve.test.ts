@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { curveOf, leftInWords, polylineOf } from "./curve";
+import { curveOf, leftInWords, ticksOf } from "./curve";
 
 const step = (number: unknown, loss: unknown) => ({ type: "step", data: { step: number, loss } });
 
@@ -13,25 +13,31 @@ describe("a curve", () => {
       { step: 2, value: 0.4 },
     ]);
   });
+});
 
-  it("fills its box from the first step to the last", () => {
-    const points = [
-      { step: 10, value: 3 },
-      { step: 20, value: 1 },
-      { step: 30, value: 2 },
-    ];
-
-    expect(polylineOf(points, 100, 40)).toBe("0.0,0.0 50.0,40.0 100.0,20.0");
+describe("the numbers at an axis", () => {
+  it.each([
+    [0, 1, [0, 0.25, 0.5, 0.75, 1]],
+    [0.13, 0.87, [0, 0.2, 0.4, 0.6, 0.8, 1]],
+    [2.1, 8.9, [2, 4, 6, 8, 10]],
+    [0, 0.002, [0, 0.0005, 0.001, 0.0015, 0.002]],
+    [0, 0, [0, 0.25]],
+  ])("from %s to %s are round and hold both", (least, most, ticks) => {
+    expect(ticksOf(least, most)).toEqual(ticks);
   });
 
-  it("is a flat line where nothing changes, and nothing where there is one point", () => {
-    const flat = [
-      { step: 0, value: 1 },
-      { step: 1, value: 1 },
-    ];
-
-    expect(polylineOf(flat, 10, 10)).toBe("0.0,10.0 10.0,10.0");
-    expect(polylineOf(flat.slice(1), 10, 10)).toBe("");
+  it("hold what they must whatever it is", () => {
+    for (const [least, most] of [
+      [-3, 7],
+      [0.5, 0.5],
+      [1e-9, 2e-9],
+      [99.7, 100.1],
+    ] as const) {
+      const ticks = ticksOf(least, most);
+      expect(ticks[0]).toBeLessThanOrEqual(least);
+      expect(ticks.at(-1)).toBeGreaterThanOrEqual(most);
+      expect(ticks.length).toBeLessThanOrEqual(8);
+    }
   });
 });
 

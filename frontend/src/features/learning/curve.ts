@@ -21,22 +21,24 @@ export function curveOf(events: readonly Told[], name: string): CurvePoint[] {
   return [...points].map(([step, value]) => ({ step, value })).sort((one, other) => one.step - other.step);
 }
 
-/** The attribute `points` of an SVG polyline in a box of `width` x `height`; nothing for fewer than two points. */
-export function polylineOf(points: readonly CurvePoint[], width: number, height: number): string {
-  const [first] = points;
-  const last = points.at(-1);
-  if (first === undefined || last === undefined || first.step === last.step) return "";
-  const values = points.map(({ value }) => value);
-  const least = Math.min(...values);
-  const span = Math.max(...values) - least || 1;
-  return points
-    .map(({ step, value }) => {
-      const x = ((step - first.step) / (last.step - first.step)) * width;
-      const y = height - ((value - least) / span) * height;
-      return `${x.toFixed(1)},${y.toFixed(1)}`;
-    })
-    .join(" ");
+/** Three to six round numbers that hold `least` and `most` between the first and the last of them. */
+export function ticksOf(least: number, most: number): number[] {
+  const span = most - least || Math.abs(most) || 1;
+  const rough = span / 4;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * (ROUND.find((each) => each * power >= rough) ?? 10);
+  const from = Math.floor(least / step + SLACK) * step;
+  const ticks = [from];
+  for (let tick = from; tick < most - step * SLACK && ticks.length < 8;) {
+    tick += step;
+    ticks.push(Number(tick.toPrecision(12)));
+  }
+  if (ticks.length === 1) ticks.push(Number((from + step).toPrecision(12)));
+  return ticks;
 }
+
+const ROUND = [1, 2, 2.5, 5, 10];
+const SLACK = 1e-9;
 
 /** "3 min left" in words that do not pretend to be exact. */
 export function leftInWords(seconds: number | null): string {

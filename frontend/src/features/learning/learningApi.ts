@@ -13,8 +13,28 @@ export type Run = Answer<Schemas["Run"]>;
 export type RunKind = Answer<Schemas["RunKind"]>;
 export type RunEvent = Answer<Schemas["RunEvent"]>;
 export type ModelVersion = Answer<Schemas["ModelVersion"]>;
+export type Corrections = Answer<Schemas["Corrections"]>;
+export type Gate = Schemas["Gate"];
+
+/** The trainer's preview.json, as `finetune/training/lora/preview.py` writes it. */
+export interface PreviewShown {
+  estimate: Record<string, number | undefined>;
+  places: { train: number; validation: number };
+  crops: readonly PreviewCrop[];
+}
+export interface PreviewCrop {
+  picture: string;
+  frame: string;
+  defect_class: string;
+  question: string;
+  answer: Readonly<Record<string, string>>;
+  hint: readonly [string, number] | null;
+  template: boolean;
+}
+export type Preview = Omit<Answer<Schemas["Preview"]>, "shown"> & { shown: PreviewShown | null };
 
 const TIMEOUT_MS = 15_000;
+export const MOST_EVENTS = 2000;
 /** A zip of a few hundred MB over a factory's network. */
 const UPLOAD_TIMEOUT_MS = 30 * 60_000;
 
@@ -23,13 +43,14 @@ async function ask<T>(method: string, path: string, body?: unknown): Promise<T> 
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
   if (body !== undefined) headers["Content-Type"] = file ? "application/zip" : "application/json";
-  const response = await fetch(`/api/v1/${path}`, {
+  const request = new Request(new URL(`/api/v1/${path}`, location.origin), {
     method,
     headers,
     credentials: "same-origin",
     signal: AbortSignal.timeout(file ? UPLOAD_TIMEOUT_MS : TIMEOUT_MS),
     ...(body === undefined ? {} : { body: file ? body : JSON.stringify(body) }),
-  }).catch(() => {
+  });
+  const response = await fetch(request).catch(() => {
     throw new ApiError("unreachable", "The server does not answer.", "Check the network, and try again.", 0);
   });
   const answer: unknown = await response.json().catch(() => null);
@@ -62,8 +83,11 @@ export const learning = {
   kinds: () => ask<RunKind[]>("GET", "run-kinds"),
   runs: () => ask<Run[]>("GET", "runs"),
   events: (run: string, after: number) =>
-    ask<RunEvent[]>("GET", `runs/${run}/events?after=${after}&limit=2000`),
+    ask<RunEvent[]>("GET", `runs/${run}/events?after=${after}&limit=${MOST_EVENTS}`),
   launch: (order: Schemas["NewRunRequest"]) => ask<Run>("POST", "runs", order),
   act: (run: string, act: "pause" | "cancel" | "resume") => ask<Run>("POST", `runs/${run}/${act}`, {}),
+  askPreview: (order: Schemas["NewPreviewRequest"]) => ask<Preview>("POST", "run-previews", order),
+  preview: (id: string) => ask<Preview>("GET", `run-previews/${id}`),
+  corrections: () => ask<Corrections[]>("GET", "new-corrections"),
   models: () => ask<ModelVersion[]>("GET", "model-versions"),
 };

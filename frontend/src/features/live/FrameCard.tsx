@@ -7,6 +7,7 @@ import { ago, exactTime, formatMs, plural } from "../../domain/format";
 import { holdWords } from "../../domain/holdReason";
 import { readableSoFar } from "../../domain/partialAnswer";
 import { STAGES } from "../../domain/stages";
+import { whyUndescribed } from "../../domain/undescribed";
 import { Icon, type IconName } from "../../ui/icons";
 import { Boxes, ClassName, DecisionChip, ReviewChip } from "../../ui/parts";
 
@@ -125,7 +126,7 @@ function Words({ region, typing, waitFor }: WordsProps) {
     );
   if (description.state === "invalid")
     return <p className="words hint">The model's answer could not be used.</p>;
-  return <p className="words hint">Description pending{waitFor !== null && `: ${waitFor}`}</p>;
+  return <p className="words hint">{whyUndescribed(region, waitFor)}</p>;
 }
 
 /** Lists carry no dispatches, but steps and descriptions know their node and their time. */

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finetune.training.lora import estimate, run
+from finetune.training.lora import estimate, preview, run
 from finetune.training.lora.coaugment import Example
 from finetune.training.lora.events import EventLog, read_events
 from finetune.training.lora.faults import Cancelled, TrainingFault
@@ -94,6 +94,11 @@ def test_a_run_says_what_it_does_and_leaves_an_adapter_that_a_node_loads(
     answer = answer_of(describer)
     assert answer.valid
     assert answer.answer["defect_class"] in (*CLASSES, "no defect")
+    assert (tmp_path / "out" / samples[0]["picture"]).read_bytes().startswith(b"\x89PNG")
+    report = json.loads((tmp_path / "out" / done["report"]["path"]).read_text())
+    assert report["digests"]["weights"] == done["adapter"]["digest"]
+    assert set(report["arms"]) == {"base", "version"}
+    assert [event["done"] for event in events if event["event"] == "measured"] == list(range(1, 11))
     lineage = json.loads((tmp_path / "out" / "adapter" / "lineage.json").read_text())
     assert lineage["dataset"] == "d" * 64
     assert lineage["box_errors"]["boxes"] == 6
@@ -169,6 +174,33 @@ def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 120) -> 
     while sum(one["event"] == event for one in read_events(out)) < times:
         assert time.monotonic() < end, f"no {event} within {seconds} s"
         time.sleep(0.05)
+
+
+def test_a_run_killed_while_it_reports_goes_on_with_its_report(small: Path, dataset: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, dataset, base=str(small), max_steps=2)
+    start(recipe, tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "report")
+    events = start(recipe, tmp_path / "out")
+    assert sum(event["event"] == "step" for event in events) == 2
+    assert (tmp_path / "out" / events[-1]["report"]["path"]).exists()
+
+
+def test_a_preview_shows_crops_and_costs_before_anything_is_trained(small: Path, dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "preview"
+    assert preview.main([str(write_recipe(tmp_path, dataset, base=str(small))), str(out)]) == run.DONE
+    shown = json.loads((out / "preview.json").read_text())
+    assert len(shown["crops"]) == 16
+    assert {crop["defect_class"] for crop in shown["crops"]} == {*CLASSES, "no defect"}
+    assert all((out / crop["picture"]).exists() and crop["question"] for crop in shown["crops"])
+    assert shown["estimate"]["steps"] == 6
+    assert shown["estimate"]["seconds"] > shown["estimate"]["report_seconds"] > 0
+    assert not (out / "checkpoint.safetensors").exists()
+
+
+def test_a_preview_fails_as_the_run_would(dataset: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, dataset, base=str(tmp_path / "nowhere"))
+    assert preview.main([str(recipe), str(tmp_path / "out")]) == run.FAILED
+    assert read_events(tmp_path / "out")[-1]["event"] == "failed"
 
 
 # --- families

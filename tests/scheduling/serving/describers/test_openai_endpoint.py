@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scheduling.serving.contracts import AnswerEvent, RegionRequest, TokenEvent
+from scheduling.serving.contracts import AnswerEvent, RegionRequest, Rgb, TokenEvent
 from scheduling.serving.describers import load_describer
 from scheduling.serving.describers.openai_endpoint import KEY_VARIABLE, Deadlines, EndpointDescriber
+from scheduling.serving.prompts import SECOND_PICTURE
 from tests.scheduling.serving.answer_schema import answer_schema
 from tests.scheduling.serving.describers.chat_server import Handler, Reply, Server, chat_server
 
@@ -44,14 +45,21 @@ def answers(status: int, content: Any = None, **headers: str) -> Reply:
     return lambda handler: handler.send_json(status, content or {"error": "no"}, **headers)
 
 
-def describe(server: Server, count: int = 1, **options: Any) -> list[TokenEvent | AnswerEvent]:
+def describe(
+    server: Server, count: int = 1, *, template: Rgb | None = None, **options: Any
+) -> list[TokenEvent | AnswerEvent]:
     describer = EndpointDescriber(server.url, "tiny", **({"deadlines": QUICK} | options))
     crops = [np.full((20, 30, 3), 90, np.uint8)] * count
     regions = [RegionRequest(f"r{n}", (0, 0, 30, 20), "open", 0.7) for n in range(count)]
     try:
         return list(
             describer.describe(
-                crops, regions, class_names=CLASSES, frame_size_wh=(300, 200), is_cancelled=lambda: False
+                crops,
+                regions,
+                class_names=CLASSES,
+                frame_size_wh=(300, 200),
+                is_cancelled=lambda: False,
+                templates=[template] * count,
             )
         )
     finally:
@@ -83,6 +91,15 @@ def test_the_request_carries_the_crop_the_classes_and_the_schema() -> None:
     assert body["response_format"]["json_schema"]["schema"]["properties"]["defect_class"]["enum"][0] == "open"
     assert (body["stream"], body["model"]) == (True, "tiny")
     assert server.headers_seen[0]["Authorization"] == "Bearer secret"
+
+
+def test_a_template_goes_as_a_second_picture_that_the_text_names() -> None:
+    with chat_server(says(*PIECES)) as server:
+        describe(server, template=np.full((20, 30, 3), 200, np.uint8))
+    (body,) = server.bodies
+    kinds = [part["type"] for part in body["messages"][0]["content"]]
+    assert kinds == ["image_url", "image_url", "text"]
+    assert SECOND_PICTURE in body["messages"][0]["content"][-1]["text"]
 
 
 def test_regions_are_asked_side_by_side() -> None:

@@ -47,6 +47,14 @@ def test_a_sure_network_names_what_no_mask_shows_exactly(exact: bool, score: flo
     assert (one.box_xyxy, one.class_name, one.class_index) == (ALMOST_HERE, name, CLASS_NAMES.index(name))
 
 
+@pytest.mark.parametrize(("score", "box", "name"), [(0.9, HERE, "mousebite"), (0.7, ALMOST_HERE, "open")])
+def test_a_network_that_says_from_when_it_is_sure_keeps_box_and_class(score: float, box: BoxXyxy, name: str) -> None:
+    differences = differing(region(ALMOST_HERE, 0.6, "open"))
+    (one,) = fuse([region(HERE, score, "mousebite")], differences, sure_score=0.8)
+    assert (one.box_xyxy, one.class_name) == (box, name)
+    assert one.score == pytest.approx(1 - (1 - score) * 0.4)
+
+
 def test_an_unconfirmed_region_sinks_and_an_overlooked_difference_stays() -> None:
     fused = fuse([region(HERE, 0.9)], differing(region(THERE, 0.6, "short")))
     assert [r.box_xyxy for r in fused] == [THERE, HERE]
@@ -104,6 +112,20 @@ def test_a_network_with_a_template_is_confirmed_or_doubted(proposes_an_open: Pat
     assert confirmed[0].class_name == "open"
     assert confirmed[0].score > 0.8
     assert [round(r.score, 2) for r in doubted] == [0.1]
+
+
+def test_a_file_may_say_from_which_score_on_it_is_sure(tmp_path: Path) -> None:
+    rows = np.array([(16, 14, 46, 46, 0.5, 2)], np.float32)
+    cut = board()
+    cut[26:38, 28:38] = 255
+    found = []
+    for sure_score in ("0.6", "0.4"):
+        model = graph_model(rows=rows, class_names=list(CLASS_NAMES), sure_score=sure_score)
+        detector = load_detector(str(write(tmp_path / f"m{sure_score}.onnx", model)), threads=1)
+        found += detector.detect([cut], templates=[board()])
+    (unsure,), (sure,) = found
+    assert (unsure.class_name, sure.class_name) == ("open", "mousebite")
+    assert sure.box_xyxy == (16, 14, 46, 46) != unsure.box_xyxy
 
 
 def test_a_template_of_another_size_is_refused(proposes_an_open: Path) -> None:

@@ -113,6 +113,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], bytes], str]] = {
         "cannot be shown",
     ),
     "no scale": (lambda _: graph_model(tile_px="huge").SerializeToString(), "declares tile_px 'huge'"),
+    "sure of too much": (lambda _: graph_model(sure_score="1.5").SerializeToString(), "declares sure_score '1.5'"),
+    "sure of nothing": (lambda _: graph_model(sure_score="nan").SerializeToString(), "declares sure_score 'nan'"),
     "a long version": (lambda _: graph_model(version="v" * 41).SerializeToString(), "has 41 characters"),
     "classes nest": (lambda _: graph_model(class_names="{" * 5000).SerializeToString(), "not a list of names"),
 }

@@ -62,6 +62,21 @@ def test_each_fault_is_named_and_boxed(name: str, look: str, detector: Detector)
     assert regions[0].class_index == CLASSES.index(name)
 
 
+@pytest.mark.parametrize("shift_xy", [(3, 0), (-4, 2), (5, -5)])
+def test_a_land_that_lies_a_little_elsewhere_is_no_fault(shift_xy: tuple[int, int], detector: Detector) -> None:
+    template, image = board_with_two_traces(), board_with_two_traces()
+    template[168:174, 168:174] = 255  # its hole
+    moved = template[144:196, 144:196].copy()
+    x, y = 144 + shift_xy[0], 144 + shift_xy[1]
+    image[144:196, 144:196] = 255
+    image[y : min(y + 52, 200), x : min(x + 52, 200)] = moved[: 200 - y, : 200 - x]
+    (regions,) = detector.detect([image], min_score=0.2, templates=[template])
+    assert regions == []
+    image[80:90, 90:100], image[60:70, 30:42] = 0, 255
+    (regions,) = detector.detect([image], min_score=0.2, templates=[template])
+    assert {region.class_name for region in regions} == {"spur", "mousebite"}
+
+
 def test_a_brighter_shot_of_a_good_board_is_good(detector: Detector) -> None:
     template = masked(board_with_two_traces())
     image = np.clip(template * 1.12, 0, 255).astype(np.uint8)
