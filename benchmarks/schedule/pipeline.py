@@ -204,9 +204,11 @@ class Pipeline(Simulation):
             self.note_end(frame, now, in_time=frame.id not in self.late)
 
 
-def crops_item(name: str, regions: int, *, sure: bool, arrived_at: float, within_s: float, leeway: Leeway) -> Item:
+def crops_item(
+    name: str, regions: int, *, sure: bool, arrived_at: float, within_s: float, leeway: Leeway, template: bool = False
+) -> Item:
     """Regions of one frame, as the worker would offer them to the policy."""
-    load, deadline_at = regions_load(regions, sure=sure), arrived_at + within_s
+    load, deadline_at = regions_load(regions, sure=sure, template=template), arrived_at + within_s
     return make_item(load, id=name, model=DESCRIBER, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
 
 
