@@ -23,7 +23,16 @@ from benchmarks.schedule.scenarios import (
 from benchmarks.schedule.simulator import Flight, Simulation
 from benchmarks.schedule.world import SimNode, World
 from scheduling.policy import Item, Policy
-from scheduling.policy.items import AS_IT_IS, CROP_BYTES, DESCRIBER, DETECTOR, Leeway, make_item, regions_load
+from scheduling.policy.items import (
+    AS_IT_IS,
+    CROP_BYTES,
+    DESCRIBER,
+    DETECTOR,
+    Leeway,
+    crops_work,
+    make_item,
+    regions_load,
+)
 
 STYLES = ("both", "edge-only", "cloud-only")
 
@@ -91,10 +100,11 @@ def _world(scenario: Scenario, seed: int, seconds: int) -> World:
 
 def _frames_a_second(world: World, seconds: int) -> float:
     spec = settings()["pipeline"]
-    crops = float((1 - spec["no_crops_share"]) * spec["crops_mean"])
+    crops = float(spec["crops_mean"])
+    work = crops_work(crops)
     frames = world.capacity(DETECTOR, 1000 * spec["frame_kb"], 0, seconds)
-    described = world.capacity(DESCRIBER, CROP_BYTES, 0, seconds) / crops
-    return min(frames, described)
+    described = world.capacity(DESCRIBER, CROP_BYTES * crops / work, 0, seconds) / work
+    return min(frames, described / (1 - float(spec["no_crops_share"])))
 
 
 def _crop_count(rng: random.Random) -> int:
@@ -194,9 +204,11 @@ class Pipeline(Simulation):
             self.note_end(frame, now, in_time=frame.id not in self.late)
 
 
-def crops_item(name: str, regions: int, *, sure: bool, arrived_at: float, within_s: float, leeway: Leeway) -> Item:
+def crops_item(
+    name: str, regions: int, *, sure: bool, arrived_at: float, within_s: float, leeway: Leeway, template: bool = False
+) -> Item:
     """Regions of one frame, as the worker would offer them to the policy."""
-    load, deadline_at = regions_load(regions, sure=sure), arrived_at + within_s
+    load, deadline_at = regions_load(regions, sure=sure, template=template), arrived_at + within_s
     return make_item(load, id=name, model=DESCRIBER, arrived_at=arrived_at, deadline_at=deadline_at, leeway=leeway)
 
 

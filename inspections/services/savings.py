@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, F, Q, Sum
+from django.db.models import Avg, Count, Q, Sum
 
 from aivd_web.kernel.database import database_now
 from inspections.models import Description, Step
@@ -54,13 +54,12 @@ def _skipped(since: datetime, stations: list[int]) -> dict[str, Any]:
         "regions": regions,
         "bytes": round(regions * CROP_BYTES),
         "tokens": round(regions * tokens),
-        "seconds": round(regions * _seconds_of_a_region(since, stations), 2),
+        "seconds": round(regions * _seconds_of_a_region(since, stations, described.count()), 2),
     }
 
 
-def _seconds_of_a_region(since: datetime, stations: list[int]) -> float:
-    """Of a describer's own time, without queue and link."""
+def _seconds_of_a_region(since: datetime, stations: list[int], regions: int) -> float:
+    """Of a describer's own time, without queue and link, where it described so many."""
     answered = Q(scope__in=stations, sent_at__gte=since, model=DESCRIBER, outcome=Dispatch.Outcome.OK)
-    found = Dispatch.objects.filter(answered).aggregate(ms=Sum("service_ms"), bytes=Sum(F("full_bytes")))
-    regions = (found["bytes"] or 0) / CROP_BYTES
-    return (found["ms"] or 0.0) / 1000 / regions if regions else 0.0
+    service_ms = Dispatch.objects.filter(answered).aggregate(ms=Sum("service_ms"))["ms"] or 0.0
+    return service_ms / 1000 / regions if regions else 0.0

@@ -11,6 +11,8 @@ from scheduling.policy.types import Item, Quality
 
 DETECTOR, DESCRIBER = "edge_detector", "describer"
 CROP_BYTES = 6_000  # what a context crop weighs, near enough to predict its upload
+TEMPLATE_CROP_BYTES = 8_000  # and the same cut of the golden template, which goes as base64
+CROP_MORE = 0.15  # what one more crop in a batch adds to a describer's work for the first; docs/decisions/batches.md
 # Expected size against full quality: on the safe side. Over 60 generated boards the medians are 0.38 and 0.24 of the
 # bytes at JPEG 95, and nine boards in ten stay under 0.63 and 0.51.
 LADDER = (Quality("JPEG 75", 75, 0.62), Quality("JPEG 50", 50, 0.42))
@@ -61,9 +63,16 @@ def frame_load(frame_bytes: int, tiles: int, template_bytes: int = 0) -> Load:
     return Load(frame_bytes + template_bytes, float(tiles), fixed_bytes=template_bytes)
 
 
-def regions_load(regions: int, *, sure: bool) -> Load:
-    """The crops of a frame's regions for the describer, as one batch."""
-    return Load(CROP_BYTES * regions, float(regions), sure)
+def regions_load(regions: int, *, sure: bool, template: bool = False) -> Load:
+    """The crops of a frame's regions for the describer, as one batch: written side by side, they cost little more than
+    the first. With a golden template each goes with the same cut of that, in the same quality.
+    """
+    each = CROP_BYTES + TEMPLATE_CROP_BYTES * template
+    return Load(each * regions, crops_work(regions), sure)
+
+
+def crops_work(crops: float) -> float:
+    return 1.0 + CROP_MORE * (max(crops, 1.0) - 1.0)
 
 
 def make_item(

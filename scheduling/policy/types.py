@@ -29,7 +29,7 @@ class Item:
     """One request that waits for a Node; `items.py` is where they are made.
 
     bytes: payload at full quality, of which `fixed_bytes` (a golden template) are the same in every other. units: work
-    against a typical request of the model (tiles of a frame, crops of a batch). deadline_at, arrived_at: seconds on the
+    against a typical request of the model (tiles of a frame, 1 for one crop). deadline_at, arrived_at: seconds on the
     caller's clock. What was accepted is never dropped: after its deadline it takes only spare capacity. excluded:
     Nodes that failed this item already. qualities: rungs below full quality that the caller can make, best first.
     edge_sure: the edge's own answer is proven good enough (see `cloudskip.py`), so the item may be skipped. attempt:

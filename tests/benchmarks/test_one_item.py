@@ -109,6 +109,17 @@ def put(path: Path | None, size: int) -> None:
     path.write_bytes(b"." * size)
 
 
+def test_the_templates_cuts_are_part_of_what_is_sent_with_regions(cast: Cast) -> None:
+    Station.objects.filter(pk=cast.station.pk).update(template_sha256=uuid7().hex * 2)
+    waiting_step(frame_row(cast.station), "describe", regions=3)
+    facts: dict[str, Any] = {"arrived_at": NOW - AGE_S, "within_s": WITHIN_S, "leeway": Leeway()}
+
+    simulated = crops_item("7d", 3, sure=False, template=True, **facts)
+
+    assert simulated.bytes > crops_item("7d", 3, sure=False, **facts).bytes
+    assert_the_same(worker_item("describe"), simulated)
+
+
 def test_a_frame_is_the_same_item_on_the_real_nodes_of_the_benchmark(cast: Cast) -> None:
     waiting_step(frame_row(cast.station, bytes=40_000), "detect")
     arrival: Any = SimpleNamespace(id=7, bytes=40_000, deadline_s=WITHIN_S, line="steady")

@@ -41,7 +41,7 @@ class DescribeStage(Stage[DescribeAnswer]):
     has_ladder = True
 
     def load(self, waiting: WaitingStep) -> Load:
-        return regions_load(waiting.regions, sure=False)
+        return regions_load(waiting.regions, sure=False, template=bool(waiting.template_sha256))
 
     def wanted(self, frame: Frame, believed: Sequence[Detection]) -> bool:
         return frame.station.describe and bool(self.among(believed, frame.station))

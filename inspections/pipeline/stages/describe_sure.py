@@ -23,7 +23,7 @@ class DescribeSureStage(DescribeStage):
     may_be_skipped = True
 
     def load(self, waiting: WaitingStep) -> Load:
-        return regions_load(waiting.regions, sure=True)
+        return regions_load(waiting.regions, sure=True, template=bool(waiting.template_sha256))
 
     def begun(self, frame: Frame, believed: Sequence[Detection], now: Moment) -> Step:
         step = super().begun(frame, believed, now)
