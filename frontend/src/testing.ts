@@ -28,7 +28,16 @@ export function aRegion(part: Partial<Region> = {}): Region {
 }
 
 export function aDescription(part: Partial<Description> = {}): Description {
-  return { id: 1, state: "done", text: null, partial: null, model: null, node: "cloud-1", latency_ms: 900, ...part };
+  return {
+    id: 1,
+    state: "done",
+    text: null,
+    partial: null,
+    model: null,
+    node: "cloud-1",
+    latency_ms: 900,
+    ...part,
+  };
 }
 
 export function aFrame(part: Partial<Frame> = {}): Frame {

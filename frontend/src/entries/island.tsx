@@ -15,7 +15,8 @@ export function mount(page: (boot: Boot) => ReactNode): void {
   const messages = new Messages();
   const outbox = openOutbox(boot.me?.username ?? "");
   // Verdicts that were given while the server was away go out from any page; the Frame page tells of them itself.
-  if (boot.frame === null) outbox.onSent(({ label, frameName }) => messages.say(`Sent: ${label}, ${frameName}.`));
+  if (boot.frame === null)
+    outbox.onSent(({ label, frameName }) => messages.say(`Sent: ${label}, ${frameName}.`));
   createRoot(host).render(
     <StrictMode>
       <QueryClientProvider client={newQueryClient()}>

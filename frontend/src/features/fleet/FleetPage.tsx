@@ -97,7 +97,10 @@ function Workers() {
   const { live_workers: workers, dropped_hints: dropped } = data;
   return (
     <p className="workers hint">
-      {workers === 0 ? "No worker sends work to the nodes now" : `${plural(workers, "worker")} send${workers === 1 ? "s" : ""} work to the nodes`}.
+      {workers === 0
+        ? "No worker sends work to the nodes now"
+        : `${plural(workers, "worker")} send${workers === 1 ? "s" : ""} work to the nodes`}
+      .
       {dropped > 0 &&
         ` ${plural(dropped, "message")} to screens could not be sent at once; screens read what they missed.`}
     </p>

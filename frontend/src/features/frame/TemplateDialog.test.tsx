@@ -11,7 +11,13 @@ import { TemplateDialog } from "./TemplateDialog";
 vi.mock("./pixels");
 onACleanPage();
 
-const passed = { outcome: "pass", code: "clean", reason: "Nothing.", decided_at: "", latency_ms: 9 } as Frame["decision"];
+const passed = {
+  outcome: "pass",
+  code: "clean",
+  reason: "Nothing.",
+  decided_at: "",
+  latency_ms: 9,
+} as Frame["decision"];
 const failed = { ...passed, outcome: "fail" } as Frame["decision"];
 const good = aFrame({ id: "1", decision: passed });
 const withTemplate = aFrame({
@@ -56,7 +62,11 @@ describe("this frame as golden template", () => {
   });
 
   test.each([
-    ["did not pass, and nobody judged it", aFrame({ decision: failed }), /did not pass, and nobody has judged it/],
+    [
+      "did not pass, and nobody judged it",
+      aFrame({ decision: failed }),
+      /did not pass, and nobody has judged it/,
+    ],
     ["is undecided", aFrame({ decision: null }), /did not pass/],
     [
       "was judged defective, though it passed",
