@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +45,32 @@ class Unwatched:
 
 class PowerCut(Exception):
     pass
+
+
+Launch = Callable[[Path, Path], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Starts trainers as the supervisor does, and leaves none behind."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_one(recipe: Path, out: Path) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "finetune.training", str(recipe), str(out)]
+        started.append(subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, env=os.environ))
+        return started[-1]
+
+    yield start_one
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 600) -> None:
+    end = time.monotonic() + seconds
+    while sum(one["event"] == event for one in read_events(out)) < times:
+        assert time.monotonic() < end, f"no {event} within {seconds} s"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -140,21 +167,20 @@ def test_a_run_that_was_cut_off_ends_where_an_unbroken_one_does(
     assert all(torch.equal(value, cut[name]) for name, value in whole.items())
 
 
-def test_a_trainer_that_was_killed_goes_on_from_its_checkpoint(dataset: Path, tmp_path: Path) -> None:
-    recipe, out = write_recipe(tmp_path, dataset, max_steps=60, epochs=999, checkpoint_steps=1), tmp_path / "out"
+def test_a_trainer_that_was_killed_goes_on_from_its_checkpoint(dataset: Path, tmp_path: Path, launch: Launch) -> None:
+    recipe, out = write_recipe(tmp_path, dataset, max_steps=5000, epochs=99999, checkpoint_steps=1), tmp_path / "out"
     child = launch(recipe, out)
     wait_for(out, "checkpoint")
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert "done" not in names(read_events(out))
 
-    write_recipe(tmp_path, dataset, max_steps=60, epochs=999, checkpoint_steps=1)
     second = launch(recipe, out)
     wait_for(out, "started", times=2)
     began = [event for event in read_events(out) if event["event"] == "started"][-1]
     assert began["step"] >= 1
     second.terminate()
-    assert second.wait(60) == run.CANCELLED
+    assert second.wait(600) == run.CANCELLED
     last = read_events(out)[-1]
     assert last["event"] == "cancelled"
     assert json.loads((out / run.POINTER).read_text())["path"].startswith("checkpoint-")
@@ -333,18 +359,3 @@ def test_a_checkpoint_that_the_run_did_not_write_is_refused(dataset: Path, tmp_p
 def test_a_folder_of_another_recipe_is_left_alone(dataset: Path, tmp_path: Path) -> None:
     start(write_recipe(tmp_path, dataset, max_steps=2), tmp_path / "out")
     assert failure(write_recipe(tmp_path, dataset, max_steps=3), tmp_path / "out")["code"] == "other_recipe"
-
-
-# --- processes
-
-
-def launch(recipe: Path, out: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "finetune.training", str(recipe), str(out)]
-    return subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, env=os.environ)
-
-
-def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while sum(one["event"] == event for one in read_events(out)) < times:
-        assert time.monotonic() < end, f"no {event} within {seconds} s"
-        time.sleep(0.05)
