@@ -84,7 +84,7 @@ def test_from_pictures_to_a_report(page: Page, context: BrowserContext, api: htt
     expect(page.get_by_label("Estimate")).to_contain_text("MiB")
     crops.first.get_by_text("Question and answer").click()
     expect(crops.first.locator(".machine-text")).not_to_be_empty()
-    assert page.evaluate("[...document.querySelectorAll('.preview-crops img')].every(i => i.naturalWidth > 0)")
+    page.wait_for_function("[...document.querySelectorAll('.preview-crops img')].every(i => i.naturalWidth > 0)")
     picture_of(page, "run-preview")
     assert findings(page) == []
 
