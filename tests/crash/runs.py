@@ -115,10 +115,9 @@ def test_each_run_goes_on_or_fails_with_its_reason(
             run = launched(version, number)
         at_step = stands(run).step + rng.randrange(1, 60)
         eventually(lambda: begun(run, at_step), lambda: words(run), within_s=BEGIN_WITHIN_S)  # noqa: B023
-        before = stands(run)
         threading.Event().wait(rng.random() * 0.3)  # at a moment of its own, between two looks at the row
         kill(victim, worker, redis_server, postgres)
-        back = time.monotonic()
+        back, before = time.monotonic(), stands(run)
         eventually(lambda: goes_on(run, before), lambda: f"{victim}: {words(run)}", within_s=AGAIN_WITHIN_S)  # noqa: B023
         took.append((victim, round(time.monotonic() - back, 1), stands(run).state))
     print("after each death, seconds until it went on:", took)
@@ -159,7 +158,7 @@ def begun(run: FineTuneRun, at_step: int) -> bool:
 
 
 def goes_on(run: FineTuneRun, before: FineTuneRun) -> bool:
-    """It has ended, or somebody holds it and it has come further than before the death."""
+    """It has ended, or somebody holds it and it has come further than when what was killed came back."""
     now = stands(run)
     return now.state not in OPEN or (now.state == State.RUNNING and now.step > before.step)
 

@@ -85,7 +85,7 @@ function Crop({ crop, source }: { crop: PreviewCrop; source: string }) {
   const texts = Object.entries(crop.answer).filter(([name]) => name !== "defect_class");
   return (
     <li>
-      <img src={source} alt={`A crop that shows ${crop.defect_class}`} loading="lazy" />
+      <img src={source} alt={`A crop that shows ${crop.defect_class}`} />
       <p>
         <b>{crop.defect_class}</b>
         {crop.template && <span className="hint"> with template</span>}
