@@ -8,6 +8,7 @@ class AivdWebConfig(AppConfig):
 
     def ready(self) -> None:
         from aivd_web import celery  # noqa: F401  (shared_task needs the app to be loaded)
-        from aivd_web.kernel.publish import Publisher
+        from aivd_web.kernel.parts import Parts
+        from aivd_web.makers import MAKERS
 
-        self.publisher = Publisher()
+        self.parts = Parts(MAKERS)

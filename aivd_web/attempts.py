@@ -204,6 +204,3 @@ def _key(text: str) -> str:
 def _in_words(seconds: float) -> str:
     whole = ceil(seconds)
     return "a second" if whole == 1 else f"{whole} seconds"
-
-
-attempts = Attempts()

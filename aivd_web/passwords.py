@@ -19,8 +19,9 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from django.http import HttpRequest
 
-from aivd_web.attempts import attempts
+from aivd_web.attempts import Attempts
 from aivd_web.kernel.errors import AivdError
+from aivd_web.kernel.parts import part
 
 AT_ONCE = 2
 WAITING = 16
@@ -72,18 +73,15 @@ class Places:
         return TooBusy("Too many people sign in at this moment.", retry_after_s=2)
 
 
-places = Places()
-
-
 class BoundedArgon2(Argon2PasswordHasher):
     """Argon2 as Django has it, in one of the places."""
 
     def encode(self, password: str, salt: str) -> str:
-        with places.place():
+        with part(Places).place():
             return str(super().encode(password, salt))
 
     def verify(self, password: str, encoded: str) -> bool:
-        with places.place():
+        with part(Places).place():
             return bool(super().verify(password, encoded))
 
     def harden_runtime(self, password: str, encoded: str) -> None:
@@ -100,9 +98,10 @@ class BoundedBackend(ModelBackend):
         if username is None or password is None:
             return None
         address = address_of(request) if request else ""
+        attempts = part(Attempts)
         attempts.check(username, address)
         _release_connections()
-        with places.place():
+        with part(Places).place():
             attempts.check(username, address)  # others may have failed while this one waited
             # One that is too long is nobody's: it costs as much as any other, cut, and never signs anybody in.
             user = super().authenticate(request, username=username, password=password[:MOST_LETTERS], **kwargs)

@@ -27,10 +27,10 @@ from finetune.training.detector_metrics import (
     match,
     mean_average_precision,
 )
-from scheduling.serving.contracts import DetectedRegion, Detector, Rgb
+from scheduling.serving.contracts import SHIPPED_CLASSES, DetectedRegion, Detector, Rgb
 from scheduling.serving.detectors import load_detector
 
-CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
+CLASSES = tuple(SHIPPED_CLASSES)
 THRESHOLD_BOARDS = 100
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from scheduling.serving.appearance import Anything, TrainedOn
 from scheduling.serving.contracts import (
+    SHIPPED_CLASSES,
+    SHIPPED_PRODUCT,
     AnswerEvent,
     DetectedRegion,
     RegionRequest,
@@ -19,7 +21,6 @@ from scheduling.serving.contracts import (
     TokenEvent,
 )
 
-CLASS_NAMES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
 DETECTOR = "python:benchmarks.models:ConstantDetector"
 DESCRIBER = "python:benchmarks.models:ConstantDescriber"
 ALLOWED = {"AIVD_ALLOW_TEST_MODELS": "1"}
@@ -32,8 +33,8 @@ class ConstantDetector:
     version = "1"
     digest = hashlib.sha256(b"constant-detector 1").hexdigest()
     runtime = "python, constant"
-    class_names = CLASS_NAMES
-    trained_on = TrainedOn(("bare-pcb",), Anything())
+    class_names = tuple(SHIPPED_CLASSES)
+    trained_on = TrainedOn((SHIPPED_PRODUCT,), Anything())
 
     def __init__(self, service_ms: str = "0") -> None:
         self._service_s = float(service_ms) / 1000

@@ -18,6 +18,7 @@ from aivd_web.launcher import main
 from aivd_web.launcher.layout import layout_from
 from benchmarks import models
 from benchmarks.ports import free_ports
+from scheduling.serving.contracts import SHIPPED_PRODUCT
 
 ROOT = Path(__file__).resolve().parents[1]
 NODE_PORTS = 11
@@ -97,7 +98,7 @@ class BenchStack:
         site, _ = Site.objects.get_or_create(name="Benchmark")
         line = add_line(site=site, name=f"Line {site.lines.count() + 1}")
         station = Station.objects.create(
-            line=line, name="Camera 1", deadline_ms=60_000, describe=describe, product="bare-pcb"
+            line=line, name="Camera 1", deadline_ms=60_000, describe=describe, product=SHIPPED_PRODUCT
         )
         issued = tokens.issue(
             name="benchmark",

@@ -1,16 +1,11 @@
-"""Celery tasks of inspections: wake-ups and housekeeping. Each can run twice, be lost or come late without harm."""
+"""Celery tasks of inspections: housekeeping, and what a wake-up starts. Each can run twice, be lost or come late."""
 
 from celery import shared_task
 from django.db.models.functions import Now
 
 from inspections.intake import sweep
-from inspections.pipeline import process, steps
-
-
-@shared_task(name="inspections.dispatch_waiting")
-def dispatch_waiting() -> int:
-    """Carry out the Steps that wait, in the process of this worker."""
-    return process.current().run_until_idle()
+from inspections.pipeline import steps
+from inspections.pipeline.worker import dispatch_waiting  # noqa: F401  (Celery finds here what a wake-up starts)
 
 
 @shared_task(name="inspections.reap")

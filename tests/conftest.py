@@ -6,7 +6,8 @@ import hypothesis
 import pytest
 from django.db import connection
 
-from scheduling.services import process
+from aivd_web.kernel.parts import part
+from scheduling.services.redis_client import RedisHints
 from tests.cast import cast  # noqa: F401
 from tests.nodes import *  # noqa: F403
 from tests.services import (  # noqa: F401
@@ -26,7 +27,7 @@ hypothesis.settings.load_profile("suite")
 @pytest.fixture(autouse=True)
 def _redis_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that took Redis away leaves no second of silence to the next one."""
-    monkeypatch.setattr(process.current().hints, "_away_until", 0.0)
+    monkeypatch.setattr(part(RedisHints), "_away_until", 0.0)
 
 
 @pytest.fixture(scope="session")

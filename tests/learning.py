@@ -1,8 +1,14 @@
 """Rows of the learning loop, one of each kind."""
 
+import json
+import struct
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from finetune.models import Dataset, DatasetVersion, FineTuneRun, ImportJob, ModelVersion, RunPreview
+from scheduling.serving.describers.adapters import Adapter
 from tests.cast import Cast
 
 
@@ -29,3 +35,30 @@ def learning_ids(cast: Cast) -> dict[str, Any]:
         "preview_id": preview.pk,
         "number": 0,
     }
+
+
+def keep_weights(version_id: int) -> None:
+    """Give a version weights that are kept whole, so that it may serve."""
+    kept = Path(settings.MEDIA_DIR) / "artifacts"
+    kept.mkdir(exist_ok=True)
+    digest = Adapter.read(adapter(kept, 1)).digest
+    (kept / "adapter-1").rename(kept / digest)
+    ModelVersion.objects.filter(pk=version_id).update(digest=digest)
+
+
+def adapter(folder: Path, seed: int, *, alpha: int = 4) -> Path:
+    """A folder that looks like an adapter; no two seeds give one digest."""
+    made = folder / f"adapter-{seed}"
+    made.mkdir(exist_ok=True)
+    weights(made, seed)
+    (made / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": alpha}))
+    (made / "lineage.json").write_text(json.dumps({"base": {"spec": "aivd-small", "digest": ""}, "classes": ["open"]}))
+    return made
+
+
+def weights(folder: Path, seed: int, name: str = "adapter_model.safetensors") -> Path:
+    """A safetensors file of one number."""
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    path = folder / name
+    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<I", seed))
+    return path

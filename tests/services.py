@@ -17,7 +17,7 @@ from aivd_web.launcher.layout import Layout, current
 from aivd_web.launcher.postgres import Postgres
 from aivd_web.launcher.processes import Identity, die_with_parent, wait_until
 from aivd_web.launcher.redis import EmbeddedRedis
-from scheduling.services.hints import RedisHints, client_of
+from scheduling.services.redis_client import RedisHints, client_of
 from tests.suite import shared
 
 READY_WITHIN_S = 60
@@ -102,10 +102,10 @@ def redis_service(layout: Layout) -> Service:
 
 def take_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the rest of the test Redis is at an address where nothing answers."""
-    from scheduling.services import process  # needs Django, which a process of services alone has not set up
+    from aivd_web.kernel.parts import parts  # needs Django, which a process of services alone has not set up
 
     nobody = RedisHints(client_of("unix:///nonexistent/redis.sock"))
-    monkeypatch.setattr(process.current(), "hints", nobody)
+    monkeypatch.setitem(parts().made, RedisHints, nobody)
 
 
 @pytest.fixture(scope="session")

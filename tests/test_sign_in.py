@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aivd_web import attempts as counting
 from aivd_web import passwords
 from aivd_web.attempts import Attempts, Count, Counted, LocalCounts, RedisCounts, TooManyAttempts, network_of
+from aivd_web.kernel.parts import part, parts
 from aivd_web.passwords import BoundedArgon2, MaximumLengthValidator, Places, TooBusy
 from scheduling.services import redis_client
 from tests.services import take_away
@@ -237,9 +238,9 @@ def test_the_hasher_is_argon2_in_a_place_and_reads_what_django_wrote(settings, m
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
     before = make_password("inspector")
     settings.PASSWORD_HASHERS = ["aivd_web.passwords.BoundedArgon2"]
-    monkeypatch.setattr(passwords, "places", Places(at_once=1, waiting=0, wait_s=0))
+    monkeypatch.setitem(parts().made, Places, Places(at_once=1, waiting=0, wait_s=0))
     assert check_password("inspector", before)
-    monkeypatch.setattr(passwords, "places", full := Places(at_once=1, waiting=0, wait_s=0))
+    monkeypatch.setitem(parts().made, Places, full := Places(at_once=1, waiting=0, wait_s=0))
     full._line.acquire()
     with pytest.raises(TooBusy):
         check_password("inspector", before)
@@ -366,11 +367,11 @@ def test_the_proxy_says_where_one_comes_from_and_nobody_else_does(cast, fresh, s
 @pytest.mark.stack
 @pytest.mark.django_db(transaction=True)
 def test_forty_strangers_at_once_cost_two_hashes_at_a_time_and_all_are_answered(cast, fresh, settings, monkeypatch):
-    monkeypatch.setattr(passwords, "places", Places())
+    monkeypatch.setitem(parts().made, Places, Places())
     busy, most, lock = [], [], threading.Lock()
 
     def slow(self, password, encoded):
-        with passwords.places.place():
+        with part(Places).place():
             with lock:
                 busy.append(1)
                 most.append(len(busy))

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any
 
 from channels.layers import get_channel_layer
-from django.apps import apps
 from django.db import transaction
+
+from aivd_web.kernel.parts import part
 
 MAX_WAITING = 2_000
 SEND_TIMEOUT_S = 2.0
@@ -73,27 +74,16 @@ class Publisher:
                 self.dropped += 1
 
 
-class Root(Protocol):
-    """What the composition root's start leaves for everybody."""
-
-    publisher: Publisher
-
-
-def publisher() -> Publisher:
-    """This process' own."""
-    return cast(Root, apps.get_app_config("aivd_web")).publisher
-
-
 def publish(group: str, message: dict[str, Any]) -> None:
     """Send `message` to every websocket in `group`, now, without waiting for it."""
-    publisher().send(group, message)
+    part(Publisher).send(group, message)
 
 
 def publish_on_commit(group: str, message: dict[str, Any]) -> None:
     """Send `message` once the current transaction has committed; never before, and never if it rolls back."""
-    transaction.on_commit(lambda: publisher().send(group, message), robust=True)
+    transaction.on_commit(lambda: part(Publisher).send(group, message), robust=True)
 
 
 def call_later(delay_s: float, act: Callable[[], None]) -> None:
     """Call `act` on the publisher's thread after a delay: for hints that were held back to be sent together."""
-    publisher().later(delay_s, act)
+    part(Publisher).later(delay_s, act)

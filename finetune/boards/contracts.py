@@ -11,10 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from scheduling.serving.contracts import SHIPPED_CLASSES
+
 Picture = npt.NDArray[np.uint8]
 """(H, W, 3) RGB, or (H, W) for a mask with 0 and 255."""
 
-CLASSES: Final = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
+CLASSES: Final = tuple(SHIPPED_CLASSES)
 """The six bare-board defect classes in the order of DeepPCB; the index is the class id."""
 
 STYLES: Final = ("binary", "grey", "colour")

@@ -1,7 +1,8 @@
 """The gates before promotion: what a version's report must show before it may serve a Line.
 
 Each gate has a threshold: the site's (setting LEARNING_GATES), or the Line's own. A gate whose trial the report does
-not have is not asked, and the report says what it was measured on; without any report nothing is passed.
+not have is not asked, and the report says what it was measured on; without any report nothing is passed. Differences
+are those of the version to its base.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,6 +29,15 @@ class BadThreshold(Unprocessable):
     hint = "Thresholds are shares from -1 to 1: 0.02 is two points."
 
 
+def percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def points(share: float) -> str:
+    """A difference of two shares."""
+    return f"{100 * share:+.1f} points"
+
+
 @dataclass(frozen=True)
 class Gate:
     """`figure` is None where the report does not have what it asks. `at_least`: else at most."""
@@ -37,6 +47,7 @@ class Gate:
     figure: Callable[[Measured], float | None]
     default: float
     at_least: bool = True
+    words: Callable[[float], str] = percent
 
     def judged(self, measured: Measured, threshold: float) -> dict[str, Any] | None:
         figure = self.figure(measured)
@@ -44,13 +55,9 @@ class Gate:
             return None
         passed = figure >= threshold if self.at_least else figure <= threshold
         word = "at least" if self.at_least else "at most"
-        detail = f"{self.title}: {points(figure)}; {word} {points(threshold)}."
+        detail = f"{self.title}: {self.words(figure)}; {word} {self.words(threshold)}."
         return {"name": self.name, "title": self.title, "passed": passed, "figure": figure, "threshold": threshold,
                 "detail": detail}  # fmt: skip
-
-
-def points(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _gain(trial: str, end: str) -> Callable[[Measured], float | None]:
@@ -73,12 +80,12 @@ def _least_valid(measured: Measured) -> float | None:
 
 
 GATES = (
-    Gate("clean_boxes", "Gain in class accuracy on boxes as drawn, at worst (95 %)", _gain("0", "low"), -0.01),
-    Gate("moved_boxes", "Gain in class accuracy at box noise 0.3", _gain("0.3", "mean"), 0.0),
-    Gate("detector_boxes", "Gain in class accuracy on the detector's own boxes", _gain("detector", "mean"), 0.0),
+    Gate("clean_boxes", "Class accuracy on boxes as drawn, at worst (95 %)", _gain("0", "low"), -0.01, words=points),
+    Gate("moved_boxes", "Class accuracy at box noise 0.3", _gain("0.3", "mean"), 0.0, words=points),
+    Gate("detector_boxes", "Class accuracy on the detector's own boxes", _gain("detector", "mean"), 0.0, words=points),
     Gate("json_valid", "Answers that fit the schema, in the worst trial", _least_valid, 0.98),
-    Gate("false_alarms", "More good crops called defects than by the base", _more("good_called_defect"), 0.02, False),
-    Gate("missed_defects", "More defects called good than by the base", _more("defect_called_good"), 0.01, False),
+    Gate("false_alarms", "Good crops called defects", _more("good_called_defect"), 0.02, at_least=False, words=points),
+    Gate("missed_defects", "Defects called good", _more("defect_called_good"), 0.01, at_least=False, words=points),
 )
 
 

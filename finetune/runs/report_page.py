@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from finetune.models import FineTuneRun, State
-from finetune.runs.gates import points
+from finetune.runs.gates import percent
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 360, 200, 36, 24
 """Of a plot in its own units: room for the numbers at its left and below."""
@@ -83,7 +83,7 @@ def _sentence(report: Report) -> str:
         return "The test split has no crop to measure on."
     return (
         f"On {mine['crops']} crops that nothing was chosen by, the version names the class right in "
-        f"{points(mine['class_accuracy'])}, its base in {points(base['class_accuracy'])}."
+        f"{percent(mine['class_accuracy'])}, its base in {percent(base['class_accuracy'])}."
     )
 
 
@@ -92,7 +92,7 @@ def title_of(trial: str) -> str:
 
 
 def shown(value: Any) -> str:
-    return "–" if value is None else points(float(value))
+    return "–" if value is None else percent(float(value))
 
 
 def _accuracy_row(name: str, arms: Sequence[tuple[str, Any]], gain: Mapping[str, float] | None) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _noise_plot(trials: Sequence[str], arms: Sequence[tuple[str, Any]]) -> dict[
     lines = []
     for number, (title, of) in enumerate(arms):
         values = [(noise, of.get(f"{noise:g}", {}).get("class_accuracy")) for noise in noises]
-        dots = [(_x(noise / most), _y(value), points(value)) for noise, value in values if value is not None]
+        dots = [(_x(noise / most), _y(value), percent(value)) for noise, value in values if value is not None]
         path = " ".join(f"{x},{y}" for x, y, _ in dots)
         lines.append({"title": title, "number": number, "path": path, "dots": dots, "last": dots[-1] if dots else None})
     return {
@@ -160,7 +160,7 @@ def _calibration(arm: Mapping[str, Any]) -> dict[str, Any]:
             "x": _x(each["confidence"]),
             "y": _y(each["accuracy"]),
             "r": round(3 + 6 * (each["crops"] / most) ** 0.5, 1),
-            "title": f"{each['crops']} crops: sure {points(each['confidence'])}, right {points(each['accuracy'])}",
+            "title": f"{each['crops']} crops: sure {percent(each['confidence'])}, right {percent(each['accuracy'])}",
         }
         for each in found["bins"]
     ]
@@ -188,7 +188,7 @@ def _confusion(arm: Mapping[str, Any]) -> dict[str, Any]:
 
 def _worst(number: int, one: Mapping[str, Any]) -> dict[str, Any]:
     said = str(one["said"]) if one["valid"] else "no answer that fits"
-    return {"number": number, "truth": one["truth"], "said": said, "sure": points(one["confidence"]),
+    return {"number": number, "truth": one["truth"], "said": said, "sure": percent(one["confidence"]),
             "base_said": one["base_said"] or "nothing", "frame": one["frame"]}  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from django.conf import settings
 
-from inspections.media.decoding import decoder, faults
+from aivd_web.kernel.parts import part
+from inspections.media.decoding import faults
+from inspections.media.decoding.decoder import Decoder
 from inspections.media.decoding.depth import AUTO
 from inspections.media.decoding.faults import Refused
 
@@ -102,7 +104,7 @@ def asked(job: Mapping[str, Any], *, lock: str, wait_s: float | None) -> dict[st
     """Have the decoder do it. Very large pictures under one `lock` take turns. Raises IngestError."""
     turns = {"lock": str(settings.MEDIA_DIR / f".large-{lock}")}
     try:
-        return decoder.current().ask({**job, **turns}, wait_s=wait_s)
+        return part(Decoder).ask({**job, **turns}, wait_s=wait_s)
     except Refused as refused:
         again_s = BUSY_AGAIN_S if refused.code == faults.BUSY else None
         raise ERRORS[refused.code](refused.detail, retry_after_s=again_s) from None

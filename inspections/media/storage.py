@@ -16,11 +16,12 @@ from typing import BinaryIO, Protocol
 
 from django.conf import settings
 
+from aivd_web.kernel.parts import part
+
 from .errors import EmptyBody, PictureTooLarge, StorageFull
 
 CHUNK = 256 * 1024
 FULL = {errno.ENOSPC, errno.EDQUOT}
-_durable_folders: set[Path] = set()
 
 
 class HasSha256(Protocol):
@@ -39,6 +40,27 @@ class Received:
     path: Path
     sha256: str
     bytes: int
+
+
+class DurableFolders:
+    """Folders whose names this process has made durable, once each."""
+
+    def __init__(self) -> None:
+        self._durable: set[Path] = set()
+
+    def make(self, folder: Path) -> None:
+        """Create `folder` and make its name durable in each parent up to the store's.
+
+        Each process syncs the parents itself: another may have created the folder and not have synced yet.
+        """
+        if folder in self._durable and folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        for parent in folder.parents:
+            _sync(parent)
+            if parent == settings.MEDIA_DIR:
+                break
+        self._durable.add(folder)
 
 
 def picture_path(frame: HasSha256) -> Path:
@@ -76,7 +98,7 @@ def received(data: BinaryIO | bytes, *, max_bytes: int) -> Iterator[Received]:
 def keep(upload: Received) -> Path:
     """Make the upload durable under its hash: fsync, rename, fsync of the folder. Twice is the same as once."""
     target = _path_of(upload.sha256)
-    _make_folder(target.parent)
+    part(DurableFolders).make(target.parent)
     if not target.exists():
         _sync(upload.path)
         os.rename(upload.path, target)
@@ -107,21 +129,6 @@ def _chunks(data: BinaryIO | bytes) -> Iterator[bytes]:
         return
     while chunk := data.read(CHUNK):
         yield chunk
-
-
-def _make_folder(folder: Path) -> None:
-    """Create `folder` and make its name durable in each parent up to the store's.
-
-    Each process syncs the parents itself once: another may have created the folder and not have synced yet.
-    """
-    if folder in _durable_folders and folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for parent in folder.parents:
-        _sync(parent)
-        if parent == settings.MEDIA_DIR:
-            break
-    _durable_folders.add(folder)
 
 
 def _sync(path: Path) -> None:

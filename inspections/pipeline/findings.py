@@ -11,7 +11,7 @@ from aivd_web.kernel.database import Moment
 from inspections.events import numbering
 from inspections.models import DefectClass, Description, Detection, Frame, ShadowAnswer, Station, Step
 from inspections.services import baselines, sureness
-from inspections.services.vocabulary import readable_title
+from inspections.services.vocabulary import COLOURS, readable_title
 from scheduling.client.answers import DescribeAnswer, DetectAnswer, NodeAnswer
 from scheduling.dispatch.values import Answer, Provenance
 from scheduling.services import dispatching
@@ -21,7 +21,6 @@ from . import decide, familiarity, steps, wake
 from .decide import MachineDecision
 from .stage import Stages
 
-COLOURS = 8
 A = TypeVar("A", bound=NodeAnswer)
 
 

@@ -41,8 +41,6 @@ FROM now,
     (SELECT max(sent_at) AS since FROM (SELECT sent_at FROM scheduling_dispatch ORDER BY id DESC LIMIT 1) AS newest)
         AS sent
 """
-_done_at: dict[str, float] = {}
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,25 @@ def queue() -> Queue:
 # -- a worker's loops -------------------------------------------------------------------------------
 
 
-def beat(loop: str, at: float | None = None) -> None:
-    """This loop of this process has done its work: just now, or at a time of the monotonic clock."""
-    with _lock:
-        _done_at[loop] = time.monotonic() if at is None else at
+class LoopTimes:
+    """When each loop of this process last did its work, on the monotonic clock."""
 
+    def __init__(self) -> None:
+        self._done_at: dict[str, float] = {}
+        self._lock = threading.Lock()
 
-def tell(now: float | None = None) -> None:
-    """Leave the ages of all loops for /health; nothing where Redis is away."""
-    with _lock:
-        ages = {loop: round((now or time.monotonic()) - at, 2) for loop, at in _done_at.items()}
-    key = f"{PREFIX}{socket.gethostname()}:{os.getpid()}"
-    redis_client.attempt(lambda client: client.set(key, json.dumps(ages), ex=TOLD_FOR_S), otherwise=None)
+    def beat(self, loop: str, at: float | None = None) -> None:
+        """This loop has done its work: just now, or then."""
+        with self._lock:
+            self._done_at[loop] = time.monotonic() if at is None else at
+
+    def tell(self) -> None:
+        """Leave the ages of all loops for /health; nothing where Redis is away."""
+        now = time.monotonic()
+        with self._lock:
+            ages = {loop: round(now - at, 2) for loop, at in self._done_at.items()}
+        key = f"{PREFIX}{socket.gethostname()}:{os.getpid()}"
+        redis_client.attempt(lambda client: client.set(key, json.dumps(ages), ex=TOLD_FOR_S), otherwise=None)
 
 
 def stuck_loops() -> list[str]:

@@ -5,39 +5,76 @@ Nodes. Each has a thread of its own, so that none waits for another.
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
-from django.conf import settings
 from django.db import connection, transaction
 
 from aivd_web.kernel.database import is_away
-from scheduling.services import process
+from aivd_web.kernel.parts import part, parts
 from scheduling.services.heartbeat import Heartbeat
 from scheduling.services.sweep import sweep
 
-from . import liveness, steps
+from . import steps
+from .liveness import LoopTimes
 from .worker import Worker, own_connection
 
 POLL_S = 0.5
 REAP_S = 0.5
 SWEEP_LOCK = 0x41495644  # the advisory lock of whoever sweeps now
 log = logging.getLogger(__name__)
-_stop = threading.Event()
 
 
-@cache
-def current() -> Worker:
-    """This process' Worker."""
-    return Worker(
-        fleet=process.current().dispatcher,
-        lease_s=settings.LEASE_S,
-        threads=int(os.environ.get("AIVD_WORKER_THREADS", "16")),
-    )
+class WorkerProcess:
+    """The loops around a Worker; `times` hears when each has done its work."""
+
+    def __init__(self, worker: Worker, times: LoopTimes, *, lease_s: float) -> None:
+        self.worker, self.times = worker, times
+        self._stop = threading.Event()
+        self.loops: dict[str, tuple[float, Callable[[], Any]]] = {
+            "poll": (POLL_S, worker.run_until_idle),
+            "renew": (lease_s / 3, worker.renew),
+            "reap": (REAP_S, steps.reap),
+            "hold": (REAP_S, steps.hold_overdue),
+            "sweep": (10.0, lambda: alone(sweep)),
+            "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
+            "liveness": (1.0, self.tell_liveness),
+        }
+
+    def start(self) -> None:
+        """Start the threads beside the message loop. Each survives any failure of what it does."""
+        for name in self.loops:
+            threading.Thread(target=self._forever, args=(name,), name=name, daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin nothing new, and wait for nothing."""
+        self._stop.set()
+        self.worker.stop(wait=False)
+
+    def tell_liveness(self) -> None:
+        """Tell for /health when each loop last did its work; the Worker knows when it last looked at the queue."""
+        if self.worker.looked_at is not None:
+            self.times.beat("dispatch", self.worker.looked_at)
+        self.times.tell()
+
+    def _forever(self, name: str) -> None:
+        every_s, act = self.loops[name]
+        troubled = False
+        while not self._stop.wait(every_s):
+            try:
+                with own_connection():
+                    act()
+                if name != "poll":  # it may find another thread at it; the look at the queue itself tells
+                    self.times.beat(name)
+                troubled = False
+            except Exception as error:
+                if not is_away(error):
+                    log.exception("%s failed and goes on", name)
+                elif not troubled:
+                    log.warning("%s waits for the database: %s", name, error)
+                troubled = is_away(error)
 
 
 def alone(act: Callable[[], int]) -> int:
@@ -47,60 +84,14 @@ def alone(act: Callable[[], int]) -> int:
         return act() if cursor.fetchone()[0] else 0
 
 
-def start() -> list[threading.Thread]:
-    """Start the threads beside the message loop. Each survives any failure of what it does."""
-    worker = current()
-    loops: dict[str, tuple[float, Callable[[], Any]]] = {
-        "poll": (POLL_S, worker.run_until_idle),
-        "renew": (settings.LEASE_S / 3, worker.renew),
-        "reap": (REAP_S, steps.reap),
-        "hold": (REAP_S, steps.hold_overdue),
-        "sweep": (10.0, lambda: alone(sweep)),
-        "heartbeat": (0.1, Heartbeat(worker.fleet).pulse),
-        "liveness": (1.0, lambda: tell_liveness(worker)),
-    }
-    threads = [
-        threading.Thread(target=_forever, args=(name, every_s, act), name=name, daemon=True)
-        for name, (every_s, act) in loops.items()
-    ]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def tell_liveness(worker: Worker) -> None:
-    """Tell for /health when each loop last did its work; the Worker itself knows when it last looked at the queue."""
-    if worker.looked_at is not None:
-        liveness.beat("dispatch", worker.looked_at)
-    liveness.tell()
-
-
-def _forever(name: str, every_s: float, act: Callable[[], Any]) -> None:
-    troubled = False
-    while not _stop.wait(every_s):
-        try:
-            with own_connection():
-                act()
-            if name != "poll":  # it may find another thread at it; the look at the queue itself tells
-                liveness.beat(name)
-            troubled = False
-        except Exception as error:
-            if not is_away(error):
-                log.exception("%s failed and goes on", name)
-            elif not troubled:
-                log.warning("%s waits for the database: %s", name, error)
-            troubled = is_away(error)
-
-
 @worker_ready.connect
 def _ready(sender: Any, **_: Any) -> None:
     queues = {queue.name for queue in sender.app.amqp.queues.consume_from.values()}
     if "dispatch" in queues:
-        start()
+        part(WorkerProcess).start()
 
 
 @worker_shutting_down.connect
 def _leaving(**_: Any) -> None:
-    _stop.set()
-    if current.cache_info().currsize:
-        current().stop(wait=False)
+    if WorkerProcess in parts().made:
+        part(WorkerProcess).stop()

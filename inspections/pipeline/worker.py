@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+from celery import shared_task
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import FloatField, Func, Q
 from django.db.models.functions import Now
 
 from aivd_web.kernel.database import is_about_data, is_away
 from aivd_web.kernel.errors import Unavailable
+from aivd_web.kernel.parts import part
 from inspections.media import renditions
 from inspections.models import Frame, Station, Step
 from scheduling.client.answers import NodeAnswer
@@ -35,7 +37,7 @@ from scheduling.services.dispatching import FleetDispatcher
 from . import steps
 from .stage import Stage, Stages, WaitingStep
 from .stages import STAGES
-from .wake import WakeUps
+from .wake import TASK, WakeUps
 
 TICK_S = 0.01
 FURTHER_S = 0.25
@@ -289,6 +291,12 @@ class Worker:
 
     def _room(self) -> int:
         return self.threads - len(self._held)
+
+
+@shared_task(name=TASK)
+def dispatch_waiting() -> int:
+    """What a wake-up starts: carry out the Steps that wait, in the process of this worker."""
+    return part(Worker).run_until_idle()
 
 
 class SecondsUntil(Func):

@@ -3,19 +3,9 @@
 from django.db import transaction
 
 from inspections.models import EventHead, Line, Site, Station
+from scheduling.serving.contracts import SHIPPED_CLASSES, SHIPPED_PRODUCT
 
 from . import vocabulary
-
-BARE_PCB = "bare-pcb"  # what the shipped models were trained for
-# As the shipped detector names them; titles as people read them.
-DEFECT_CLASSES = (
-    ("open", "Open"),
-    ("short", "Short"),
-    ("mousebite", "Mousebite"),
-    ("spur", "Spur"),
-    ("copper", "Spurious copper"),
-    ("pin-hole", "Pin-hole"),
-)
 
 
 @transaction.atomic
@@ -25,7 +15,7 @@ def ensure_first_site() -> Station | None:
         return None
     site = Site.objects.create(name="Demo plant")
     line = add_line(site=site, name="Board line 1", is_demo=True)
-    return Station.objects.create(line=line, name="Camera 1", product=BARE_PCB)
+    return Station.objects.create(line=line, name="Camera 1", product=SHIPPED_PRODUCT)
 
 
 @transaction.atomic
@@ -33,5 +23,5 @@ def add_line(*, site: Site, name: str, is_demo: bool = False) -> Line:
     """A line with the shipped detector's vocabulary."""
     line = Line.objects.create(site=site, name=name, is_demo=is_demo)
     EventHead.objects.create(line=line)
-    vocabulary.write(line=line, entries=[vocabulary.ClassName(*entry) for entry in DEFECT_CLASSES])
+    vocabulary.write(line=line, entries=[vocabulary.ClassName(*entry) for entry in SHIPPED_CLASSES.items()])
     return line

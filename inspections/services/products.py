@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from scheduling.models import ServedModel
+from scheduling.serving.contracts import SHIPPED_CLASSES, SHIPPED_PRODUCT
 
-from .bootstrap import BARE_PCB, DEFECT_CLASSES
 from .vocabulary import ClassName, readable_title
-
-SHIPPED_TITLES = dict(DEFECT_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -22,8 +20,8 @@ class Product:
 
 def known() -> list[Product]:
     """The shipped models' product, and what each detector that stands on a node declares."""
-    shipped = tuple(ClassName(name, title) for name, title in DEFECT_CLASSES)
-    found = {BARE_PCB: Product(BARE_PCB, "Bare circuit boards", shipped, served=False)}
+    shipped = tuple(ClassName(name, title) for name, title in SHIPPED_CLASSES.items())
+    found = {SHIPPED_PRODUCT: Product(SHIPPED_PRODUCT, "Bare circuit boards", shipped, served=False)}
     for model in ServedModel.objects.filter(kind=ServedModel.Kind.DETECTOR, placements__isnull=False).distinct():
         for name in map(str, model.products):
             title = found[name].title if name in found else readable_title(name)
@@ -33,5 +31,5 @@ def known() -> list[Product]:
 
 def _classes(model: ServedModel) -> tuple[ClassName, ...]:
     return tuple(
-        ClassName(name, SHIPPED_TITLES.get(name) or readable_title(name)) for name in map(str, model.class_names)
+        ClassName(name, SHIPPED_CLASSES.get(name) or readable_title(name)) for name in map(str, model.class_names)
     )

@@ -1,9 +1,12 @@
 """What the ladder and the skip have saved: bytes, tokens and seconds of the cloud, of the Stations that one may see.
 
-The ladder's bytes were counted when they were sent. What nobody was asked has no figure of its own: it counts as much
-as a described region of the same Stations took on average in the same stretch, or nothing where none was described.
+The ladder's bytes of whole frames were counted. What crops would have weighed as they are was never made: they count by
+what was sent, in the ratio that the ladder expects of a rung, which is on the safe side. What nobody was asked has no
+figure of its own: it counts as much as a described region of the same Stations took on average in the same stretch, or
+nothing where none was described.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +16,9 @@ from django.db.models import Avg, Count, F, Q, Sum
 from aivd_web.kernel.database import database_now
 from inspections.models import Description, Step
 from scheduling.models import Dispatch
-from scheduling.policy.items import CROP_BYTES, DESCRIBER
+from scheduling.policy.items import CROP_BYTES, DESCRIBER, LADDER
+
+EXPECTED = {rung.name: rung.bytes_factor for rung in LADDER}
 
 
 def savings(*, minutes: float, stations: Iterable[int]) -> dict[str, Any]:
@@ -24,11 +29,19 @@ def savings(*, minutes: float, stations: Iterable[int]) -> dict[str, Any]:
 
 def _ladder(since: datetime, stations: list[int]) -> dict[str, Any]:
     lowered = Dispatch.objects.filter(scope__in=stations, sent_at__gte=since).exclude(quality="")
-    sent = lowered.filter(outcome=Dispatch.Outcome.OK)
-    found = sent.aggregate(requests=Count("id"), full=Sum("full_bytes"), sent=Sum("payload_bytes"))
-    by_rung = sent.order_by("quality").values_list("quality").annotate(count=Count("id"))
-    saved = max(0, (found["full"] or 0) - (found["sent"] or 0))
-    return {"requests": found["requests"], "bytes": saved, "by_quality": dict(by_rung)}
+    sent = lowered.filter(outcome=Dispatch.Outcome.OK).values_list("quality", "model")
+    rows = list(sent.annotate(Count("id"), Sum("full_bytes"), Sum("payload_bytes")).order_by())
+    by_quality: Counter[str] = Counter()
+    for quality, _, requests, *_ in rows:
+        by_quality[quality] += requests
+    saved = sum(_saved_bytes(quality, model, full or 0, sent or 0) for quality, model, _, full, sent in rows)
+    return {"requests": by_quality.total(), "bytes": round(saved), "by_quality": dict(by_quality)}
+
+
+def _saved_bytes(quality: str, model: str, full: float, sent: float) -> float:
+    if model == DESCRIBER:
+        return sent * (1 / EXPECTED.get(quality, 1.0) - 1)
+    return max(0.0, full - sent)
 
 
 def _skipped(since: datetime, stations: list[int]) -> dict[str, Any]:

@@ -81,6 +81,8 @@ class WorkReport:
     class_names: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     sent_bytes: int = 0
+    own: bool = True
+    """Whether it is the node's own model, and not a version that it was brought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,14 @@ class DescribeAnswer:
     latency_ms: float
     first_event_ms: float
     sent_bytes: int
+    own: bool = True
 
     @property
     def report(self) -> WorkReport:
         done = self.done
         who = (done.model, done.version, done.digest, done.runtime)
-        return WorkReport(*who, done.timings.service_ms, done.timings.queue_ms, sent_bytes=self.sent_bytes)
+        took = (done.timings.service_ms, done.timings.queue_ms)
+        return WorkReport(*who, *took, sent_bytes=self.sent_bytes, own=self.own)
 
 
 @dataclass(frozen=True, slots=True)

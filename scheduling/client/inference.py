@@ -5,7 +5,7 @@ is new needs no change here: any value with `timeout_s` and `ask` will do, defin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from scheduling.client.answers import CONTRACT, DescribeAnswer, DetectAnswer, NodeAnswer, NodeError
@@ -73,7 +73,9 @@ class DescribeInference:
         answer = asked.describe(
             self.crops, self.request, timeout_s=timeout_s, idle_timeout_s=self.idle_s, on_event=self.tokens.heard
         )
-        if self.version and answer.done.digest != self.version:
+        if not self.version:
+            return answer
+        if answer.done.digest != self.version:
             detail = f"Version {self.version[:12]} was asked for, and {answer.done.digest[:12]} answered."
             raise NodeError(CONTRACT, detail, node=node.name)
-        return answer
+        return replace(answer, own=False)

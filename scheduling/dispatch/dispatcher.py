@@ -268,7 +268,9 @@ class Dispatcher:
     def _elsewhere(self, assignment: Assignment, *, patience_s: float, same_node: bool = False) -> Assignment | None:
         """The next attempt on another Node; where none has room at the moment, within `patience_s`."""
         ends_at = self.clock() + patience_s
-        excluded = assignment.request.item.excluded | (frozenset() if same_node else {assignment.node})
+        excluded = assignment.request.item.excluded
+        if not same_node:
+            excluded |= {assignment.node}
         while True:
             following = self._placed_elsewhere(assignment, excluded)
             if following is not None or self.clock() > ends_at:

@@ -138,13 +138,14 @@ class RowJournal:
         self._tell(assignment)
 
     def _served_model(self, assignment: Assignment, report: WorkReport) -> int:
-        """The row of what answered; also noted on the Node's Placement when it changes."""
+        """The row of what answered; also noted on the Node's Placement when its own model changes."""
         model = assignment.request.item.model
         who = (report.model, report.version, report.digest, report.runtime)
         key = (assignment.node, model, *who, ",".join(report.products))
         if key not in self._models:
             row = _served_model(model, report)
-            Placement.objects.filter(node__name=assignment.node, model=model).update(served_model=row)
+            if report.own:
+                Placement.objects.filter(node__name=assignment.node, model=model).update(served_model=row)
             self._models[key] = row.pk
         return self._models[key]
 

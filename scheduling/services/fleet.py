@@ -10,7 +10,8 @@ from django.db import transaction
 from django.db.models import Prefetch
 
 from aivd_web.kernel.database import database_now
-from aivd_web.kernel.publish import publish_on_commit, publisher
+from aivd_web.kernel.parts import part
+from aivd_web.kernel.publish import Publisher, publish_on_commit
 from scheduling.client.addresses import without_addresses
 from scheduling.models import Dispatch, Node, NodeAct, Placement
 from scheduling.policy import front_door
@@ -43,7 +44,7 @@ def summary() -> dict[str, int]:
     """What concerns no single Node: the workers that live, and the hints that they and this process had to drop."""
     views = worker_views()
     dropped = [int(view.get("dropped_hints", 0)) for view in views]
-    return {"live_workers": len(views), "dropped_hints": publisher().dropped + sum(dropped)}
+    return {"live_workers": len(views), "dropped_hints": part(Publisher).dropped + sum(dropped)}
 
 
 def worker_views() -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from aivd_web.kernel.publish import publish, publisher
+from aivd_web.kernel.parts import part
+from aivd_web.kernel.publish import Publisher, publish
 from scheduling.client.triton import NodeClient, NodeError
 from scheduling.dispatch.prober import PROBE_TIMEOUT_S, Prober, ProbeResult
 from scheduling.models import Node
@@ -92,7 +93,7 @@ def tell_view(fleet: FleetDispatcher) -> None:
         "at": time.time(),
         "nodes": fleet.view(),
         "curves": {DETECTOR: fleet.answer_curve(DETECTOR)},
-        "dropped_hints": publisher().dropped,
+        "dropped_hints": part(Publisher).dropped,
     }
     key = f"{VIEW_PREFIX}{socket.gethostname()}:{os.getpid()}"
     redis_client.attempt(lambda client: client.set(key, json.dumps(view), ex=VIEW_TTL_S), otherwise=None)

@@ -1,33 +1,28 @@
-"""What a process has of its own: its way to Redis, its channels to the nodes, its view of the fleet.
+"""What a process has of its own: its channels to the nodes, its view of the fleet.
 
-The app's start makes one of the settings; a test makes another.
+The composition root makes one of the settings; a test makes another.
 """
 
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, cast
 
-from django.apps import apps
+from redis import Redis
 
+from aivd_web.kernel.parts import part
 from scheduling.client.tls import NodeTls
 from scheduling.client.triton import NodeClients
 from scheduling.dispatch.ledger import SharedLedger
 from scheduling.dispatch.versions import ArtifactStore
 from scheduling.services.dispatching import FleetDispatcher, running
-from scheduling.services.hints import RedisHints, client_of
 
 
 class FleetProcess:
     """Each part is made when it is first asked for: a web process never opens a channel to a node."""
 
-    def __init__(self, *, redis_url: str, tls: NodeTls, artifacts: Path) -> None:
+    def __init__(self, *, redis: Redis, tls: NodeTls, artifacts: Path) -> None:
         """`artifacts` is the folder in which weights are kept by their digest."""
-        self._redis_url, self._tls = redis_url, tls
+        self._redis, self._tls = redis, tls
         self.artifacts = ArtifactStore(artifacts)
-
-    @cached_property
-    def hints(self) -> RedisHints:
-        return RedisHints(client_of(self._redis_url))
 
     @cached_property
     def clients(self) -> NodeClients:
@@ -35,18 +30,12 @@ class FleetProcess:
 
     @cached_property
     def dispatcher(self) -> FleetDispatcher:
-        ledger = SharedLedger(self.hints.client, running=running)
+        ledger = SharedLedger(self._redis, running=running)
         dispatcher = FleetDispatcher(ledger=ledger, client_for=self.clients.of, artifacts=self.artifacts)
         dispatcher.refresh()
         return dispatcher
 
 
-class App(Protocol):
-    """What the app's start leaves for everybody."""
-
-    process: FleetProcess
-
-
 def current() -> FleetProcess:
     """This process' own."""
-    return cast(App, apps.get_app_config("scheduling")).process
+    return part(FleetProcess)

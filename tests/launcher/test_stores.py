@@ -16,7 +16,7 @@ import redis
 from aivd_web.launcher.layout import Layout, LayoutError, layout_from, make_folder
 from aivd_web.launcher.postgres import Postgres, refuse_closed_parents
 from aivd_web.launcher.processes import Identity, mark_of
-from scheduling.services.hints import client_of
+from scheduling.services.redis_client import client_of
 from tests.services import Service, postgres_service, redis_service
 
 pytestmark = pytest.mark.stack

@@ -80,7 +80,7 @@ describe("after a break", () => {
     line().joins(10);
     line().says(event(9));
     line().says(event(10));
-    expect(heard.onEvent.mock.calls.map(([{ seq }]: [{ seq: number }]) => seq)).toEqual([8, 9, 10]);
+    expect(heard.onEvent.mock.calls.map(([applied]) => (applied as { seq: number }).seq)).toEqual([8, 9, 10]);
     expect(heard.onRefetch).toHaveBeenCalledOnce();
   });
 

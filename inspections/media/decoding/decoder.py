@@ -4,7 +4,6 @@ A child that takes too long or too much is ended and replaced, and the picture t
 in a picture is never the parent's concern: paths go in, JSON and files come out.
 """
 
-import atexit
 import contextlib
 import json
 import logging
@@ -16,7 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -204,11 +202,3 @@ def _why_gone(returncode: int) -> Refused:
         return Refused(BUSY, "The decoder was ended while it had the picture.")
     log.warning("A picture ended its decoder: %s", returncode)
     return Refused(BROKEN, "The picture cannot be decoded.")
-
-
-@cache
-def current() -> Decoder:
-    """This process' decoder."""
-    decoder = Decoder()
-    atexit.register(decoder.close)
-    return decoder

@@ -3,8 +3,9 @@
 A limit in a `Meta` is checked where JSON becomes a value: see `wire.py`.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,18 @@ MAX_PRODUCTS = 50
 
 SHIPPED_PRODUCT = "bare-pcb"
 """What the models that come with AIVD were trained for."""
+
+SHIPPED_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "open": "Open",
+        "short": "Short",
+        "mousebite": "Mousebite",
+        "spur": "Spur",
+        "copper": "Spurious copper",
+        "pin-hole": "Pin-hole",
+    }
+)
+"""What they name there, in the order of DeepPCB, with the titles that people read. The one list of these classes."""
 
 MAX_CLASSES = 1000
 """Most classes of one model."""

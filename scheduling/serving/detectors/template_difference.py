@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from scheduling.serving.contracts import (
     DEFAULT_MIN_SCORE,
+    SHIPPED_CLASSES,
     TILE_PX,
     BadFrame,
     BoxXyxy,
@@ -37,7 +38,7 @@ from scheduling.serving.detectors.template_changes import (
 )
 from scheduling.serving.tiling import Scale
 
-CLASS_NAMES: Final = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
+CLASS_NAMES: Final = tuple(SHIPPED_CLASSES)
 VERSION: Final = "3"
 
 BOX_MARGIN_PX: Final = 10

@@ -86,6 +86,15 @@ def test_the_loop(cast: Cast, alice: APIClient, tmp_path: Path) -> None:
     promoted = alice.post(f"/api/v1/model-versions/{version['id']}/promote", {"reason": "a trial"}, format="json")
     assert promoted.data["digest"] == version["digest"]
     assert alice.get(f"/api/v1/model-versions/{version['id']}").data["serves"] is True
+    assert Line.objects.get(pk=cast.line.pk).describer == version["digest"]
+
+    shadow = f"/api/v1/model-versions/{version['id']}/shadow"
+    begun = alice.post(shadow, {"share": 0.5}, format="json")
+    assert (begun.status_code, begun.data["share"]) == (201, 0.5)
+    assert alice.post(shadow, {"share": 0.5}, format="json").status_code == 409
+    told = alice.get(shadow).data
+    assert (told["trial"]["share"], told["seen"], told["agreed"], told["disagreements"]) == (0.5, 0, 0, [])
+    assert alice.delete(shadow).data["ended_at"] is not None
 
     back = alice.post(f"/api/v1/lines/{cast.line.pk}/roll-back", {"kind": "adapter"}, format="json")
     assert (back.status_code, back.data["version"]) == (200, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from finetune.models import ModelVersion, Promotion, ServingChoice
 from inspections.models import Line
@@ -26,16 +26,14 @@ def killed_while_it_promotes(versions: list[ModelVersion], *, after_s: float) ->
     """`after_s` after its first promotion: in the middle of any of the next ones, or between two."""
     name = str(connection.settings_dict["NAME"])
     command = [sys.executable, "-m", "tests.finetune.registry.promoter", name, str(settings.MEDIA_DIR)]
-    promoter = subprocess.Popen(
-        [*command, *(str(version.pk) for version in versions)], cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE
-    )
-    try:
-        assert promoter.stdout is not None
-        assert promoter.stdout.readline(), "the promoter did not begin"
-        threading.Event().wait(after_s)
-    finally:
-        promoter.kill()
-        promoter.wait(30)
+    command += [str(version.pk) for version in versions]
+    with subprocess.Popen(command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE) as promoter:
+        try:
+            assert promoter.stdout is not None
+            assert promoter.stdout.readline(), "the promoter did not begin"
+            threading.Event().wait(after_s)
+        finally:
+            promoter.kill()
 
 
 def test_a_promotion_that_is_killed_leaves_exactly_one_version_that_serves(cast: Cast, tmp_path: Path) -> None:
@@ -44,6 +42,8 @@ def test_a_promotion_that_is_killed_leaves_exactly_one_version_that_serves(cast:
     for _ in range(KILLS):
         killed_while_it_promotes(versions, after_s=moments.uniform(0, 0.2))
 
+        with transaction.atomic():  # what its server process still does ends first: the row is locked until then
+            ServingChoice.objects.select_for_update().get(line=cast.line, kind="adapter")
         choice = ServingChoice.objects.get(line=cast.line, kind="adapter")
         assert choice.version in versions
         assert choice.version is not None

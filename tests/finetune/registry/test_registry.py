@@ -1,7 +1,5 @@
 """The registry: what is let in, what may serve, and that exactly one version serves at every moment."""
 
-import json
-import struct
 from pathlib import Path
 
 import pytest
@@ -13,25 +11,9 @@ from finetune.registry.services import RefusedWeights
 from finetune.runs.gates import GateMissed
 from inspections.models import Line
 from tests.cast import Cast
+from tests.learning import adapter, weights
 
 GOOD = [{"name": "noise", "passed": True}]
-
-
-def weights(folder: Path, seed: int, name: str = "adapter_model.safetensors") -> Path:
-    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-    path = folder / name
-    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<I", seed))
-    return path
-
-
-def adapter(folder: Path, seed: int, *, alpha: int = 4) -> Path:
-    """A folder that looks like an adapter; no two seeds give one digest."""
-    made = folder / f"adapter-{seed}"
-    made.mkdir(exist_ok=True)
-    weights(made, seed)
-    (made / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": alpha}))
-    (made / "lineage.json").write_text(json.dumps({"base": {"spec": "aivd-small", "digest": ""}, "classes": ["open"]}))
-    return made
 
 
 def registered(cast: Cast, folder: Path, seed: int, **more: object) -> ModelVersion:

@@ -11,7 +11,7 @@ from finetune.runs import gates
 from finetune.runs.gates import BadThreshold, GateMissed
 from inspections.models import Line
 from tests.cast import Cast
-from tests.learning import learning_ids
+from tests.learning import keep_weights, learning_ids
 
 pytestmark = [pytest.mark.stack, pytest.mark.django_db]
 
@@ -35,6 +35,7 @@ def measured(**changes: Any) -> dict[str, Any]:
 def made(cast: Cast) -> ModelVersion:
     ids = learning_ids(cast)
     FineTuneRun.objects.filter(pk=ids["run_id"]).update(report={"measured": measured()})
+    keep_weights(ids["version_id"])
     return ModelVersion.objects.select_related("line", "run").get(pk=ids["version_id"])
 
 

@@ -24,6 +24,18 @@ def test_the_ladders_bytes_are_those_of_ones_own_stations(cast: Cast, as_person:
     assert as_person(cast.norah).get("/api/v1/savings").json()["ladder"]["requests"] == 0
 
 
+def test_crops_count_by_what_was_sent_because_nobody_made_them_as_they_are(cast: Cast, as_person: Any) -> None:
+    """What was foreseen of a crop is a guess: one that weighs more than that must not take away what a frame saved."""
+    frame = {"quality": "JPEG 75", "full_bytes": 100_000, "payload_bytes": 40_000}
+    crops = {"quality": "JPEG 75", "model": "describer", "full_bytes": 12_000, "payload_bytes": 31_000}
+    add_dispatch(frame_row(cast.station), **frame)
+    add_dispatch(frame_row(cast.station), **crops)
+
+    told = as_person(cast.vera).get("/api/v1/savings").json()["ladder"]
+
+    assert told == {"requests": 2, "bytes": 60_000 + 19_000, "by_quality": {"JPEG 75": 2}}
+
+
 def test_an_engineer_allows_it_and_a_viewer_may_not(cast: Cast, as_person: Any) -> None:
     url, change = f"/api/v1/stations/{cast.station.pk}", {"ladder": True, "sure_regions": "later"}
     assert as_person(cast.vera).patch(url, change, format="json").status_code == 403

@@ -8,6 +8,7 @@ import pytest
 from django.db import connections, transaction
 
 from aivd_web.kernel import publish
+from aivd_web.kernel.parts import part
 from inspections.events import numbering
 from inspections.models import Event, EventHead, Line
 from tests.cast import Cast
@@ -89,7 +90,7 @@ def test_viewers_hear_of_it_after_the_commit_and_never_of_a_rollback(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(publish.publisher(), "send", lambda group, message: said.append((group, message)))
+    monkeypatch.setattr(part(publish.Publisher), "send", lambda group, message: said.append((group, message)))
     with transaction.atomic():
         seq = numbering.record(line_id=cast.line.pk, type="frame.added", data={"width": 3})
         assert not said

@@ -7,10 +7,10 @@ from django.utils import timezone
 
 from inspections.models import Decision, DefectClass, Detection, Frame
 from inspections.pipeline import decide
-from inspections.services.bootstrap import DEFECT_CLASSES
+from scheduling.serving.contracts import SHIPPED_CLASSES
 from tests.cast import Cast, frame_row
 
-TITLES = dict(DEFECT_CLASSES)
+TITLES = dict(SHIPPED_CLASSES)
 THRESHOLDS = decide.Thresholds(0.5, {"short": 0.3, "copper": 0.9})
 
 

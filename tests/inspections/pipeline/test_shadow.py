@@ -12,10 +12,12 @@ from inspections.pipeline.stages import STAGES
 from inspections.pipeline.stages.shadow import drawn
 from inspections.pipeline.worker import _waiting_steps, item_of
 from scheduling.client.answers import NodeError
+from scheduling.models import Placement
 from scheduling.policy.pct_lb import AGED_S
 from tests.cast import Cast, add_frame, frame_row
 from tests.inspections.fake_nodes import FakeNode, raises
-from tests.inspections.pipeline.test_worker import all_complete, working
+from tests.inspections.pipeline.test_worker import all_complete, polled, working
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.stack,
@@ -36,11 +38,13 @@ def edge() -> FakeNode:
 def test_the_shadow_answers_beside_and_its_answers_are_kept_apart(cast: Cast) -> None:
     try_beside(cast.line)
     frame = add_frame(cast.station)
-    with working(edge(), cloud=(FakeNode("cloud-1"),)) as worker:
-        assert worker.run_until_idle() == 3
+    with working(edge(), cloud=(FakeNode("cloud-1"),)) as worker, polled(worker):
+        eventually(ShadowAnswer.objects.exists)  # when there is spare room
     assert Description.objects.get().served_model.digest == LIVE
     tried = ShadowAnswer.objects.get()
     assert (tried.digest, tried.served_model.digest, tried.detection) == (TRIED, TRIED, frame.detections.get())
+    placed = Placement.objects.get(model="describer").served_model
+    assert placed is None, "what a node was brought is not what it is"
     types = list(Event.objects.filter(frame_id=frame.pk).order_by("seq").values_list("type", flat=True))
     assert types == ["frame.added", "frame.detected", "frame.decided", "frame.described", "frame.complete"]
 
@@ -83,9 +87,8 @@ def test_a_shadow_that_fails_for_good_holds_nothing(cast: Cast) -> None:
             twin.before = bad if digest == TRIED else self.before
             return twin
 
-    with working(edge(), cloud=(Picky("cloud-1"),), pause_s=lambda attempts: 0.0) as worker:
-        worker.run_until_idle()
-    assert Step.objects.get(kind="shadow").state == "failed"
+    with working(edge(), cloud=(Picky("cloud-1"),), pause_s=lambda attempts: 0.0) as worker, polled(worker):
+        eventually(Step.objects.filter(kind="shadow", state="failed").exists)
     assert all_complete()
     assert Decision.objects.get().outcome == "fail"
     assert not Event.objects.filter(frame_id=frame.pk, type="frame.failed").exists()
@@ -98,10 +101,9 @@ def test_a_trial_that_ended_meanwhile_is_withdrawn(cast: Cast) -> None:
     with working(edge()) as worker:
         worker.run_until_idle()
         Line.objects.filter(pk=cast.line.pk).update(shadow_describer="")
-    with working(edge(), cloud=(FakeNode("cloud-1"),)) as worker:
-        worker.run_until_idle()
-    assert Step.objects.get(kind="shadow").state == "skipped"
-    assert all_complete()
+    with working(edge(), cloud=(FakeNode("cloud-1"),)) as worker, polled(worker):
+        eventually(Step.objects.filter(kind="shadow", state="skipped").exists)
+        eventually(all_complete)
 
 
 @pytest.mark.django_db

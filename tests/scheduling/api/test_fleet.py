@@ -13,7 +13,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aivd_web.kernel import socket as kernel_socket
-from aivd_web.kernel.publish import publish, publisher
+from aivd_web.kernel.parts import part
+from aivd_web.kernel.publish import Publisher, publish
 from inspections.services import lines
 from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger
@@ -104,7 +105,7 @@ def test_what_a_node_was_counted_for_is_told_as_the_worker_knows_it_that_saw_mos
 
 @pytest.mark.django_db
 def test_hints_that_no_screen_got_are_counted_over_the_live_workers_and_this_process(cast, monkeypatch):
-    monkeypatch.setattr(publisher(), "dropped", 2)
+    monkeypatch.setattr(part(Publisher), "dropped", 2)
     for number, dropped in enumerate((3, 4)):
         leave_view(f"worker-{number}", NodeState("node-counted"), dropped_hints=dropped)
 

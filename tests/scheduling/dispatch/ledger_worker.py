@@ -20,7 +20,7 @@ from scheduling.dispatch.dispatcher import Dispatcher
 from scheduling.dispatch.ledger import LocalLedger, SharedLedger
 from scheduling.dispatch.values import Assignment, Request
 from scheduling.policy import Item, NodeState
-from scheduling.services.hints import client_of
+from scheduling.services.redis_client import client_of
 from scheduling.serving.contracts import DetectMeta, DetectTimings
 
 NODES = tuple(f"n{n}" for n in range(4))

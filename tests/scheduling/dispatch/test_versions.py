@@ -71,7 +71,7 @@ class Kept:
 
 def fleet_of(*nodes: Node, artifacts: Any = None, clock: Callable[[], float] | None = None) -> Dispatcher:
     by_name: dict[str, Any] = {node.name: node for node in nodes}
-    times = {"clock": clock} if clock else {}
+    times: dict[str, Any] = {"clock": clock} if clock else {}
     fleet = Dispatcher(ledger=LocalLedger(), client_of=by_name.__getitem__, artifacts=artifacts or Kept(), **times)
     for node in nodes:
         fleet.state.nodes[node.name] = NodeState(name=node.name, kind="cloud")

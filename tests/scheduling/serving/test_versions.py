@@ -1,15 +1,18 @@
 """A node's shelf of versions: what arrives is checked before it is opened, and what was used longest ago leaves."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from safetensors.torch import load_file
 
 from scheduling.serving.backend.versions import VersionRefused, VersionShelf
 from scheduling.serving.bringing import BringStep, decode_step, encode_step
 from scheduling.serving.contracts import ContractBroken
+from scheduling.serving.describers import SMALL_FOLDER
 from scheduling.serving.describers.adapters import Adapter
 from scheduling.serving.model_folder import RefusedFiles
 from tests.adapters import files_of, write_adapter
@@ -145,3 +148,32 @@ def test_transfers_that_broke_off_do_not_fill_the_disk(shelf: Shelf, tmp_path: P
 def test_a_step_that_is_none_is_told_so(step: bytes) -> None:
     with pytest.raises(ContractBroken):
         decode_step(step)
+
+
+def test_numbers_that_are_none_are_refused_before_they_answer(shelf: Shelf, tmp_path: Path) -> None:
+    base = load_file(SMALL_FOLDER / "model.safetensors")
+
+    def merged(adapter: Adapter) -> Any:
+        adapter.check_base(SMALL_FOLDER)
+        adapter.merged(base)
+        return opened(adapter)
+
+    node = shelf(merged)
+    sound, broken = write_adapter(tmp_path / "sound"), write_adapter(tmp_path / "broken", strength=math.nan)
+    bring(node, tmp_path / "sound", sound, upload="a1", piece_bytes=10_000)
+    with pytest.raises(VersionRefused, match="holds what is no number"):
+        bring(node, tmp_path / "broken", broken, upload="a2", piece_bytes=10_000)
+    assert (node.has(sound), node.has(broken)) == (True, False)
+
+
+def test_an_adapter_of_another_base_is_refused(shelf: Shelf, tmp_path: Path) -> None:
+    def based(adapter: Adapter) -> Any:
+        adapter.check_base(SMALL_FOLDER)
+        return opened(adapter)
+
+    write_adapter(tmp_path / "v")
+    lineage = tmp_path / "v" / "lineage.json"
+    lineage.write_text(lineage.read_text().replace('"digest": "', '"digest": "0'))
+    digest = Adapter.read(tmp_path / "v").digest
+    with pytest.raises(VersionRefused, match="was trained over weights 0"):
+        bring(shelf(based), tmp_path / "v", digest)

@@ -11,7 +11,7 @@ import { TemplateDialog } from "./TemplateDialog";
 vi.mock("./pixels");
 onACleanPage();
 
-const passed = { outcome: "pass", code: "clear", reason: "Nothing.", decided_at: "", latency_ms: 9 } as Frame["decision"];
+const passed = { outcome: "pass", code: "clean", reason: "Nothing.", decided_at: "", latency_ms: 9 } as Frame["decision"];
 const failed = { ...passed, outcome: "fail" } as Frame["decision"];
 const good = aFrame({ id: "1", decision: passed });
 const withTemplate = aFrame({

@@ -46,9 +46,10 @@ interface Options {
   onTemplateDialog?: (() => void) | null;
 }
 
+/** As a person comes to it: first the frame alone, then its template in some mode. */
 async function show(options: Options = {}) {
-  const { mode = "off", frame = aFrame({ urls: golden }), states = [], selected = null, hidden = false } = options;
-  draw(
+  const { frame = aFrame({ urls: golden }), states = [], selected = null, hidden = false } = options;
+  const pane = (mode: TemplateMode) => (
     <ViewerPane
       frame={frame}
       states={states as never}
@@ -61,11 +62,13 @@ async function show(options: Options = {}) {
       onTemplate={onTemplate}
       onTemplateDialog={options.onTemplateDialog ?? null}
       handle={handle}
-    />,
+    />
   );
-  const expected = mode === "beside" ? 2 : 1;
-  await waitFor(() => expect(made).toHaveLength(expected));
+  const { rerender } = draw(pane("off"));
+  await waitFor(() => expect(made).toHaveLength(1));
   await waitFor(() => expect(main().setRegions).toHaveBeenCalled());
+  rerender(pane(options.mode ?? "off"));
+  if (options.mode === "beside") await waitFor(() => expect(made).toHaveLength(2));
 }
 const viewerOf = (url: string): Made => made.find((one) => one.url === url) as Made;
 const main = () => viewerOf("/r/1").viewer;
@@ -93,7 +96,7 @@ describe("regions", () => {
 
   test("the selected one carries its class and is brought into view", async () => {
     await show({ states: [state(region("1", 30)), state(region("2", 20))], selected: "2" });
-    expect(lastRegions().map(({ label }) => label)).toEqual(["1", "2 Open"]);
+    expect(lastRegions().map(({ label }) => label)).toEqual(["1", "2 open"]);
     expect(main().select).toHaveBeenLastCalledWith("2");
     expect(main().bringIntoView).toHaveBeenCalledWith({ x: 100, y: 100, width: 20, height: 20 });
   });

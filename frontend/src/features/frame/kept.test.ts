@@ -32,10 +32,15 @@ describe("a begun draft", () => {
   );
 
   test("lives as long as the page where storage is switched off", () => {
-    vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
+    const off = vi.fn(() => {
       throw new DOMException("off", "SecurityError");
     });
-    expect(() => keepDraft("alice", "1", begun)).not.toThrow();
+    vi.stubGlobal("localStorage", { setItem: off, getItem: off });
+    keepDraft("alice", "1", begun);
+    keepSettings("alice", { advance: true });
+    expect([loadDraft("alice", "1"), loadSettings("alice", true)]).toEqual([EMPTY_DRAFT, { advance: true }]);
+    expect(off).toHaveBeenCalledTimes(4);
+    vi.unstubAllGlobals();
   });
 });
 

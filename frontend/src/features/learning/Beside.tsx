@@ -25,7 +25,7 @@ export function Beside({ run, beside }: { run: Run; beside: Run }) {
   return (
     <section className="panel padded" aria-labelledby="beside-title">
       <h2 id="beside-title">Side by side</h2>
-      <div className="scrolls">
+      <div className="scrolls" tabIndex={0}>
         <table>
           <thead>
             <tr>

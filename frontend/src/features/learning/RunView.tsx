@@ -1,5 +1,4 @@
 /** One run: how it stands, its curves, what the current weights answer, what it made, its log; another beside it. */
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
 import type { Boot } from "../../api/boot";
@@ -7,16 +6,16 @@ import { clock, exactTime } from "../../domain/format";
 import { Notice } from "../../ui/parts";
 import { Beside } from "./Beside";
 import { curveOf, leftInWords } from "./curve";
-import { learning, type ModelVersion, type Run, type RunEvent } from "./learningApi";
+import { learning, type Run, type RunEvent } from "./learningApi";
 import { LEVELS, logLine, type Level } from "./logWords";
+import { Made } from "./Made";
 import { Plot, type Series } from "./Plot";
 import { useRunEvents } from "./runEvents";
-import { mayTrain, StateChip, useAddress } from "./runParts";
+import { mayTrain, percent, StateChip, useAddress } from "./runParts";
 import { Samples } from "./Samples";
 import { useAct } from "./useAct";
 
 type CurveKind = readonly [name: string, title: string, words: (value: number) => string];
-const percent = (value: number) => `${Math.round(value * 1000) / 10} %`;
 const MEASURED: Readonly<Record<Run["kind"], CurveKind>> = {
   "describer-lora": ["field_f1", "Field F1 on the validation split", percent],
   detector: ["map50", "mAP50 on the validation split", percent],
@@ -68,7 +67,7 @@ export function RunView({ boot, run, runs }: RunViewProps) {
         </div>
       </section>
       {beside !== undefined && <Beside run={run} beside={beside} />}
-      <Made run={run} />
+      <Made boot={boot} run={run} />
       <Samples run={run.id} told={told} />
       <Log told={told} />
     </div>
@@ -155,77 +154,6 @@ function Acts({ run }: { run: Run }) {
   );
 }
 
-/** The version that came of it, and whether it may serve. */
-function Made({ run }: { run: Run }) {
-  const models = useQuery({ queryKey: ["model-versions"], queryFn: learning.models });
-  const made = (models.data ?? []).find((version) => version.run === run.id);
-  if (made === undefined) return null;
-  const measured = partOf(run.report, "measured") !== null;
-  return (
-    <section className="panel padded" aria-labelledby="made-title">
-      <header className="run-head">
-        <div>
-          <h2 id="made-title">
-            It made {made.kind} v{made.number}
-          </h2>
-          <p className="hint">
-            <code>{made.digest.slice(0, 12)}</code>
-            {made.serves ? " · serves the line" : ""}
-            {made.in_shadow ? " · in the shadow" : ""}
-          </p>
-        </div>
-        {measured && (
-          <a className="button" href={`/runs/${run.id}/report/`}>
-            Read the report
-          </a>
-        )}
-      </header>
-      {!measured && <TestFigures report={run.report} />}
-      <Gates made={made} />
-    </section>
-  );
-}
-
-/** Of a run without a report of its own: what it reached on the test split. */
-function TestFigures({ report }: { report: unknown }) {
-  const test = Object.entries(partOf(report, "test") ?? {});
-  const shares = test.filter(([name, value]) => name.startsWith("map") && typeof value === "number");
-  if (shares.length === 0) return null;
-  return (
-    <p>On the test split: {shares.map(([name, value]) => `${name} ${percent(Number(value))}`).join(", ")}.</p>
-  );
-}
-
-function partOf(whole: unknown, name: string): Record<string, unknown> | null {
-  const part: unknown = typeof whole === "object" && whole !== null ? Reflect.get(whole, name) : null;
-  return typeof part === "object" && part !== null ? (part as Record<string, unknown>) : null;
-}
-
-function Gates({ made }: { made: ModelVersion }) {
-  if (made.gates.length === 0)
-    return <p className="hint">It was not measured against the gates of the line.</p>;
-  return (
-    <>
-      <p>
-        <span className={`chip state ${made.passed ? "tone-pass" : "tone-fail"}`}>
-          {made.passed ? "All gates passed" : "Gates missed"}
-        </span>
-      </p>
-      <ul className="gates">
-        {made.gates.map((gate) => (
-          <li key={gate.name} data-gate={gate.name} data-passed={gate.passed}>
-            <span className="mark" aria-hidden="true">
-              {gate.passed ? "✓" : "✗"}
-            </span>
-            <span className="visually-hidden">{gate.passed ? "Passed: " : "Missed: "}</span>
-            {gate.detail}
-          </li>
-        ))}
-      </ul>
-    </>
-  );
-}
-
 const LEVEL_WORDS: Readonly<Record<Level, string>> = {
   debug: "Everything",
   info: "What matters",
@@ -233,6 +161,7 @@ const LEVEL_WORDS: Readonly<Record<Level, string>> = {
   error: "Errors",
 };
 const LINES_SHOWN = 300;
+const newestFirst = <Line,>(lines: readonly Line[]): Line[] => lines.slice(-LINES_SHOWN).reverse();
 
 function Log({ told }: { told: readonly RunEvent[] }) {
   const [least, setLeast] = useState<Level>("info");
@@ -262,7 +191,7 @@ function Log({ told }: { told: readonly RunEvent[] }) {
       </header>
       {lines.length === 0 && <p className="hint">Nothing was told yet.</p>}
       <ol className="log" tabIndex={0} aria-labelledby="log-title">
-        {lines.slice(-LINES_SHOWN).map(({ seq, at, type, level, words }) => (
+        {newestFirst(lines).map(({ seq, at, type, level, words }) => (
           <li key={seq} data-event={type} data-level={level}>
             <time dateTime={at}>{new Date(at).toLocaleTimeString("en-GB")}</time>
             <span>{words}</span>

@@ -89,5 +89,14 @@ export const learning = {
   askPreview: (order: Schemas["NewPreviewRequest"]) => ask<Preview>("POST", "run-previews", order),
   preview: (id: string) => ask<Preview>("GET", `run-previews/${id}`),
   corrections: () => ask<Corrections[]>("GET", "new-corrections"),
+  promote: (version: number, reason: string) =>
+    ask<Schemas["Serving"]>("POST", `model-versions/${version}/promote`, { reason }),
+  rollBack: (line: number, kind: ModelVersion["kind"]) =>
+    ask<Schemas["Serving"]>("POST", `lines/${line}/roll-back`, { kind }),
+  shadow: (version: number) =>
+    ask<Answer<Schemas["ShadowReport"]>>("GET", `model-versions/${version}/shadow`),
+  startShadow: (version: number, share: number) =>
+    ask<Schemas["ShadowTrial"]>("POST", `model-versions/${version}/shadow`, { share }),
+  endShadow: (version: number) => ask<Schemas["ShadowTrial"]>("DELETE", `model-versions/${version}/shadow`),
   models: () => ask<ModelVersion[]>("GET", "model-versions"),
 };

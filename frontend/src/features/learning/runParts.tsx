@@ -48,3 +48,7 @@ export function useAddress(name: string): [string | null, (value: string | null)
   };
   return [value, change];
 }
+
+export function percent(value: number): string {
+  return `${Math.round(value * 1000) / 10} %`;
+}

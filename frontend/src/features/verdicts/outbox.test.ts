@@ -171,11 +171,13 @@ describe("two windows of one person", () => {
 
 test("with storage full or switched off a verdict still goes out", async () => {
   const server = aServer({ [POST]: aReview() });
-  const full = vi.spyOn(Storage.prototype, "setItem").mockImplementation(() => {
+  const full = vi.fn(() => {
     throw new DOMException("full", "QuotaExceededError");
   });
+  vi.stubGlobal("localStorage", { setItem: full, removeItem: vi.fn() });
   const outbox = openOutbox("alice");
   outbox.add(verdict());
   await vi.waitFor(() => expect(server.of(POST)).toHaveLength(1));
   expect(full).toHaveBeenCalled();
+  vi.unstubAllGlobals();
 });

@@ -343,7 +343,7 @@ def launch(recipe: Path, out: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL, env=os.environ)
 
 
-def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 180) -> None:
+def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 600) -> None:
     end = time.monotonic() + seconds
     while sum(one["event"] == event for one in read_events(out)) < times:
         assert time.monotonic() < end, f"no {event} within {seconds} s"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inspections.media.decoding import decoder
+from aivd_web.kernel.parts import part
+from inspections.media.decoding.decoder import Decoder
 from inspections.media.decoding.faults import Refused
 from scheduling.serving.pictures import decode_picture
 from tests import boards
@@ -26,7 +27,7 @@ class Checked:
         path, out = tmp_path / "stored", tmp_path / "rendition"
         path.write_bytes(data)
         job = {"do": "check", "path": str(path), "bit_depth": bit_depth, "out": str(out)}
-        self.answer = decoder.current().ask(job | {"lock": str(tmp_path / "lock")})
+        self.answer = part(Decoder).ask(job | {"lock": str(tmp_path / "lock")})
         self.shown = out.read_bytes() if self.answer["rendition"] else data
         self.size_wh = (self.answer["width"], self.answer["height"])
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("finetune", "0002_sealed_versions"),
+        ("finetune", "0003_previews_and_gates"),
         ("inspections", "0012_versions"),
     ]
 

@@ -1,0 +1,86 @@
+"""The JSON of the inspections API, as clients and the front end read it, by story. Reads rows, writes none."""
+
+from .common import BoxField, NamedSerializer
+from .frames import (
+    AppearanceSerializer,
+    ClassFramesSerializer,
+    DecisionSerializer,
+    DispatchFactSerializer,
+    FrameCountsSerializer,
+    FrameListSerializer,
+    FrameSerializer,
+    FrameUrlsSerializer,
+    ModelFramesSerializer,
+    StationFramesSerializer,
+    StepSerializer,
+)
+from .people import AbilitiesSerializer, MeSerializer, RoleSerializer
+from .plant import (
+    ClassNameSerializer,
+    DefectClassNameSerializer,
+    DefectClassSerializer,
+    LineSerializer,
+    MadeLineSerializer,
+    NewLineSerializer,
+    ProductSerializer,
+    SiteSerializer,
+)
+from .regions import DescriptionSerializer, DescriptionTextSerializer, ModelNameSerializer, RegionSerializer
+from .reviews import MarkChangeSerializer, MarkSerializer, ReviewChangeSerializer, ReviewSerializer
+from .stations import (
+    BaselineChangeSerializer,
+    BaselineSerializer,
+    NewStationSerializer,
+    ProductNameField,
+    StationChangeSerializer,
+    StationSerializer,
+    TemplateFrameSerializer,
+    ThresholdSerializer,
+)
+from .uploads import RejectedSerializer, StoredFrameSerializer, UploadedSerializer
+
+__all__ = [
+    "AbilitiesSerializer",
+    "AppearanceSerializer",
+    "BaselineChangeSerializer",
+    "BaselineSerializer",
+    "BoxField",
+    "ClassFramesSerializer",
+    "ClassNameSerializer",
+    "DecisionSerializer",
+    "DefectClassNameSerializer",
+    "DefectClassSerializer",
+    "DescriptionSerializer",
+    "DescriptionTextSerializer",
+    "DispatchFactSerializer",
+    "FrameCountsSerializer",
+    "FrameListSerializer",
+    "FrameSerializer",
+    "FrameUrlsSerializer",
+    "LineSerializer",
+    "MadeLineSerializer",
+    "MarkChangeSerializer",
+    "MarkSerializer",
+    "MeSerializer",
+    "ModelFramesSerializer",
+    "ModelNameSerializer",
+    "NamedSerializer",
+    "NewLineSerializer",
+    "NewStationSerializer",
+    "ProductNameField",
+    "ProductSerializer",
+    "RegionSerializer",
+    "RejectedSerializer",
+    "ReviewChangeSerializer",
+    "ReviewSerializer",
+    "RoleSerializer",
+    "SiteSerializer",
+    "StationChangeSerializer",
+    "StationFramesSerializer",
+    "StationSerializer",
+    "StepSerializer",
+    "StoredFrameSerializer",
+    "TemplateFrameSerializer",
+    "ThresholdSerializer",
+    "UploadedSerializer",
+]
