@@ -37,8 +37,6 @@ FIRST_VALIDATION_SEED: Final = 900_000
 SHARD_BOARDS: Final = 100
 """Boards that are generated and stored at once: a run that is stopped meanwhile keeps what is complete."""
 DEFECTS_A_BOARD: Final = 12
-FREE_LANDS_A_BOARD: Final = 10
-WILD_OPENS: Final = 0.35
 STAGES: Final = ("vision", "words", "joint")
 
 
@@ -66,9 +64,9 @@ class Recipe:
     seed: int = 0
     boards: int = 2400
     validation_boards: int = 80
-    vision: Stage = Stage(steps=1500, batch=128, rate=2e-3, last_share=0.3)
-    words: Stage = Stage(steps=100, batch=64, rate=2e-3, last_share=0.5)
-    joint: Stage = Stage(steps=1150, batch=128, rate=1.2e-3, last_share=0.02)
+    vision: Stage = Stage(steps=1466, batch=64, rate=2e-3, last_share=0.3)
+    words: Stage = Stage(steps=97, batch=32, rate=2e-3, last_share=0.5)
+    joint: Stage = Stage(steps=1140, batch=64, rate=1.2e-3, last_share=0.02)
     warmup_steps: int = 50
     weight_decay: float = 0.05
     average_decay: float = 0.99
@@ -78,7 +76,12 @@ class Recipe:
     far_box_noise: float = 0.35
     far_share: float = 0.35
     context: tuple[float, float] = (1.0, 2.5)
-    good_share: float = 0.3
+    template_missing: float = 0.35
+    good_share: float = 0.0
+    """Of a batch's crops; 0 leaves it as the boards have it."""
+    free_lands: int = 0
+    """Of a board, with its lone drill holes; and `wild_opens` is a share of its opens: see `generate_board`."""
+    wild_opens: float = 0.0
     checkpoint_steps: int = 400
     side_px: int = LAYOUT.side_px
     detector: str = "yolo-openvino"
@@ -126,7 +129,13 @@ class Run:
             layout=self.layout,
             device=self.device,
         )
-        self.noise = Noise(recipe.box_noise, recipe.far_box_noise, recipe.far_share, recipe.context)
+        self.noise = Noise(
+            recipe.box_noise,
+            recipe.far_box_noise,
+            recipe.far_share,
+            recipe.context,
+            template_missing=recipe.template_missing,
+        )
         self.step = 0
 
     def prepare(self, say: Callable[..., None]) -> None:
@@ -147,7 +156,7 @@ class Run:
         path = shard_path(self.folder, seeds)
         if not path.exists():
             say(event="generating", boards=len(seeds))
-            make_shard(seeds, path, self.recipe.detector)
+            make_shard(seeds, path, self.recipe)
         return CropStore.load(path).windows
 
     def train(self, say: Callable[..., None]) -> None:
@@ -179,11 +188,17 @@ class Run:
     def batch_of(self, step: int) -> Batch:
         rng = np.random.default_rng((self.recipe.seed, step))
         stage = self.recipe.stages[self.recipe.at(step)[0]]
-        good = int((rng.random(stage.batch) < self.recipe.good_share).sum()) if len(self.good) else 0
-        groups = [(self.good, good), (self.faulty, stage.batch - good)]
-        chosen = [int(i) for group, count in groups if count for i in rng.choice(group, count)]
+        chosen = self._chosen(stage.batch, rng)
         squares = [self.crops.square(i, self.layout.side_px, rng, self.noise) for i in chosen]
         return make_batch(squares, self.tokens, self.layout)
+
+    def _chosen(self, count: int, rng: np.random.Generator) -> list[int]:
+        """The windows of a batch: any of them, or as many good ones as the recipe wants."""
+        if not self.recipe.good_share or not len(self.good):
+            return [int(index) for index in rng.integers(0, len(self.crops.windows), count)]
+        good = int((rng.random(count) < self.recipe.good_share).sum())
+        groups = [(self.good, good), (self.faulty, count - good)]
+        return [int(index) for group, of_it in groups if of_it for index in rng.choice(group, of_it)]
 
     def learn(self, batch: Batch) -> float:
         stage, rate = self.recipe.at(self.step)
@@ -224,17 +239,14 @@ def shard_path(folder: Path, seeds: range) -> Path:
     return folder / f"crops-{seeds.start}.npz"
 
 
-def make_shard(seeds: range, path: Path, detector: str) -> None:
-    """Generate the boards of these seeds, with what the detector says of them; it is trained and shipped first.
-
-    They hold more good lands and holes that look like defects, and more wild opens, than boards for the detector.
-    """
+def make_shard(seeds: range, path: Path, recipe: Recipe) -> None:
+    """Generate the boards of these seeds, with what the detector says of them; it is trained and shipped first."""
     CropStore.generate(
         seeds,
-        detector=load_detector(detector, threads=1) if detector else None,
+        detector=load_detector(recipe.detector, threads=1) if recipe.detector else None,
         defects=DEFECTS_A_BOARD,
-        free_lands=FREE_LANDS_A_BOARD,
-        wild_opens=WILD_OPENS,
+        free_lands=recipe.free_lands,
+        wild_opens=recipe.wild_opens,
     ).save(path)
 
 

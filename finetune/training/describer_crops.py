@@ -88,7 +88,7 @@ class Noise:
     context: tuple[float, float] = (1.0, 2.5)
     light: bool = True
     turned: bool = True
-    template_missing: float = 0.45
+    template_missing: float = 0.35
     template_off_px: float = 1.5
     """The template's cut lies off by up to this much; four times as much in a quarter of all crops, as lands do."""
     hint_missing: float = 0.2

@@ -19,6 +19,7 @@ from finetune.training.describer_check import (
     detected_cases,
     score,
 )
+from finetune.training.describer_crops import LABELS
 from finetune.training.describer_texts import answer_for
 from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.contracts import AnswerEvent, BoxXyxy, DetectedRegion
@@ -65,6 +66,15 @@ def test_a_stages_rate_warms_up_and_falls_to_its_last_share() -> None:
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
     TINY.write(tmp_path / "recipe.json")
     assert Recipe.read(tmp_path / "recipe.json") == TINY
+
+
+@quiet
+def test_a_recipe_says_how_much_of_a_batch_is_good_copper(tmp_path: Path) -> None:
+    run = Run(tmp_path, replace(TINY, good_share=1.0, detector=""))
+    run.prepare(lambda **event: None)
+    assert len(run.good)
+    assert len(run.faulty)
+    assert set(run.batch_of(0).labels["class"].tolist()) == {LABELS.index(NO_DEFECT)}
 
 
 @quiet
