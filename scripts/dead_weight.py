@@ -36,7 +36,8 @@ CALLED = {
     "pytest, xdist, hypothesis and http.server": (
         "pytest*", "django_db_*", "_split_scope", "teardown", "do_[A-Z]*", "log_message", "daemon_threads",
     ),
-    "whoever goes through the fields by name": ("joint", "decode_ms", "p95_ms", "class_accuracy", "json_valid"),
+    "whoever goes through the fields by name": ("joint", "decode_ms", "p95_ms", "class_accuracy", "json_valid",
+                                       "map_iou33", "map50_95", "*_called_*", "live_latency_ms"),
     "a child process, by its text": ("bare_loop",),
     "nobody yet: it waits for the page or the setting that offers it": (
         "longest_floor_s", "preview", "detected_places", "read_report",

@@ -128,6 +128,7 @@ class ConstantDescriber:
         class_names: Sequence[str],
         frame_size_wh: SizeWh,
         is_cancelled: Callable[[], bool],
+        templates: Sequence[Rgb | None] | None = None,
     ) -> Iterator[TokenEvent | AnswerEvent]:
         for crop, region in zip(crops, regions, strict=True):
             if region.detector_class == "broken":

@@ -6,7 +6,7 @@ Its answers are rows of their own. How often the two agree is counted from these
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.db.models import Avg, F, QuerySet
+from django.db.models import Avg, F, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Now
 
@@ -17,6 +17,8 @@ from inspections.models import Line, ShadowAnswer, Step
 from inspections.pipeline.stages.shadow import KIND
 
 from .services import check_kept
+
+SAME = Q(said=F("live"))
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,10 @@ def _class_in(answer: str) -> KeyTextTransform:
 def figures(version: ModelVersion) -> Figures:
     both = compared(version)
     means = both.aggregate(shadow=Avg("latency_ms"), live=Avg("detection__description__latency_ms"))
-    return Figures(both.count(), both.filter(said=F("live")).count(), means["shadow"], means["live"])
+    return Figures(both.count(), both.filter(SAME).count(), means["shadow"], means["live"])
 
 
 def disagreements(version: ModelVersion, *, limit: int) -> list[ShadowAnswer]:
     """The newest first. An answer that fits no schema agrees with nothing."""
-    agreed = compared(version).filter(said=F("live")).values("pk")
+    agreed = compared(version).filter(SAME).values("pk")
     return list(compared(version).exclude(pk__in=agreed)[:limit])

@@ -293,7 +293,7 @@ class Worker:
         return self.threads - len(self._held)
 
 
-@shared_task(name=TASK)
+@shared_task(name=TASK)  # type: ignore[untyped-decorator]
 def dispatch_waiting() -> int:
     """What a wake-up starts: carry out the Steps that wait, in the process of this worker."""
     return part(Worker).run_until_idle()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -132,10 +133,14 @@ async def post(station_id: int, token: str, body: bytes) -> dict[str, Any]:
     async def send(message: Any) -> None:
         answered.append(message)
 
-    await application(scope, incoming.get, send)  # type: ignore[arg-type]
+    await application(scope, incoming.get, send)
     assert answered[0]["status"] == 201, answered
     told: dict[str, Any] = json.loads(b"".join(message.get("body", b"") for message in answered[1:]))
     return told
+
+
+def sent(station_id: int, token: str, body: bytes) -> dict[str, Any]:
+    return asyncio.run(post(station_id, token, body))
 
 
 def on_its_own_thread(act: Callable[[], Any]) -> Any:
@@ -171,7 +176,7 @@ def traced(cast: Cast, worker: Worker) -> Trace:
     with tracing() as trace:
         for seed in (1, 2):
             trace.begin_anew()
-            told = on_its_own_thread(lambda seed=seed: asyncio.run(post(cast.station.pk, token, picture(seed))))
+            told = on_its_own_thread(partial(sent, cast.station.pk, token, picture(seed)))
             on_its_own_thread(dispatch_waiting)
     frame = Frame.objects.get(pk=told["frames"][0]["id"])
     assert frame.completed_at

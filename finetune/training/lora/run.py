@@ -130,8 +130,10 @@ class Run:
 
     def _trials(self) -> list[Trial]:
         recipe, classes = self.recipe, self.manifest.classes
-        most = {"seed": recipe.seed, "good_share": recipe.good_share, "most": recipe.most_report_places}
-        return trials_of(self.manifest.of("test"), classes, **most)
+        return trials_of(
+            self.manifest.of("test"), classes,
+            seed=recipe.seed, good_share=recipe.good_share, most=recipe.most_report_places,
+        )  # fmt: skip
 
     def _validation(self, places: list[Place]) -> list[Example]:
         """Held-out places with the boxes that service would send: the detector's own, else the true ones."""

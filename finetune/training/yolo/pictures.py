@@ -130,7 +130,8 @@ def _turned(size_wh: tuple[int, int], scale: float, turns: str, rng: np.random.G
         matrix = np.array([[0.0, -1, height - 1], [1, 0, 0], [0, 0, 1]]) @ matrix
         width, height = height, width
     half = (scale - 1) / 2
-    return np.array([[scale, 0, half], [0, scale, half], [0, 0, 1]]) @ matrix
+    resized: Matrix = np.array([[scale, 0, half], [0, scale, half], [0, 0, 1]]) @ matrix
+    return resized
 
 
 def _moved(
@@ -171,7 +172,8 @@ def _targets(
     seen = (seen_high - seen_low).prod(1)
     kept = (seen >= LEAST_VISIBLE * (high - low).prod(1)) & ((seen_high - seen_low).min(1) > LEAST_SIDE_PX)
     centre, extent = (seen_low + seen_high) / 2 / size, (seen_high - seen_low) / size
-    return np.concatenate([classes[:, None], centre, extent], axis=1)[kept].astype(np.float32)
+    rows: Targets = np.concatenate([classes[:, None], centre, extent], axis=1)[kept].astype(np.float32)
+    return rows
 
 
 def _lit(picture: npt.NDArray[Any], jitter: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from finetune.training.detector_check import check_detector
 from finetune.training.detector_export import export_onnx, load_network
 from finetune.training.detector_network import build_network
 from finetune.training.detector_optimiser import Muon, optimisers_of
+from finetune.training.detector_state import Training
 from finetune.training.detector_tiles import tiles_of_step
 from scheduling.serving.contracts import DetectedRegion, Rgb
 from scheduling.serving.detectors import SHIPPED_WEIGHTS, load_detector
@@ -35,7 +36,7 @@ def test_a_run_that_was_cut_off_ends_where_an_unbroken_one_does(
     whole = load_file(train_detector(TINY, tmp_path / "whole"))
     real = detector._one_step
 
-    def cut_off_at_three(training: detector.Training, recipe: DetectorRecipe) -> float:
+    def cut_off_at_three(training: Training, recipe: DetectorRecipe) -> float:
         if training.step == 3:
             raise PowerCut
         return real(training, recipe)

@@ -26,8 +26,8 @@ def test_the_ladders_bytes_are_those_of_ones_own_stations(cast: Cast, as_person:
 
 def test_crops_count_by_what_was_sent_because_nobody_made_them_as_they_are(cast: Cast, as_person: Any) -> None:
     """What was foreseen of a crop is a guess: one that weighs more than that must not take away what a frame saved."""
-    frame = {"quality": "JPEG 75", "full_bytes": 100_000, "payload_bytes": 40_000}
-    crops = {"quality": "JPEG 75", "model": "describer", "full_bytes": 12_000, "payload_bytes": 31_000}
+    frame: dict[str, Any] = {"quality": "JPEG 75", "full_bytes": 100_000, "payload_bytes": 40_000}
+    crops: dict[str, Any] = {"quality": "JPEG 75", "model": "describer", "full_bytes": 12_000, "payload_bytes": 31_000}
     add_dispatch(frame_row(cast.station), **frame)
     add_dispatch(frame_row(cast.station), **crops)
 

@@ -79,7 +79,7 @@ describe("a region of which the edge is sure", () => {
     const states = [left, later].map((region) => ({ region, ...said }));
     draw(
       <RegionList
-        states={states as never}
+        states={states}
         drawn={[]}
         classes={[]}
         numberOf={() => 1}
