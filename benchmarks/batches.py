@@ -2,7 +2,7 @@
 
 `python -m benchmarks.batches [--threads N] [--rounds N]`, with the shipped detector and describer. Every size has its
 turn in every round, on pictures of its own, so that other load meets all alike; processor time is what it disturbs
-least. The last line is JSON. What follows from it: docs/decisions/batches.md.
+least. The last line is JSON. What follows from it: docs/decisions/0030-batches.md.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 Weights are safetensors or ONNX, told by their bytes and not by their name; anything else is refused. A promotion is one
 transaction under a lock, so at each moment exactly one version serves a Line. `Line.describer` is what its requests ask
-for; a node that lacks that version is brought it from here (docs/decisions/node-versions.md).
+for; a node that lacks that version is brought it from here (docs/decisions/0034-node-versions.md).
 """
 
 import hashlib
