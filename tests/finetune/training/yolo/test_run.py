@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +26,7 @@ from scheduling.serving.detectors import load_detector, trained_on
 from scheduling.serving.nodes import PROJECT_ROOT
 from scheduling.serving.tiling import Scale, scale_of
 from tests.finetune.training.lora.sealed import CLASSES, SIDE, write_dataset
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -66,11 +66,13 @@ def launch() -> Iterator[Launch]:
         child.wait()
 
 
-def wait_for(out: Path, event: str, *, times: int = 1, seconds: float = 600) -> None:
-    end = time.monotonic() + seconds
-    while sum(one["event"] == event for one in read_events(out)) < times:
-        assert time.monotonic() < end, f"no {event} within {seconds} s"
-        time.sleep(0.05)
+def wait_for(child: "subprocess.Popen[bytes]", out: Path, event: str, *, times: int = 1) -> None:
+    def seen() -> bool:
+        there = sum(one["event"] == event for one in read_events(out)) >= times
+        assert there or child.poll() is None, f"the trainer ended: {read_events(out)[-1]}"
+        return there
+
+    eventually(seen, f"no {event}", within_s=300)
 
 
 @pytest.fixture(scope="module")
@@ -168,15 +170,15 @@ def test_a_run_that_was_cut_off_ends_where_an_unbroken_one_does(
 
 
 def test_a_trainer_that_was_killed_goes_on_from_its_checkpoint(dataset: Path, tmp_path: Path, launch: Launch) -> None:
-    recipe, out = write_recipe(tmp_path, dataset, max_steps=5000, epochs=99999, checkpoint_steps=1), tmp_path / "out"
+    recipe, out = write_recipe(tmp_path, dataset, max_steps=5000, epochs=9999, checkpoint_steps=1), tmp_path / "out"
     child = launch(recipe, out)
-    wait_for(out, "checkpoint")
+    wait_for(child, out, "checkpoint")
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     assert "done" not in names(read_events(out))
 
     second = launch(recipe, out)
-    wait_for(out, "started", times=2)
+    wait_for(second, out, "started", times=2)
     began = [event for event in read_events(out) if event["event"] == "started"][-1]
     assert began["step"] >= 1
     second.terminate()
