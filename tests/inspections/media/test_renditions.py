@@ -11,9 +11,9 @@ from PIL import Image
 from rest_framework.test import APIClient
 
 from aivd_web.kernel.errors import Unavailable
+from aivd_web.kernel.parts import parts
 from inspections.intake import ingest
 from inspections.media import pictures, renditions, storage
-from inspections.media.decoding import decoder
 from inspections.media.decoding.decoder import Decoder
 from inspections.media.errors import DecoderBusy, Overloaded, SeveralPictures, UnscaledPicture
 from inspections.media.renditions import BadMedia
@@ -240,7 +240,7 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every child of the decoder has a picture."""
     pool = Decoder(children=1, wait_s=0.01)
     pool._room.acquire()
-    monkeypatch.setattr(decoder, "current", lambda: pool)
+    monkeypatch.setitem(parts().made, Decoder, pool)
 
 
 def test_a_busy_decoder_is_a_503_that_says_when_to_come_again(cast: Cast, busy: None, settings: Any) -> None:
