@@ -15,9 +15,17 @@ import { useLineHints } from "./useLineHints";
 
 const NEW = "new";
 
+const AT_WORK = new Set(["queued", "running"]);
+const ASK_AGAIN_MS = 5000;
+
 export function RunsPage({ boot }: { boot: Boot }) {
   const hints = useLineHints(boot.lines);
-  const runs = useQuery({ queryKey: ["runs"], queryFn: learning.runs });
+  const runs = useQuery({
+    queryKey: ["runs"],
+    queryFn: learning.runs,
+    // A hint may be lost: what is at work is asked for now and then all the same.
+    refetchInterval: ({ state }) => (state.data?.some((run) => AT_WORK.has(run.state)) ? ASK_AGAIN_MS : false),
+  });
   const [chosen, choose] = useAddress("run");
   const all = runs.data ?? [];
   const shown = all.find(({ id }) => id === chosen) ?? (chosen === NEW ? undefined : all[0]);
