@@ -24,7 +24,8 @@ export function RunsPage({ boot }: { boot: Boot }) {
     queryKey: ["runs"],
     queryFn: learning.runs,
     // A hint may be lost: what is at work is asked for now and then all the same.
-    refetchInterval: ({ state }) => (state.data?.some((run) => AT_WORK.has(run.state)) ? ASK_AGAIN_MS : false),
+    refetchInterval: ({ state }) =>
+      state.data?.some((run) => AT_WORK.has(run.state)) ? ASK_AGAIN_MS : false,
   });
   const [chosen, choose] = useAddress("run");
   const all = runs.data ?? [];
