@@ -114,9 +114,8 @@ class ShadowView(APIView):
     )
     def post(self, request: Request, version_id: int) -> Response:
         version = get(rules.model_versions, request.user, version_id, Action.CONFIGURE)
-        body = ShadowSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        trial = shadow.start(version=version, by=request.user.username, **body.validated_data)
+        asked = checked(ShadowSerializer, request.data)
+        trial = shadow.start(version=version, by=request.user.username, **asked)
         return Response(ShadowTrialSerializer(trial).data, status=201)
 
     @extend_schema(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
@@ -110,13 +111,13 @@ class RunReportView(APIView):
 
 
 class RunPictureView(APIView):
-    """A picture that the trainer left. Subclasses say in which folder."""
+    """A picture that the trainer left. Subclasses say below which of the run's folders."""
 
-    def folder(self, run: FineTuneRun) -> Path:
-        raise NotImplementedError
+    below: ClassVar[str]
 
     def get(self, request: Request, run_id: UUID, number: int) -> HttpResponseBase:
-        return _png(request, reports.picture(self.folder(get(rules.runs, request.user, run_id)), number))
+        folder = services.folder_of(get(rules.runs, request.user, run_id)) / "out" / self.below
+        return _png(request, reports.picture(folder, number))
 
 
 @extend_schema_view(
@@ -127,8 +128,7 @@ class RunPictureView(APIView):
     )
 )
 class WorstCropView(RunPictureView):
-    def folder(self, run: FineTuneRun) -> Path:
-        return reports.folder_of(run) / "crops"
+    below = f"{reports.FOLDER}/crops"
 
 
 @extend_schema_view(
@@ -139,8 +139,7 @@ class WorstCropView(RunPictureView):
     )
 )
 class SampleCropView(RunPictureView):
-    def folder(self, run: FineTuneRun) -> Path:
-        return services.folder_of(run) / "out" / "samples"
+    below = "samples"
 
 
 def _png(request: Request, path: Path) -> HttpResponseBase:

@@ -6,715 +6,359 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
-        ("inspections", "0008_appearance"),
+        ('inspections', '0008_appearance'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Dataset",
+            name='Dataset',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                (
-                    "product",
-                    models.CharField(
-                        blank=True, help_text="What the pictures show, as stations name it", max_length=40
-                    ),
-                ),
-                ("created_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="datasets", to="inspections.line"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('product', models.CharField(blank=True, help_text='What the pictures show, as stations name it', max_length=40)),
+                ('created_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='datasets', to='inspections.line')),
             ],
             options={
-                "ordering": ["line", "name"],
+                'ordering': ['line', 'name'],
             },
         ),
         migrations.CreateModel(
-            name="DatasetVersion",
+            name='DatasetVersion',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                ("digest", models.CharField(max_length=64)),
-                ("folder", models.CharField(max_length=200)),
-                ("seed", models.PositiveIntegerField()),
-                ("classes", models.JSONField(help_text="Names in the order of their numbers")),
-                ("counts", models.JSONField(help_text="By split: frames, frames without defects, regions by class")),
-                ("notes", models.JSONField(default=list, help_text="What to know of it: sentences")),
-                ("sealed_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("sealed_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "dataset",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="versions", to="finetune.dataset"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('digest', models.CharField(max_length=64)),
+                ('folder', models.CharField(max_length=200)),
+                ('seed', models.PositiveIntegerField()),
+                ('classes', models.JSONField(help_text='Names in the order of their numbers')),
+                ('counts', models.JSONField(help_text='By split: frames, frames without defects, regions by class')),
+                ('notes', models.JSONField(default=list, help_text='What to know of it: sentences')),
+                ('sealed_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('sealed_at', models.DateTimeField(auto_now_add=True)),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='finetune.dataset')),
             ],
             options={
-                "ordering": ["dataset", "-number"],
+                'ordering': ['dataset', '-number'],
             },
         ),
         migrations.CreateModel(
-            name="FineTuneRun",
+            name='FineTuneRun',
             fields=[
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Running"),
-                            ("paused", "Paused"),
-                            ("succeeded", "Succeeded"),
-                            ("failed", "Failed"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="queued",
-                        max_length=9,
-                    ),
-                ),
-                (
-                    "wish",
-                    models.CharField(
-                        blank=True,
-                        choices=[("pause", "Pause"), ("cancel", "Cancel")],
-                        help_text="What a person wants of its holder",
-                        max_length=6,
-                    ),
-                ),
-                ("lease_until", models.DateTimeField(editable=False, null=True)),
-                ("lease_epoch", models.PositiveIntegerField(default=0, editable=False)),
-                (
-                    "attempts",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="How often a worker began or went on with it"
-                    ),
-                ),
-                ("error_code", models.CharField(blank=True, max_length=40)),
-                ("error_detail", models.TextField(blank=True)),
-                ("error_hint", models.TextField(blank=True)),
-                ("created_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(editable=False, null=True)),
-                ("finished_at", models.DateTimeField(editable=False, null=True)),
-                (
-                    "id",
-                    models.UUIDField(
-                        default=aivd_web.kernel.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("name", models.CharField(blank=True, max_length=100)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("describer-lora", "describer (LoRA)"), ("detector", "detector")], max_length=20
-                    ),
-                ),
-                (
-                    "base",
-                    models.CharField(
-                        help_text="The weights that it begins from, as the trainer names them", max_length=200
-                    ),
-                ),
-                ("base_digest", models.CharField(blank=True, max_length=64)),
-                ("seed", models.PositiveIntegerField(default=0)),
-                (
-                    "settings",
-                    models.JSONField(default=dict, help_text="The recipe as it was when the run was launched"),
-                ),
-                ("step", models.PositiveIntegerField(default=0)),
-                ("steps", models.PositiveIntegerField(default=0)),
-                ("eta_s", models.FloatField(null=True)),
-                (
-                    "events_read",
-                    models.PositiveBigIntegerField(default=0, help_text="Bytes of events.jsonl that became rows"),
-                ),
-                ("events_seq", models.PositiveIntegerField(default=0)),
-                ("report", models.JSONField(null=True)),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="inspections.line"
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="finetune.datasetversion"
-                    ),
-                ),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('paused', 'Paused'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=9)),
+                ('wish', models.CharField(blank=True, choices=[('pause', 'Pause'), ('cancel', 'Cancel')], help_text='What a person wants of its holder', max_length=6)),
+                ('lease_until', models.DateTimeField(editable=False, null=True)),
+                ('lease_epoch', models.PositiveIntegerField(default=0, editable=False)),
+                ('attempts', models.PositiveSmallIntegerField(default=0, help_text='How often a worker began or went on with it')),
+                ('error_code', models.CharField(blank=True, max_length=40)),
+                ('error_detail', models.TextField(blank=True)),
+                ('error_hint', models.TextField(blank=True)),
+                ('created_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(editable=False, null=True)),
+                ('finished_at', models.DateTimeField(editable=False, null=True)),
+                ('id', models.UUIDField(default=aivd_web.kernel.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(blank=True, max_length=100)),
+                ('kind', models.CharField(choices=[('describer-lora', 'describer (LoRA)'), ('detector', 'detector')], max_length=20)),
+                ('base', models.CharField(help_text='The weights that it begins from, as the trainer names them', max_length=200)),
+                ('base_digest', models.CharField(blank=True, max_length=64)),
+                ('seed', models.PositiveIntegerField(default=0)),
+                ('settings', models.JSONField(default=dict, help_text='The recipe as it was when the run was launched')),
+                ('step', models.PositiveIntegerField(default=0)),
+                ('steps', models.PositiveIntegerField(default=0)),
+                ('eta_s', models.FloatField(null=True)),
+                ('events_read', models.PositiveBigIntegerField(default=0, help_text='Bytes of events.jsonl that became rows')),
+                ('events_seq', models.PositiveIntegerField(default=0)),
+                ('report', models.JSONField(null=True)),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='inspections.line')),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='finetune.datasetversion')),
             ],
             options={
-                "ordering": ["-id"],
-                "abstract": False,
+                'ordering': ['-id'],
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
-            name="ImportJob",
+            name='ImportJob',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "state",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Queued"),
-                            ("running", "Running"),
-                            ("paused", "Paused"),
-                            ("succeeded", "Succeeded"),
-                            ("failed", "Failed"),
-                            ("cancelled", "Cancelled"),
-                        ],
-                        default="queued",
-                        max_length=9,
-                    ),
-                ),
-                (
-                    "wish",
-                    models.CharField(
-                        blank=True,
-                        choices=[("pause", "Pause"), ("cancel", "Cancel")],
-                        help_text="What a person wants of its holder",
-                        max_length=6,
-                    ),
-                ),
-                ("lease_until", models.DateTimeField(editable=False, null=True)),
-                ("lease_epoch", models.PositiveIntegerField(default=0, editable=False)),
-                (
-                    "attempts",
-                    models.PositiveSmallIntegerField(
-                        default=0, help_text="How often a worker began or went on with it"
-                    ),
-                ),
-                ("error_code", models.CharField(blank=True, max_length=40)),
-                ("error_detail", models.TextField(blank=True)),
-                ("error_hint", models.TextField(blank=True)),
-                ("created_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(editable=False, null=True)),
-                ("finished_at", models.DateTimeField(editable=False, null=True)),
-                ("format", models.CharField(max_length=20)),
-                (
-                    "source",
-                    models.CharField(
-                        help_text="The folder, or the name that the sender gave the archive", max_length=1000
-                    ),
-                ),
-                (
-                    "archive",
-                    models.CharField(
-                        blank=True, help_text="sha256 of an uploaded archive; empty: a folder", max_length=64
-                    ),
-                ),
-                ("options", models.JSONField(default=dict)),
-                (
-                    "total",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Pictures in the source; 0 until they were counted"
-                    ),
-                ),
-                ("done", models.PositiveIntegerField(default=0)),
-                ("taken", models.PositiveIntegerField(default=0)),
-                ("troubles_count", models.PositiveIntegerField(default=0)),
-                (
-                    "dataset",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="imports", to="finetune.dataset"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('paused', 'Paused'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=9)),
+                ('wish', models.CharField(blank=True, choices=[('pause', 'Pause'), ('cancel', 'Cancel')], help_text='What a person wants of its holder', max_length=6)),
+                ('lease_until', models.DateTimeField(editable=False, null=True)),
+                ('lease_epoch', models.PositiveIntegerField(default=0, editable=False)),
+                ('attempts', models.PositiveSmallIntegerField(default=0, help_text='How often a worker began or went on with it')),
+                ('error_code', models.CharField(blank=True, max_length=40)),
+                ('error_detail', models.TextField(blank=True)),
+                ('error_hint', models.TextField(blank=True)),
+                ('created_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(editable=False, null=True)),
+                ('finished_at', models.DateTimeField(editable=False, null=True)),
+                ('format', models.CharField(max_length=20)),
+                ('source', models.CharField(help_text='The folder, or the name that the sender gave the archive', max_length=1000)),
+                ('archive', models.CharField(blank=True, help_text='sha256 of an uploaded archive; empty: a folder', max_length=64)),
+                ('options', models.JSONField(default=dict)),
+                ('total', models.PositiveIntegerField(default=0, help_text='Pictures in the source; 0 until they were counted')),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('taken', models.PositiveIntegerField(default=0)),
+                ('troubles_count', models.PositiveIntegerField(default=0)),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='finetune.dataset')),
             ],
             options={
-                "ordering": ["-id"],
-                "abstract": False,
+                'ordering': ['-id'],
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
-            name="DatasetItem",
+            name='DatasetItem',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=aivd_web.kernel.ids.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("name", models.CharField(max_length=500)),
-                ("sha256", models.CharField(max_length=64)),
-                ("media_type", models.CharField(max_length=20)),
-                (
-                    "width",
-                    models.PositiveIntegerField(help_text="Of the upright picture, which all regions are measured in"),
-                ),
-                (
-                    "height",
-                    models.PositiveIntegerField(help_text="Of the upright picture, which all regions are measured in"),
-                ),
-                ("bit_depth", models.PositiveSmallIntegerField(default=8)),
-                ("has_rendition", models.BooleanField(default=False)),
-                ("template_sha256", models.CharField(blank=True, max_length=64)),
-                (
-                    "template_bit_depth",
-                    models.PositiveSmallIntegerField(help_text="Null: a station's, by its setting", null=True),
-                ),
-                ("template_has_rendition", models.BooleanField(default=False)),
-                ("group", models.CharField(blank=True, max_length=200)),
-                (
-                    "stated_split",
-                    models.CharField(
-                        blank=True,
-                        choices=[("train", "Train"), ("val", "Val"), ("test", "Test")],
-                        help_text="As its source has it",
-                        max_length=5,
-                    ),
-                ),
-                (
-                    "look",
-                    models.CharField(
-                        blank=True, help_text="Perceptual hash; alike pictures differ in few bits", max_length=16
-                    ),
-                ),
-                ("added_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "dataset",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="finetune.dataset"
-                    ),
-                ),
-                (
-                    "frame",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="inspections.frame"
-                    ),
-                ),
-                (
-                    "review",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="inspections.review",
-                    ),
-                ),
-                (
-                    "job",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="items",
-                        to="finetune.importjob",
-                    ),
-                ),
+                ('id', models.UUIDField(default=aivd_web.kernel.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=500)),
+                ('sha256', models.CharField(max_length=64)),
+                ('media_type', models.CharField(max_length=20)),
+                ('width', models.PositiveIntegerField(help_text='Of the upright picture, which all regions are measured in')),
+                ('height', models.PositiveIntegerField(help_text='Of the upright picture, which all regions are measured in')),
+                ('bit_depth', models.PositiveSmallIntegerField(default=8)),
+                ('has_rendition', models.BooleanField(default=False)),
+                ('template_sha256', models.CharField(blank=True, max_length=64)),
+                ('template_bit_depth', models.PositiveSmallIntegerField(help_text="Null: a station's, by its setting", null=True)),
+                ('template_has_rendition', models.BooleanField(default=False)),
+                ('group', models.CharField(blank=True, max_length=200)),
+                ('stated_split', models.CharField(blank=True, choices=[('train', 'Train'), ('val', 'Val'), ('test', 'Test')], help_text='As its source has it', max_length=5)),
+                ('look', models.CharField(blank=True, help_text='Perceptual hash; alike pictures differ in few bits', max_length=16)),
+                ('added_at', models.DateTimeField(auto_now_add=True)),
+                ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='finetune.dataset')),
+                ('frame', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inspections.frame')),
+                ('review', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inspections.review')),
+                ('job', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='items', to='finetune.importjob')),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.CreateModel(
-            name="ImportTrouble",
+            name='ImportTrouble',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("key", models.CharField(editable=False, max_length=64)),
-                ("code", models.CharField(max_length=40)),
-                ("file", models.CharField(max_length=500)),
-                ("line", models.PositiveIntegerField(null=True)),
-                ("entry", models.CharField(blank=True, max_length=80)),
-                ("detail", models.TextField()),
-                ("hint", models.TextField(blank=True)),
-                (
-                    "job",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="troubles", to="finetune.importjob"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(editable=False, max_length=64)),
+                ('code', models.CharField(max_length=40)),
+                ('file', models.CharField(max_length=500)),
+                ('line', models.PositiveIntegerField(null=True)),
+                ('entry', models.CharField(blank=True, max_length=80)),
+                ('detail', models.TextField()),
+                ('hint', models.TextField(blank=True)),
+                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='troubles', to='finetune.importjob')),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.CreateModel(
-            name="ItemRegion",
+            name='ItemRegion',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("x", models.FloatField()),
-                ("y", models.FloatField()),
-                ("w", models.FloatField()),
-                ("h", models.FloatField()),
-                ("polygon", models.JSONField(help_text="[[x, y], ...] of three points or more", null=True)),
-                ("text", models.JSONField(help_text="What is said of it in words, by field", null=True)),
-                (
-                    "source",
-                    models.CharField(
-                        choices=[
-                            ("person", "drawn or corrected by a person"),
-                            ("import", "from an imported label"),
-                            ("detector", "found by a detector and confirmed unchanged by a person"),
-                        ],
-                        max_length=8,
-                    ),
-                ),
-                (
-                    "defect_class",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="inspections.defectclass"
-                    ),
-                ),
-                (
-                    "item",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="regions", to="finetune.datasetitem"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('x', models.FloatField()),
+                ('y', models.FloatField()),
+                ('w', models.FloatField()),
+                ('h', models.FloatField()),
+                ('polygon', models.JSONField(help_text='[[x, y], ...] of three points or more', null=True)),
+                ('text', models.JSONField(help_text='What is said of it in words, by field', null=True)),
+                ('source', models.CharField(choices=[('person', 'drawn or corrected by a person'), ('import', 'from an imported label'), ('detector', 'found by a detector and confirmed unchanged by a person')], max_length=8)),
+                ('defect_class', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inspections.defectclass')),
+                ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='regions', to='finetune.datasetitem')),
             ],
             options={
-                "ordering": ["item", "id"],
+                'ordering': ['item', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="ModelVersion",
+            name='ModelVersion',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("adapter", "describer adapter"), ("detector", "detector")], max_length=10
-                    ),
-                ),
-                ("number", models.PositiveIntegerField(help_text="Counts the line's versions of this kind from 1")),
-                ("digest", models.CharField(help_text="sha256 of the weights file", max_length=64)),
-                ("format", models.CharField(choices=[("safetensors", "Safetensors"), ("onnx", "Onnx")], max_length=12)),
-                ("bytes", models.PositiveBigIntegerField()),
-                ("base", models.CharField(max_length=200)),
-                ("base_digest", models.CharField(blank=True, max_length=64)),
-                ("classes", models.JSONField(default=list)),
-                ("metrics", models.JSONField(default=dict)),
-                (
-                    "gates",
-                    models.JSONField(
-                        default=list, help_text="[{name, passed, detail}]: what must hold before promotion"
-                    ),
-                ),
-                ("packages", models.JSONField(default=dict, help_text="Versions of what it was trained with")),
-                ("registered_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("registered_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="model_versions",
-                        to="inspections.line",
-                    ),
-                ),
-                (
-                    "run",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="made",
-                        to="finetune.finetunerun",
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.datasetversion",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('adapter', 'describer adapter'), ('detector', 'detector')], max_length=10)),
+                ('number', models.PositiveIntegerField(help_text="Counts the line's versions of this kind from 1")),
+                ('digest', models.CharField(help_text='sha256 of the weights file', max_length=64)),
+                ('format', models.CharField(choices=[('safetensors', 'Safetensors'), ('onnx', 'Onnx')], max_length=12)),
+                ('bytes', models.PositiveBigIntegerField()),
+                ('base', models.CharField(max_length=200)),
+                ('base_digest', models.CharField(blank=True, max_length=64)),
+                ('classes', models.JSONField(default=list)),
+                ('metrics', models.JSONField(default=dict)),
+                ('gates', models.JSONField(default=list, help_text='[{name, passed, detail}]: what must hold before promotion')),
+                ('packages', models.JSONField(default=dict, help_text='Versions of what it was trained with')),
+                ('registered_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('registered_at', models.DateTimeField(auto_now_add=True)),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='model_versions', to='inspections.line')),
+                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='made', to='finetune.finetunerun')),
+                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.datasetversion')),
             ],
             options={
-                "ordering": ["line", "kind", "-number"],
+                'ordering': ['line', 'kind', '-number'],
             },
         ),
         migrations.CreateModel(
-            name="Promotion",
+            name='Promotion',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("adapter", "describer adapter"), ("detector", "detector")], max_length=10
-                    ),
-                ),
-                ("act", models.CharField(choices=[("promote", "Promote"), ("rollback", "Rollback")], max_length=8)),
-                ("reason", models.TextField(blank=True, help_text="Why, where its gates were not passed")),
-                ("by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "after",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.modelversion",
-                    ),
-                ),
-                (
-                    "before",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.modelversion",
-                    ),
-                ),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="promotions", to="inspections.line"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('adapter', 'describer adapter'), ('detector', 'detector')], max_length=10)),
+                ('act', models.CharField(choices=[('promote', 'Promote'), ('rollback', 'Rollback')], max_length=8)),
+                ('reason', models.TextField(blank=True, help_text='Why, where its gates were not passed')),
+                ('by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('after', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.modelversion')),
+                ('before', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.modelversion')),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='promotions', to='inspections.line')),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="Recipe",
+            name='Recipe',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("describer-lora", "describer (LoRA)"), ("detector", "detector")], max_length=20
-                    ),
-                ),
-                ("settings", models.JSONField(default=dict)),
-                ("created_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="recipes", to="inspections.line"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('kind', models.CharField(choices=[('describer-lora', 'describer (LoRA)'), ('detector', 'detector')], max_length=20)),
+                ('settings', models.JSONField(default=dict)),
+                ('created_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='recipes', to='inspections.line')),
             ],
             options={
-                "ordering": ["line", "name"],
+                'ordering': ['line', 'name'],
             },
         ),
         migrations.AddField(
-            model_name="finetunerun",
-            name="recipe",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="runs",
-                to="finetune.recipe",
-            ),
+            model_name='finetunerun',
+            name='recipe',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='finetune.recipe'),
         ),
         migrations.CreateModel(
-            name="RunEvent",
+            name='RunEvent',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("seq", models.PositiveIntegerField()),
-                ("type", models.CharField(max_length=20)),
-                (
-                    "level",
-                    models.CharField(blank=True, help_text="Of a log line: debug, info, warning, error", max_length=8),
-                ),
-                ("data", models.JSONField(default=dict)),
-                ("at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "run",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="finetune.finetunerun"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('seq', models.PositiveIntegerField()),
+                ('type', models.CharField(max_length=20)),
+                ('level', models.CharField(blank=True, help_text='Of a log line: debug, info, warning, error', max_length=8)),
+                ('data', models.JSONField(default=dict)),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='finetune.finetunerun')),
             ],
             options={
-                "ordering": ["run", "seq"],
+                'ordering': ['run', 'seq'],
             },
         ),
         migrations.CreateModel(
-            name="ServingChoice",
+            name='ServingChoice',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("adapter", "describer adapter"), ("detector", "detector")], max_length=10
-                    ),
-                ),
-                (
-                    "before",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.modelversion",
-                    ),
-                ),
-                (
-                    "line",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="serving", to="inspections.line"
-                    ),
-                ),
-                (
-                    "promotion",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.promotion",
-                    ),
-                ),
-                (
-                    "version",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="finetune.modelversion",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('adapter', 'describer adapter'), ('detector', 'detector')], max_length=10)),
+                ('before', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.modelversion')),
+                ('line', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='serving', to='inspections.line')),
+                ('promotion', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.promotion')),
+                ('version', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='finetune.modelversion')),
             ],
         ),
         migrations.CreateModel(
-            name="ShadowTrial",
+            name='ShadowTrial',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("share", models.FloatField(help_text="Of the live crops")),
-                ("seen", models.PositiveIntegerField(default=0)),
-                ("agreed", models.PositiveIntegerField(default=0)),
-                ("latency_ms_total", models.FloatField(default=0)),
-                ("started_by", models.CharField(help_text="The name they had then", max_length=150)),
-                ("started_at", models.DateTimeField(auto_now_add=True)),
-                ("ended_at", models.DateTimeField(null=True)),
-                (
-                    "version",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="trials", to="finetune.modelversion"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('share', models.FloatField(help_text='Of the live crops')),
+                ('seen', models.PositiveIntegerField(default=0)),
+                ('agreed', models.PositiveIntegerField(default=0)),
+                ('latency_ms_total', models.FloatField(default=0)),
+                ('started_by', models.CharField(help_text='The name they had then', max_length=150)),
+                ('started_at', models.DateTimeField(auto_now_add=True)),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='trials', to='finetune.modelversion')),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.AddConstraint(
-            model_name="dataset",
-            constraint=models.UniqueConstraint(fields=("line", "name"), name="dataset_name_once_per_line"),
+            model_name='dataset',
+            constraint=models.UniqueConstraint(fields=('line', 'name'), name='dataset_name_once_per_line'),
         ),
         migrations.AddConstraint(
-            model_name="datasetversion",
-            constraint=models.UniqueConstraint(fields=("dataset", "number"), name="dataset_version_number_once"),
+            model_name='datasetversion',
+            constraint=models.UniqueConstraint(fields=('dataset', 'number'), name='dataset_version_number_once'),
         ),
         migrations.AddConstraint(
-            model_name="datasetversion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("number__gte", 1)), name="dataset_version_counts_from_1"
-            ),
+            model_name='datasetversion',
+            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='dataset_version_counts_from_1'),
         ),
         migrations.AddConstraint(
-            model_name="importjob",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "running"), _negated=True), ("lease_until__isnull", False), _connector="OR"
-                ),
-                name="importjob_running_has_lease",
-            ),
+            model_name='importjob',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='importjob_running_has_lease'),
         ),
         migrations.AddConstraint(
-            model_name="importjob",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "failed"), _negated=True),
-                    models.Q(("error_code", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="importjob_failed_says_why",
-            ),
+            model_name='importjob',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), models.Q(('error_code', ''), _negated=True), _connector='OR'), name='importjob_failed_says_why'),
         ),
         migrations.AddConstraint(
-            model_name="datasetitem",
-            constraint=models.UniqueConstraint(fields=("dataset", "sha256"), name="dataset_item_picture_once"),
+            model_name='datasetitem',
+            constraint=models.UniqueConstraint(fields=('dataset', 'sha256'), name='dataset_item_picture_once'),
         ),
         migrations.AddConstraint(
-            model_name="datasetitem",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("height__gt", 0), ("width__gt", 0)), name="dataset_item_is_a_picture"
-            ),
+            model_name='datasetitem',
+            constraint=models.CheckConstraint(condition=models.Q(('height__gt', 0), ('width__gt', 0)), name='dataset_item_is_a_picture'),
         ),
         migrations.AddConstraint(
-            model_name="importtrouble",
-            constraint=models.UniqueConstraint(fields=("job", "key"), name="import_trouble_once"),
+            model_name='importtrouble',
+            constraint=models.UniqueConstraint(fields=('job', 'key'), name='import_trouble_once'),
         ),
         migrations.AddConstraint(
-            model_name="itemregion",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("h__gt", 0), ("w__gt", 0), ("x__gte", 0), ("y__gte", 0)),
-                name="item_region_has_area",
-            ),
+            model_name='itemregion',
+            constraint=models.CheckConstraint(condition=models.Q(('h__gt', 0), ('w__gt', 0), ('x__gte', 0), ('y__gte', 0)), name='item_region_has_area'),
         ),
         migrations.AddConstraint(
-            model_name="modelversion",
-            constraint=models.UniqueConstraint(fields=("line", "kind", "number"), name="model_version_number_once"),
+            model_name='modelversion',
+            constraint=models.UniqueConstraint(fields=('line', 'kind', 'number'), name='model_version_number_once'),
         ),
         migrations.AddConstraint(
-            model_name="modelversion",
-            constraint=models.UniqueConstraint(fields=("line", "kind", "digest"), name="model_version_weights_once"),
+            model_name='modelversion',
+            constraint=models.UniqueConstraint(fields=('line', 'kind', 'digest'), name='model_version_weights_once'),
         ),
         migrations.AddConstraint(
-            model_name="recipe",
-            constraint=models.UniqueConstraint(fields=("line", "name"), name="recipe_name_once_per_line"),
+            model_name='recipe',
+            constraint=models.UniqueConstraint(fields=('line', 'name'), name='recipe_name_once_per_line'),
         ),
         migrations.AddIndex(
-            model_name="finetunerun",
-            index=models.Index(condition=models.Q(("state", "queued")), fields=["created_at"], name="run_queued"),
+            model_name='finetunerun',
+            index=models.Index(condition=models.Q(('state', 'queued')), fields=['created_at'], name='run_queued'),
         ),
         migrations.AddConstraint(
-            model_name="finetunerun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "running"), _negated=True), ("lease_until__isnull", False), _connector="OR"
-                ),
-                name="finetunerun_running_has_lease",
-            ),
+            model_name='finetunerun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), _negated=True), ('lease_until__isnull', False), _connector='OR'), name='finetunerun_running_has_lease'),
         ),
         migrations.AddConstraint(
-            model_name="finetunerun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("state", "failed"), _negated=True),
-                    models.Q(("error_code", ""), _negated=True),
-                    _connector="OR",
-                ),
-                name="finetunerun_failed_says_why",
-            ),
+            model_name='finetunerun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'failed'), _negated=True), models.Q(('error_code', ''), _negated=True), _connector='OR'), name='finetunerun_failed_says_why'),
         ),
         migrations.AddConstraint(
-            model_name="runevent",
-            constraint=models.UniqueConstraint(fields=("run", "seq"), name="run_event_seq_once"),
+            model_name='runevent',
+            constraint=models.UniqueConstraint(fields=('run', 'seq'), name='run_event_seq_once'),
         ),
         migrations.AddConstraint(
-            model_name="servingchoice",
-            constraint=models.UniqueConstraint(fields=("line", "kind"), name="serving_choice_one_per_kind"),
+            model_name='servingchoice',
+            constraint=models.UniqueConstraint(fields=('line', 'kind'), name='serving_choice_one_per_kind'),
         ),
         migrations.AddConstraint(
-            model_name="shadowtrial",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("ended_at__isnull", True)), fields=("version",), name="shadow_trial_one_at_a_time"
-            ),
+            model_name='shadowtrial',
+            constraint=models.UniqueConstraint(condition=models.Q(('ended_at__isnull', True)), fields=('version',), name='shadow_trial_one_at_a_time'),
         ),
         migrations.AddConstraint(
-            model_name="shadowtrial",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("share__gt", 0), ("share__lte", 1)), name="shadow_trial_share"
-            ),
+            model_name='shadowtrial',
+            constraint=models.CheckConstraint(condition=models.Q(('share__gt', 0), ('share__lte', 1)), name='shadow_trial_share'),
         ),
         migrations.AddConstraint(
-            model_name="shadowtrial",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("agreed__lte", models.F("seen"))), name="shadow_trial_agreed_of_seen"
-            ),
+            model_name='shadowtrial',
+            constraint=models.CheckConstraint(condition=models.Q(('agreed__lte', models.F('seen'))), name='shadow_trial_agreed_of_seen'),
         ),
     ]

@@ -17,11 +17,10 @@ from django.conf import settings
 from django.db import transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
-from aivd_web.kernel.publish import publish_on_commit
 from finetune.models import FineTuneRun, ModelVersion, Promotion, ServingChoice
 from finetune.models.registry import ModelKind
 from finetune.runs import gates
-from inspections.events import follow
+from inspections.events import numbering
 from inspections.models import Line
 from scheduling.dispatch.versions import ArtifactMissing, ArtifactStore
 from scheduling.serving.describers.adapters import Adapter
@@ -254,5 +253,5 @@ def _set(choice: ServingChoice, version: ModelVersion | None, act: str, *, by: s
     if choice.kind == ModelKind.ADAPTER:
         Line.objects.filter(pk=choice.line_id).update(describer=version.digest if version else "")
     hint = {"type": "serving.changed", "kind": choice.kind, "digest": version.digest if version else ""}
-    publish_on_commit(follow.group(choice.line_id), {"type": "line.hint", "hint": hint})
+    numbering.hint_on_commit(line_id=choice.line_id, message=hint)
     return choice

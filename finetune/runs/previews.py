@@ -20,14 +20,13 @@ from django.conf import settings as site
 from django.db import transaction
 from django.db.models.functions import Now
 
-from aivd_web.kernel.publish import publish_on_commit
 from aivd_web.kernel.text import storable
 from finetune import leases
 from finetune.leases import Held, LeaseLost
 from finetune.models import DatasetVersion, RunPreview, State
 from finetune.runs import recipes, services, supervisor
 from finetune.runs.events import plain
-from inspections.events import follow
+from inspections.events import numbering
 
 FOLDER = "previews"
 TASK = "finetune.preview"
@@ -164,7 +163,7 @@ def _last(preview: RunPreview, kind: str) -> dict[str, Any]:
 def _tell(preview: RunPreview) -> None:
     """A hint on the line's websocket: look at this preview again."""
     hint = {"type": "preview.changed", "preview": str(preview.pk), "state": preview.state}
-    publish_on_commit(follow.group(preview.version.dataset.line_id), {"type": "line.hint", "hint": hint})
+    numbering.hint_on_commit(line_id=preview.version.dataset.line_id, message=hint)
 
 
 def reap() -> int:

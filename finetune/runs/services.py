@@ -11,12 +11,11 @@ from django.conf import settings as site
 from django.db import transaction
 
 from aivd_web.kernel.errors import Conflict, Unprocessable
-from aivd_web.kernel.publish import publish_on_commit
 from finetune import leases
 from finetune.datasets import sealing
 from finetune.models import DatasetVersion, FineTuneRun, Recipe, RunPreview
 from finetune.runs import recipes
-from inspections.events import follow
+from inspections.events import numbering
 
 FOLDER = "runs"
 TASK = "finetune.train_waiting"
@@ -128,10 +127,11 @@ def _changed(run: FineTuneRun) -> FineTuneRun:
     return run
 
 
-def tell(run: FineTuneRun, **more: Any) -> None:
+def tell(run: FineTuneRun) -> None:
     """A hint on the line's websocket: look at this run again."""
-    hint = {"type": "run.changed", "run": str(run.pk), "state": run.state, "seq": run.events_seq, **more}
-    publish_on_commit(follow.group(run.line_id), {"type": "line.hint", "hint": hint})
+    numbering.hint_on_commit(
+        line_id=run.line_id, message={"type": "run.changed", "run": str(run.pk), "state": run.state}
+    )
 
 
 def wake() -> None:

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from aivd_web.kernel.api import answers, header
 from inspections import rules
-from inspections.intake import uploads
+from inspections.intake import captured, uploads
 from inspections.intake.uploads import OpenFile, Origin, Uploaded
 from inspections.media import archives, texts
 from inspections.media.errors import EmptyBody
@@ -121,7 +121,7 @@ def origin_of(request: Request, station: Station) -> Origin:
         sender=rules.sender(request.user),
         key=request.headers.get("Idempotency-Key", ""),
         part_id=texts.part_id(header_text(request._request, "X-Part-Id")),
-        captured_at=texts.moment(request.headers.get("X-Captured-At", "")),
+        captured_at=captured.moment(request.headers.get("X-Captured-At", "")),
     )
 
 

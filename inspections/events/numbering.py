@@ -65,7 +65,17 @@ def record_all(*, line_id: int, changes: Sequence[Change]) -> int:
 
 def hint(*, line_id: int, message: dict[str, Any]) -> None:
     """Tell viewers something that may vanish, such as a token of a description that is being written."""
-    publish(line_group(line_id), {"type": "line.hint", "hint": message})
+    publish(line_group(line_id), _hint_of(message))
+
+
+def hint_on_commit(*, line_id: int, message: dict[str, Any]) -> None:
+    """The same once the current transaction has committed."""
+    publish_on_commit(line_group(line_id), _hint_of(message))
+
+
+def _hint_of(message: dict[str, Any]) -> dict[str, Any]:
+    assert "seq" not in message, "Viewers take what has a seq for an event of the Line."
+    return {"type": "line.hint", "hint": message}
 
 
 def line_group(line_id: int) -> str:

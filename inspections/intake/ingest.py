@@ -10,13 +10,15 @@ from django.db import connection, transaction
 
 from aivd_web.kernel.database import database_now
 from inspections.events import numbering
-from inspections.media import pictures, storage, texts
+from inspections.media import pictures, storage
 from inspections.media.errors import IdempotencyConflict, Overloaded
 from inspections.media.pictures import Picture
 from inspections.models import Frame, IdempotencyKey, Inspection, Station, Step
 from inspections.pipeline import decide, steps, wake
 from inspections.pipeline.stages import STAGES
 from scheduling.services import fleet
+
+from . import captured
 
 LONGEST_RETRY_S = 600
 
@@ -43,7 +45,7 @@ def add_frame(
 
     `sender` names who sent it (user or token): an Idempotency-Key is theirs alone. Raises IngestError.
     """
-    texts.check_moment(captured_at)
+    captured.check(captured_at)
     refuse_when_full()  # before the work that a picture makes
     refuse_when_late(station)
     _let_go_of_the_database()

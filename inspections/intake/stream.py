@@ -9,7 +9,7 @@ from inspections.media import texts
 from inspections.media.errors import PictureTooLarge
 from inspections.models import Station
 
-from . import uploads
+from . import captured, uploads
 from .uploads import Origin
 
 __all__ = ["MAX_PICTURE_BYTES", "Station", "station_for", "take_in", "too_large"]
@@ -32,7 +32,7 @@ def take_in(
         station=station,
         sender=sender,
         part_id=texts.part_id(part_id),
-        captured_at=texts.moment(captured_at),
+        captured_at=captured.moment(captured_at),
     )
     frame_id: UUID = uploads.take_in(origin=origin, data=data, key=key).frame.pk
     return frame_id

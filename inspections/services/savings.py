@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Avg, Count, Q, Sum
 
 from aivd_web.kernel.database import database_now
-from inspections.models import Description, Step
+from inspections.models import Description, ShadowAnswer, Step
 from scheduling.models import Dispatch
 from scheduling.policy.items import CROP_BYTES, DESCRIBER, LADDER
 
@@ -49,17 +49,18 @@ def _skipped(since: datetime, stations: list[int]) -> dict[str, Any]:
     steps = skipped.filter(frame__station__in=stations, finished_at__gte=since)
     regions = steps.aggregate(regions=Sum("regions"))["regions"] or 0
     described = Description.objects.filter(detection__frame__station__in=stations, created_at__gte=since)
+    tried = ShadowAnswer.objects.filter(detection__frame__station__in=stations, created_at__gte=since)
     tokens = described.aggregate(mean=Avg("tokens"))["mean"] or 0.0
     return {
         "regions": regions,
         "bytes": round(regions * CROP_BYTES),
         "tokens": round(regions * tokens),
-        "seconds": round(regions * _seconds_of_a_region(since, stations, described.count()), 2),
+        "seconds": round(regions * _seconds_of_a_region(since, stations, described.count() + tried.count()), 2),
     }
 
 
 def _seconds_of_a_region(since: datetime, stations: list[int], regions: int) -> float:
-    """Of a describer's own time, without queue and link, where it described so many."""
+    """Of a describer's own time, without queue and link, where it wrote about so many, in the shadow too."""
     answered = Q(scope__in=stations, sent_at__gte=since, model=DESCRIBER, outcome=Dispatch.Outcome.OK)
     service_ms = Dispatch.objects.filter(answered).aggregate(ms=Sum("service_ms"))["ms"] or 0.0
     return service_ms / 1000 / regions if regions else 0.0

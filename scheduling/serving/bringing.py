@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from scheduling.serving.wire import decode
 
-PIECE_BYTES: Final = 2**20
+PIECE_BYTES: Final = 2**17
 """Of one message: short enough that a request behind it does not wait long on a slow link."""
 
 MAX_VERSION_BYTES: Final = 2**30

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from finetune.training.detector_metrics import overlap_matrix
-from finetune.training.lora.manifest import DetectorBox, ManifestFrame, MarkedRegion
+from finetune.training.manifest import DetectorBox, ManifestFrame, MarkedRegion
 from scheduling.serving.contracts import BoxXyxy
 
 MATCHING_IOU: Final = 0.33

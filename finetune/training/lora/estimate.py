@@ -1,6 +1,5 @@
 """How long a run will take and how much memory and disk it needs, before it starts; refused where it cannot fit."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +8,14 @@ from typing import Any, Final
 import psutil
 import torch
 
+from finetune.training.faults import TrainingFault
 from finetune.training.lora.coaugment import Example
-from finetune.training.lora.faults import TrainingFault
 from finetune.training.lora.learners import Learner
 from finetune.training.lora.recipe import LoraRecipe
+from finetune.training.resources import ADAM_BYTES, MIB, available_bytes, check_disk
 
-MIB: Final = 1 << 20
 ANSWER_SHARE: Final = 0.5
 """Seconds that an answer takes against those that a trained example takes: roughly, for the estimate alone."""
-
-ADAM_BYTES: Final = 16
-"""Weight, gradient and two moments of a trained parameter in float32."""
 
 
 def estimate(
@@ -78,22 +74,3 @@ def check_base_fits(files: Sequence[Path]) -> None:
             f"The base needs about {needed // MIB} MiB, {free // MIB} MiB are free.",
             "Use a smaller base, or a machine with more memory.",
         )
-
-
-def check_disk(out: Path, trained: int) -> None:
-    """Raises TrainingFault where checkpoint, adapter and their copies would not fit on the disk."""
-    needed = 6 * 4 * trained + 16 * MIB
-    free = shutil.disk_usage(out).free
-    if needed > free:
-        raise TrainingFault(
-            "disk_full",
-            f"The run writes about {needed // MIB} MiB, the disk has {free // MIB} MiB free.",
-            "Make room, or let it write elsewhere.",
-        )
-
-
-def available_bytes() -> int:
-    """Memory that a run may still take: the GPU's where there is one."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    return int(psutil.virtual_memory().available)

@@ -11,7 +11,7 @@ import numpy as np
 
 from finetune.training.lora.box_errors import matches
 from finetune.training.lora.coaugment import Place, cut_place
-from finetune.training.lora.manifest import ManifestFrame, MarkedRegion, read_picture, read_template
+from finetune.training.manifest import ManifestFrame, MarkedRegion, read_picture, read_template
 from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.contracts import BoxXyxy, Rgb
 

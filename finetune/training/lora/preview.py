@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import torch
 
+from finetune.training.events import EventLog
 from finetune.training.lora.coaugment import Example, preview
-from finetune.training.lora.events import EventLog
 from finetune.training.lora.recipe import LoraRecipe
-from finetune.training.lora.run import Run, told_reason
-from finetune.training.lora.supervision import Supervision
+from finetune.training.lora.run import Run
+from finetune.training.outcome import exit_code_of
 from finetune.training.report.report import png_of
+from finetune.training.supervision import Supervision
 
 FILE: Final = "preview.json"
 CROPS: Final = "crops"
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     recipe_path, out = Path(argv[0]), Path(argv[1])
     out.mkdir(parents=True, exist_ok=True)
     events, supervision = EventLog(out), Supervision()
-    return told_reason(events, lambda: _show(Run(LoraRecipe.read(recipe_path), out, events, supervision)))
+    return exit_code_of(events, lambda: _show(Run(LoraRecipe.read(recipe_path), out, events, supervision)))
 
 
 def _show(run: Run) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from finetune.training.faults import TrainingFault
 from finetune.training.lora.coaugment import PLAIN, Augmentation, Share
-from finetune.training.lora.faults import TrainingFault
 from scheduling.serving.describers import SMALL
 
 TRAINER: Final = "describer-lora"

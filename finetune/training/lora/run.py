@@ -12,7 +12,7 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -22,19 +22,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from finetune.training.events import EventLog
+from finetune.training.faults import Cancelled, TrainingFault
 from finetune.training.lora.box_errors import BoxErrors, fit_box_errors
 from finetune.training.lora.coaugment import PLAIN, Augmentation, Example, Place, augmented
 from finetune.training.lora.estimate import check_base_fits, estimate
-from finetune.training.lora.events import EventLog
-from finetune.training.lora.faults import Cancelled, TrainingFault
 from finetune.training.lora.judging import Judged, answers_to, judge
 from finetune.training.lora.learners import Learner
-from finetune.training.lora.manifest import Manifest, check_pictures, read_manifest
 from finetune.training.lora.places import places_of
 from finetune.training.lora.recipe import LoraRecipe
-from finetune.training.lora.supervision import Supervision
+from finetune.training.manifest import Manifest, check_pictures, read_manifest
+from finetune.training.outcome import exit_code_of
 from finetune.training.report.report import BASE, FILE, VERSION, Arm, digest_of_file, png_of, write_report
 from finetune.training.report.trials import Trial, trials_of
+from finetune.training.supervision import Supervision
 from scheduling.serving.describers import SMALL, SMALL_FOLDER, is_small_folder, load_describer
 from scheduling.serving.describers.adapters import WEIGHTS_FILE, Adapter, write_lineage
 from scheduling.serving.model_folder import RefusedFiles, check_folder
@@ -45,7 +46,6 @@ CURRENT: Final = "current"
 REPORT: Final = "report"
 SAMPLES: Final = "samples"
 PACKAGES: Final = ("torch", "transformers", "peft", "safetensors", "numpy", "opencv-python")
-DONE, FAILED, CANCELLED = 0, 1, 3
 
 
 def main(argv: Sequence[str]) -> int:
@@ -53,37 +53,7 @@ def main(argv: Sequence[str]) -> int:
     recipe_path, out = Path(argv[0]), Path(argv[1])
     out.mkdir(parents=True, exist_ok=True)
     events, supervision = EventLog(out), Supervision()
-    return told_reason(events, lambda: Run(LoraRecipe.read(recipe_path), out, events, supervision).run())
-
-
-def told_reason(events: EventLog, act: Callable[[], None]) -> int:
-    """The exit code of `act`; what ended it early is the last event."""
-    try:
-        act()
-    except Cancelled as ended:
-        events.say("cancelled", sentence=f"{ended} Its checkpoint is kept; starting it again goes on from there.")
-        return CANCELLED
-    except (TrainingFault, OSError, MemoryError, RuntimeError, RefusedFiles) as error:
-        code, sentence, hint = _reason(error)
-        events.say("failed", code=code, sentence=sentence, hint=hint)
-        return FAILED
-    return DONE
-
-
-def _reason(error: Exception) -> tuple[str, str, str]:
-    """What ended a run, as code, sentence and hint."""
-    if isinstance(error, TrainingFault):
-        return error.code, error.sentence, error.hint
-    if isinstance(error, RefusedFiles):
-        return "refused_weights", str(error), "Use safetensors weights of a family that the describer door knows."
-    text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-    if isinstance(error, OSError) and error.errno == 28:
-        return "disk_full", "The disk is full.", "Make room and start the run again: it goes on from its checkpoint."
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate" in text.lower():
-        return "out_of_memory", f"The memory did not suffice: {text}.", "Use a smaller batch or a smaller base."
-    if "cuda" in text.lower():
-        return "gpu_lost", f"The GPU failed: {text}.", "Look at the driver; starting again goes on from the checkpoint."
-    return "failed", f"{type(error).__name__}: {text}.", "The log has more."
+    return exit_code_of(events, lambda: Run(LoraRecipe.read(recipe_path), out, events, supervision).run())
 
 
 class Run:

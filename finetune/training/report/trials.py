@@ -12,8 +12,8 @@ import numpy as np
 
 from finetune.training.lora.box_errors import BoxErrors, moved
 from finetune.training.lora.coaugment import PLAIN, Augmentation, Example, Place, augmented, clipped
-from finetune.training.lora.manifest import ManifestFrame
 from finetune.training.lora.places import detected_places, places_of
+from finetune.training.manifest import ManifestFrame
 
 NOISES: Final = (0.0, 0.1, 0.3, 0.5)
 DETECTOR: Final = "detector"

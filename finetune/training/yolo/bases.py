@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from finetune.boards import CLASSES
 from finetune.training.detector_network import DESIGNS, SHIPPED_DESIGN, build_network
-from finetune.training.lora.faults import TrainingFault
+from finetune.training.faults import TrainingFault
 from finetune.training.yolo.recipe import SHIPPED_BASE
 from scheduling.serving.detectors import SHIPPED_WEIGHTS
 

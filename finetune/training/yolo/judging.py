@@ -19,7 +19,7 @@ from finetune.training.detector_metrics import (
     match,
     mean_average_precision,
 )
-from finetune.training.lora.manifest import ManifestFrame
+from finetune.training.manifest import ManifestFrame
 from finetune.training.yolo.pictures import FrameStore
 from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.contracts import DetectedRegion, Detector

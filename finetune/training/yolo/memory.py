@@ -6,8 +6,8 @@ from typing import Final
 import psutil
 import torch
 
-from finetune.training.lora.estimate import ADAM_BYTES, MIB, available_bytes
-from finetune.training.lora.faults import TrainingFault
+from finetune.training.faults import TrainingFault
+from finetune.training.resources import ADAM_BYTES, MIB, available_bytes
 
 PROBE: Final = 2
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from finetune.training.lora.manifest import ManifestFrame, read_picture
+from finetune.training.manifest import ManifestFrame, read_picture
 from finetune.training.yolo.recipe import YoloRecipe
 from scheduling.serving.answers import NO_DEFECT
 from scheduling.serving.contracts import Rgb

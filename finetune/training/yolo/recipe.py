@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from finetune.training.lora.faults import TrainingFault
+from finetune.training.faults import TrainingFault
 
 TRAINER: Final = "detector"
 SHIPPED_BASE: Final = "aivd-detector"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -30,11 +31,12 @@ from finetune.training.detector_export import export_onnx
 from finetune.training.detector_network import build_network, loss_of, set_loss_stage
 from finetune.training.detector_optimiser import optimisers_of
 from finetune.training.detector_state import Training, follow, load_state, save_atomically, save_state
-from finetune.training.lora.estimate import MIB, available_bytes, check_disk
-from finetune.training.lora.events import EventLog
-from finetune.training.lora.faults import Cancelled, TrainingFault
-from finetune.training.lora.manifest import Manifest, ManifestFrame, check_pictures, read_manifest
-from finetune.training.lora.supervision import Supervision
+from finetune.training.events import EventLog
+from finetune.training.faults import Cancelled, TrainingFault
+from finetune.training.manifest import Manifest, ManifestFrame, check_pictures, read_manifest
+from finetune.training.outcome import exit_code_of
+from finetune.training.resources import MIB, available_bytes, available_bytes_of_machine, check_disk
+from finetune.training.supervision import Supervision
 from finetune.training.yolo.bases import Base, base_of, classes_in_order, open_network
 from finetune.training.yolo.judging import Judged, detector_in_training, judge, regions_of, sample_of, sure_score
 from finetune.training.yolo.memory import check_memory
@@ -42,7 +44,7 @@ from finetune.training.yolo.pictures import FrameStore, Piece, piece_of
 from finetune.training.yolo.recipe import YoloRecipe
 from scheduling.serving.appearance import measure, training_reference
 from scheduling.serving.contracts import Detector
-from scheduling.serving.detectors import BadModel, load_detector
+from scheduling.serving.detectors import load_detector
 from scheduling.serving.detectors.model_file import SURE_KEY, TILE_KEY, WHOLE
 from scheduling.serving.tiling import Scale
 
@@ -53,7 +55,6 @@ BEST: Final = "weights.safetensors"
 ARTIFACT: Final = "detector"
 ONNX: Final = "detector.onnx"
 PACKAGES: Final = ("torch", "ultralytics", "numpy", "opencv-python", "onnx", "onnxruntime")
-DONE, FAILED, CANCELLED = 0, 1, 3
 HANDOVER_UNTIL: Final = 0.65
 """The share of a run in which the loss moves to the head that is served."""
 
@@ -76,23 +77,7 @@ def main(argv: Sequence[str]) -> int:
     recipe_path, out = Path(argv[0]), Path(argv[1])
     out.mkdir(parents=True, exist_ok=True)
     events, supervision = EventLog(out), Supervision()
-    try:
-        Run(YoloRecipe.read(recipe_path), out, events, supervision).run()
-    except Cancelled as ended:
-        events.say("cancelled", sentence=f"{ended} Its checkpoint is kept; starting it again goes on from there.")
-        return CANCELLED
-    except (TrainingFault, OSError, MemoryError, RuntimeError, BadModel) as error:
-        code, sentence, hint = reason_of(error)
-        events.say("failed", code=code, sentence=sentence, hint=hint)
-        return FAILED
-    return DONE
-
-
-def reason_of(error: Exception) -> tuple[str, str, str]:
-    """What ended a run, as code, sentence and hint."""
-    from finetune.training.lora.run import _reason
-
-    return _reason(error)
+    return exit_code_of(events, lambda: Run(YoloRecipe.read(recipe_path), out, events, supervision).run())
 
 
 class Run:
@@ -337,12 +322,15 @@ class Run:
             save_atomically(self.training.average, self.out / BEST, about)
         return judged
 
+    @cached_property
+    def _looked_at(self) -> Any:
+        """A network beside the one that learns, to judge with."""
+        network = build_network(len(self.classes), self.base.design)
+        return network.to(self.device, memory_format=torch.channels_last)
+
     def _looked_at_with(self, weights: Mapping[str, torch.Tensor]) -> Detector:
-        if not hasattr(self, "looked_at"):
-            network = build_network(len(self.classes), self.base.design)
-            self.looked_at = network.to(self.device, memory_format=torch.channels_last)
         return detector_in_training(
-            self.looked_at,
+            self._looked_at,
             weights,
             self.classes,
             side_px=self.recipe.side_px,
@@ -431,12 +419,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
-
-
-def available_bytes_of_machine() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def _digest(path: Path) -> str:

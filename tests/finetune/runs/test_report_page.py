@@ -9,7 +9,7 @@ from django.test import Client
 
 from finetune.models import FineTuneRun, State
 from finetune.runs import reports
-from finetune.training.lora.manifest import read_manifest
+from finetune.training.manifest import read_manifest
 from finetune.training.report.trials import trials_of
 from tests.cast import Cast
 from tests.finetune.training.lora.sealed import write_dataset

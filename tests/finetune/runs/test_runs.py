@@ -21,6 +21,7 @@ from finetune.registry import services as registry
 from finetune.runs import recipes, services, supervisor
 from finetune.runs.events import Tail
 from finetune.runs.recipes import BadRecipe
+from inspections.events import numbering
 from tests.cast import Cast
 from tests.finetune.runs.test_gates import measured
 
@@ -63,6 +64,18 @@ def carried_out(run: FineTuneRun) -> FineTuneRun:
 
 def types(run: FineTuneRun) -> list[str]:
     return list(run.events.values_list("type", flat=True))
+
+
+def test_viewers_never_take_news_of_a_run_for_an_event_of_the_line(
+    version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints: list[dict[str, Any]] = []
+    monkeypatch.setattr(numbering, "publish_on_commit", lambda _, message: hints.append(message["hint"]))
+
+    carried_out(launch(version))
+
+    assert {hint["state"] for hint in hints} == {"queued", "running", "succeeded"}
+    assert not any("seq" in hint for hint in hints)
 
 
 # -- launch -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspections.media.texts import AHEAD, BadMoment, moment
+from inspections.intake.captured import AHEAD, BadMoment, moment
 from inspections.models.frame import EARLIEST_CAPTURE
 
 

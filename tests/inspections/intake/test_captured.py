@@ -10,8 +10,7 @@ from django.utils import timezone as clock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspections.intake import ingest
-from inspections.media import texts
+from inspections.intake import captured, ingest
 from inspections.models import Frame
 from tests.cast import Cast, add_frame, picture, token_for
 
@@ -26,23 +25,23 @@ IMPOSSIBLE = (
 
 @given(IMPOSSIBLE)
 def test_a_time_of_no_camera_is_refused_with_a_code(when: datetime) -> None:
-    with pytest.raises(texts.BadMoment) as refused:
-        texts.moment(when.isoformat())
+    with pytest.raises(captured.BadMoment) as refused:
+        captured.moment(when.isoformat())
     assert (refused.value.code, refused.value.status) == ("bad_captured_at", 400)
 
 
 @given(st.datetimes(datetime(1990, 1, 2), datetime(2026, 6, 1)), OFFSETS)
 def test_a_time_that_a_camera_can_mean_is_kept(naive: datetime, offset: timezone) -> None:
-    texts.check_moment(naive.replace(tzinfo=offset), now=NOW + timedelta(days=1))
+    captured.check(naive.replace(tzinfo=offset), now=NOW + timedelta(days=1))
 
 
 @pytest.mark.parametrize(("ahead", "kept"), [(timedelta(hours=23), True), (timedelta(hours=25), False)])
 def test_a_camera_may_be_a_day_ahead(ahead: timedelta, kept: bool) -> None:
     if kept:
-        texts.check_moment(NOW + ahead, now=NOW)
+        captured.check(NOW + ahead, now=NOW)
         return
-    with pytest.raises(texts.BadMoment):
-        texts.check_moment(NOW + ahead, now=NOW)
+    with pytest.raises(captured.BadMoment):
+        captured.check(NOW + ahead, now=NOW)
 
 
 @pytest.mark.stack
@@ -64,7 +63,7 @@ def test_a_device_without_a_clock_is_told_so_and_stops_nobody(cast: Cast, client
 @pytest.mark.django_db(transaction=True)
 def test_no_other_door_lets_it_in(cast: Cast) -> None:
     """Neither a caller of the service, nor whoever writes to the table."""
-    with pytest.raises(texts.BadMoment):
+    with pytest.raises(captured.BadMoment):
         ingest.add_frame(station=cast.station, data=picture(), sender="x", captured_at=datetime(1, 1, 1, tzinfo=UTC))
     frame = add_frame(cast.station)
     for when in ("0001-01-01 00:00:00 BC", "10000-01-01", "infinity", "1989-12-31", "2200-01-01"):

@@ -24,8 +24,8 @@ from finetune.training.lora.coaugment import (
     preview,
     turned,
 )
-from finetune.training.lora.manifest import DetectorBox, MarkedRegion, read_manifest
 from finetune.training.lora.places import detected_places, places_of
+from finetune.training.manifest import DetectorBox, MarkedRegion, read_manifest
 from scheduling.serving.answers import NO_DEFECT, location, severity
 from scheduling.serving.crops import cut_crop
 from tests.finetune.training.lora.sealed import CLASSES, write_dataset

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from finetune.training.lora.faults import TrainingFault
-from finetune.training.lora.manifest import check_pictures, read_manifest
+from finetune.training.faults import TrainingFault
+from finetune.training.manifest import check_pictures, read_manifest
 from tests.finetune.training.lora.sealed import CLASSES, write_dataset
 
 REGION = {"box": [1, 1, 5, 5], "polygon": None, "class": "dent", "text": None, "source": "person"}

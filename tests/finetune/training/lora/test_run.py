@@ -16,10 +16,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finetune.training import outcome
+from finetune.training.events import EventLog, read_events
+from finetune.training.faults import Cancelled, TrainingFault
 from finetune.training.lora import estimate, preview, run
 from finetune.training.lora.coaugment import Example
-from finetune.training.lora.events import EventLog, read_events
-from finetune.training.lora.faults import Cancelled, TrainingFault
 from finetune.training.lora.hub_learner import HubLearner
 from finetune.training.lora.recipe import LoraRecipe
 from scheduling.serving.contracts import AnswerEvent, RegionRequest
@@ -144,7 +145,7 @@ def test_a_killed_process_goes_on_and_sigterm_ends_one_cleanly(small: Path, data
     again = launch(recipe, out)
     wait_for(out, "started", times=2)
     again.send_signal(signal.SIGTERM)
-    assert again.wait(60) == run.CANCELLED
+    assert again.wait(60) == outcome.CANCELLED
     events = read_events(out)
     assert [event["step"] for event in events if event["event"] == "started"][1] >= 2
     assert (events[-1]["event"], events[-2]["event"]) == ("cancelled", "checkpoint")
@@ -187,7 +188,7 @@ def test_a_run_killed_while_it_reports_goes_on_with_its_report(small: Path, data
 
 def test_a_preview_shows_crops_and_costs_before_anything_is_trained(small: Path, dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "preview"
-    assert preview.main([str(write_recipe(tmp_path, dataset, base=str(small))), str(out)]) == run.DONE
+    assert preview.main([str(write_recipe(tmp_path, dataset, base=str(small))), str(out)]) == outcome.DONE
     shown = json.loads((out / "preview.json").read_text())
     assert len(shown["crops"]) == 16
     assert {crop["defect_class"] for crop in shown["crops"]} == {*CLASSES, "no defect"}
@@ -199,7 +200,7 @@ def test_a_preview_shows_crops_and_costs_before_anything_is_trained(small: Path,
 
 def test_a_preview_fails_as_the_run_would(dataset: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, dataset, base=str(tmp_path / "nowhere"))
-    assert preview.main([str(recipe), str(tmp_path / "out")]) == run.FAILED
+    assert preview.main([str(recipe), str(tmp_path / "out")]) == outcome.FAILED
     assert read_events(tmp_path / "out")[-1]["event"] == "failed"
 
 
@@ -254,7 +255,7 @@ def test_a_pickle_in_the_base_is_refused(dataset: Path, tmp_path: Path) -> None:
     base.mkdir()
     (base / "pytorch_model.bin").write_bytes(b"\x80\x04")
     recipe = write_recipe(tmp_path, dataset, base=str(base))
-    assert run.main([str(recipe), str(tmp_path / "out")]) == run.FAILED
+    assert run.main([str(recipe), str(tmp_path / "out")]) == outcome.FAILED
     failed = read_events(tmp_path / "out")[-1]
     assert (failed["event"], failed["code"]) == ("failed", "refused_weights")
     assert "pytorch_model.bin may hold a pickle" in failed["sentence"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finetune.training.lora.faults import Cancelled
-from finetune.training.lora.manifest import read_manifest
+from finetune.training.faults import Cancelled
+from finetune.training.manifest import read_manifest
 from finetune.training.report import figures, texts
 from finetune.training.report.figures import Answered
 from finetune.training.report.report import BASE, VERSION, Arm, write_report

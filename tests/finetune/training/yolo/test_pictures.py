@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from finetune.training.lora.manifest import Manifest, read_manifest
+from finetune.training.manifest import Manifest, read_manifest
 from finetune.training.yolo.pictures import FrameStore, Piece, piece_of
 from finetune.training.yolo.recipe import YoloRecipe
 

@@ -16,9 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from finetune.training import outcome
 from finetune.training.detector_network import DESIGNS
-from finetune.training.lora.events import EventLog, read_events
-from finetune.training.lora.faults import Cancelled
+from finetune.training.events import EventLog, read_events
+from finetune.training.faults import Cancelled
 from finetune.training.yolo import memory, run
 from finetune.training.yolo.bases import SHIPPED_SAFETENSORS, Base, base_of, classes_in_order, open_network
 from finetune.training.yolo.recipe import YoloRecipe
@@ -98,7 +99,7 @@ def start(recipe: Path, out: Path, supervision: Any = None) -> list[dict[str, An
 
 def failure(recipe: Path, out: Path) -> dict[str, Any]:
     """What the last event says of a run that must fail."""
-    assert run.main([str(recipe), str(out)]) == run.FAILED
+    assert run.main([str(recipe), str(out)]) == outcome.FAILED
     last = read_events(out)[-1]
     assert last["event"] == "failed"
     assert last["hint"]
@@ -182,7 +183,7 @@ def test_a_trainer_that_was_killed_goes_on_from_its_checkpoint(dataset: Path, tm
     began = [event for event in read_events(out) if event["event"] == "started"][-1]
     assert began["step"] >= 1
     second.terminate()
-    assert second.wait(600) == run.CANCELLED
+    assert second.wait(600) == outcome.CANCELLED
     last = read_events(out)[-1]
     assert last["event"] == "cancelled"
     assert json.loads((out / run.POINTER).read_text())["path"].startswith("checkpoint-")

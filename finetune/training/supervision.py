@@ -10,7 +10,7 @@ import signal
 from types import FrameType
 from typing import Final
 
-from finetune.training.lora.faults import Cancelled
+from finetune.training.faults import Cancelled
 
 PR_SET_PDEATHSIG: Final = 1
 

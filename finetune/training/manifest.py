@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from finetune.training.lora.faults import TrainingFault
+from finetune.training.faults import TrainingFault
 from scheduling.serving.answers import NO_DEFECT, TEXT_FIELDS
 from scheduling.serving.contracts import BadFrame, BoxXyxy, Rgb
 from scheduling.serving.pictures import decode_picture
