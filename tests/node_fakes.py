@@ -76,6 +76,26 @@ class ConstantDetector:
         return [_wronged(regions[0], WRONG[width]), *regions[1:]] if width in WRONG else regions
 
 
+class GridDetector(ConstantDetector):
+    """A region for each whole cell of `CELL_PX`: as many as the picture is large. It is sure of all but the top row."""
+
+    name = "grid-detector"
+    version = "1"
+    digest = hashlib.sha256(b"grid-detector 1").hexdigest()
+    CELL_PX = 80
+    SURE, UNSURE = 0.95, 0.6
+
+    def _regions(self, image: Rgb, min_score: float) -> list[DetectedRegion]:
+        rows, columns = (side // self.CELL_PX for side in image.shape[:2])
+        places = [(row, column) for row in range(rows) for column in range(columns)]
+        return [self._region(row, column) for row, column in places]
+
+    def _region(self, row: int, column: int) -> DetectedRegion:
+        x, y = float(column * self.CELL_PX), float(row * self.CELL_PX)
+        box = (x, y, x + self.CELL_PX, y + self.CELL_PX)
+        return DetectedRegion(box, self.SURE if row else self.UNSURE, 0, CLASS_NAMES[0])
+
+
 def _wronged(region: DetectedRegion, how: str) -> DetectedRegion:
     x0, y0, x1, y1 = region.box_xyxy
     changes: dict[str, dict[str, Any]] = {

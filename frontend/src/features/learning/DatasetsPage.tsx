@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useId, useState, type SyntheticEvent } from "react";
 
 import type { Boot } from "../../api/boot";
-import { learning, type ImportJob, type WholeDataset } from "./learningApi";
+import { learning, type ImportJob, type WholeDataset, isOpen } from "./learningApi";
 import { Trouble } from "./Trouble";
 import { useAct } from "./useAct";
 
@@ -15,7 +15,6 @@ const FORMATS: readonly (readonly [string, string])[] = [
   ["labelme", "labelme"],
   ["swift", "ms-swift JSONL"],
 ];
-const OPEN = new Set(["queued", "running"]);
 const POLL_MS = 2000;
 
 export function DatasetsPage({ boot }: { boot: Boot }) {
@@ -103,7 +102,7 @@ function OneDataset({ id }: { id: number }) {
     queryKey: ["datasets", id],
     queryFn: () => learning.dataset(id),
     refetchInterval: ({ state }) =>
-      state.data?.imports.some((job) => OPEN.has(job.state)) === true ? POLL_MS : false,
+      state.data?.imports.some((job) => isOpen(job.state)) === true ? POLL_MS : false,
   });
   const reviewed = useAct(learning.addReviewed, ({ changed }, say) =>
     say(`${changed} reviewed frames are new or changed.`),
@@ -220,8 +219,8 @@ function ImportRow({ job }: { job: ImportJob }) {
     <li data-import={job.id} data-state={job.state}>
       <b>{job.source}</b> <span className="chip plain">{job.state}</span> {job.taken} taken of {job.total},{" "}
       {job.troubles_count} not
-      {OPEN.has(job.state) && <progress max={job.total || 1} value={job.done} aria-label="Pictures read" />}
-      {OPEN.has(job.state) && (
+      {isOpen(job.state) && <progress max={job.total || 1} value={job.done} aria-label="Pictures read" />}
+      {isOpen(job.state) && (
         <button type="button" className="button quiet" onClick={() => cancel.mutate(job.id)}>
           Cancel
         </button>

@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 
 import { Notice } from "../../ui/parts";
-import { learning, type PreviewCrop, type PreviewShown } from "./learningApi";
+import { learning, type PreviewCrop, type PreviewShown, isOpen } from "./learningApi";
 import { durationInWords } from "./logWords";
 import { Trouble } from "./Trouble";
 
@@ -13,13 +13,13 @@ export function PreviewView({ id }: { id: string }) {
   const { data, error } = useQuery({
     queryKey: ["previews", id],
     queryFn: () => learning.preview(id),
-    refetchInterval: ({ state }) => (isOpen(state.data?.state) ? ASK_AGAIN_MS : false),
+    refetchInterval: ({ state }) => (isOpen(state.data?.state ?? "queued") ? ASK_AGAIN_MS : false),
   });
   if (error !== null) return <Trouble error={error} />;
   return (
-    <section className="panel padded" aria-labelledby="preview-title" aria-busy={isOpen(data?.state)}>
+    <section className="panel padded" aria-labelledby="preview-title" aria-busy={isOpen(data?.state ?? "queued")}>
       <h2 id="preview-title">Preview</h2>
-      {isOpen(data?.state) && (
+      {isOpen(data?.state ?? "queued") && (
         <div role="status">
           <p>{data?.progress || "Waits for a worker…"}</p>
           <progress aria-label="Preview" />
@@ -34,10 +34,6 @@ export function PreviewView({ id }: { id: string }) {
       {data?.shown != null && <Shown id={id} shown={data.shown} />}
     </section>
   );
-}
-
-function isOpen(state: string | undefined): boolean {
-  return state === undefined || state === "queued" || state === "running";
 }
 
 function Shown({ id, shown }: { id: string; shown: PreviewShown }) {

@@ -6,7 +6,7 @@ import { clock, exactTime } from "../../domain/format";
 import { Notice } from "../../ui/parts";
 import { Beside } from "./Beside";
 import { curveOf, leftInWords } from "./curve";
-import { learning, type Run, type RunEvent } from "./learningApi";
+import { learning, type Run, type RunEvent, isOpen } from "./learningApi";
 import { LEVELS, logLine, type Level } from "./logWords";
 import { Made } from "./Made";
 import { Plot, type Series } from "./Plot";
@@ -25,7 +25,6 @@ const curvesOf = (kind: Run["kind"]): readonly CurveKind[] => [
   MEASURED[kind],
   ["learning_rate", "Learning rate", (value) => (value === 0 ? "0" : value.toExponential(1))],
 ];
-const OPEN = new Set(["queued", "running"]);
 
 interface RunViewProps {
   boot: Boot;
@@ -138,7 +137,7 @@ function Head({ run, may }: { run: Run; may: boolean }) {
 
 function Acts({ run }: { run: Run }) {
   const act = useAct((what: "pause" | "cancel" | "resume") => learning.act(run.id, what));
-  const open = OPEN.has(run.state) && run.wish === "";
+  const open = isOpen(run.state) && run.wish === "";
   const asleep = run.state === "paused" || run.state === "failed";
   const button = (what: "pause" | "cancel" | "resume", name: string) => (
     <button type="button" className="button" disabled={act.isPending} onClick={() => act.mutate(what)}>

@@ -7,7 +7,7 @@ import { Icon } from "../../ui/icons";
 import { Connection, Empty } from "../../ui/parts";
 import { leftInWords } from "./curve";
 import { LaunchForm } from "./LaunchForm";
-import { learning, type Run } from "./learningApi";
+import { learning, type Run, isOpen } from "./learningApi";
 import { mayTrain, StateChip, useAddress } from "./runParts";
 import { RunView } from "./RunView";
 import { Trouble } from "./Trouble";
@@ -15,7 +15,6 @@ import { useLineHints } from "./useLineHints";
 
 const NEW = "new";
 
-const AT_WORK = new Set(["queued", "running"]);
 const ASK_AGAIN_MS = 5000;
 
 export function RunsPage({ boot }: { boot: Boot }) {
@@ -24,8 +23,7 @@ export function RunsPage({ boot }: { boot: Boot }) {
     queryKey: ["runs"],
     queryFn: learning.runs,
     // A hint may be lost: what is at work is asked for now and then all the same.
-    refetchInterval: ({ state }) =>
-      state.data?.some((run) => AT_WORK.has(run.state)) ? ASK_AGAIN_MS : false,
+    refetchInterval: ({ state }) => (state.data?.some((run) => isOpen(run.state)) ? ASK_AGAIN_MS : false),
   });
   const [chosen, choose] = useAddress("run");
   const all = runs.data ?? [];

@@ -100,3 +100,8 @@ export const learning = {
   endShadow: (version: number) => ask<Schemas["ShadowTrial"]>("DELETE", `model-versions/${version}/shadow`),
   models: () => ask<ModelVersion[]>("GET", "model-versions"),
 };
+
+/** Whether work in that state may still change by itself. */
+export function isOpen(state: string | undefined): boolean {
+  return state === "queued" || state === "running";
+}
