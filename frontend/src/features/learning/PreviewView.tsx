@@ -17,7 +17,11 @@ export function PreviewView({ id }: { id: string }) {
   });
   if (error !== null) return <Trouble error={error} />;
   return (
-    <section className="panel padded" aria-labelledby="preview-title" aria-busy={isOpen(data?.state ?? "queued")}>
+    <section
+      className="panel padded"
+      aria-labelledby="preview-title"
+      aria-busy={isOpen(data?.state ?? "queued")}
+    >
       <h2 id="preview-title">Preview</h2>
       {isOpen(data?.state ?? "queued") && (
         <div role="status">
