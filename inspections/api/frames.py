@@ -126,9 +126,14 @@ class FrameView(APIView):
 def frame_json(frame: Frame) -> dict[str, Any]:
     """The whole Frame JSON; `frame` comes from `with_findings()`."""
     rows = Dispatch.objects.about(str(frame.pk))
-    # Later attempts come later, so the last of each stage stays.
-    facts = {kind: dispatch_fact(row) for row in rows if (kind := STAGES.kind_of_model(row.model))}
+    kinds = {str(step.pk): step.kind for step in frame.steps.all()}
+    # Later attempts come later, so the last of each Step stays. Rows from before the upgrade name no Step.
+    facts = {kind: dispatch_fact(row) for row in rows if (kind := kinds.get(row.item) or _kind_of_old(row))}
     return dict(FrameSerializer(frame, context={"dispatches": facts}).data)
+
+
+def _kind_of_old(row: Dispatch) -> str | None:
+    return None if row.item else STAGES.kind_of_model(row.model)
 
 
 def _with_findings(who: rules.Principal, action: Action) -> FrameQuerySet:

@@ -16,6 +16,9 @@ class Dispatch(models.Model):
         LATE = "late", "answered after another holder had taken over"
 
     subject = models.CharField(max_length=64, help_text="What the request was for; opaque to scheduling")
+    item = models.CharField(
+        max_length=64, blank=True, help_text="Which of the subject's requests it was; opaque to scheduling"
+    )
     scope = models.BigIntegerField(null=True, help_text="Whose request it was; opaque to scheduling")
     model = models.CharField(max_length=60)
     attempt = models.PositiveSmallIntegerField()

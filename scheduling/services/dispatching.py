@@ -99,6 +99,7 @@ class RowJournal:
         request, item = assignment.request, assignment.request.item
         return Dispatch(
             subject=request.subject,
+            item=item.id,
             scope=item.scope,
             model=item.model,
             attempt=assignment.attempt,

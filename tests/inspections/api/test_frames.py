@@ -113,6 +113,20 @@ def test_the_last_attempt_of_a_step_is_the_one_that_is_shown(cast, as_person):
     assert attempts[0]["alternatives"][0]["why_not"] == "slower"
 
 
+def test_two_steps_that_ask_the_same_model_each_show_their_own_request(cast, as_person):
+    frame = frame_row(cast.station)
+    unsure, sure, tried = (step(frame, kind, "done") for kind in ("describe", "describe_sure", "shadow"))
+    add_dispatch(frame, model="describer", item=str(sure.pk), measured_ms=70.0, quality="JPEG 50")
+    add_dispatch(frame, model="describer", item=str(unsure.pk), measured_ms=60.0)
+    add_dispatch(frame, model="describer", item=str(tried.pk), measured_ms=900.0)
+
+    shown = as_person(cast.vera).get(f"/api/v1/frames/{frame.pk}").json()["dispatches"]
+
+    assert {kind: (one["measured_ms"], one["quality"]) for kind, one in shown.items()} == {
+        "describe": (60.0, ""), "describe_sure": (70.0, "JPEG 50"), "shadow": (900.0, ""),
+    }  # fmt: skip
+
+
 # -- the list ---------------------------------------------------------------------------------------
 
 
