@@ -930,7 +930,7 @@ export interface paths {
         };
         /**
          * One of the crops that the version names wrong
-         * @description A picture that the trainer left. Subclasses say in which folder.
+         * @description A picture that the trainer left. Subclasses say below which of the run's folders.
          */
         get: operations["get_worst_crop"];
         put?: never;
@@ -970,7 +970,7 @@ export interface paths {
         };
         /**
          * The crop of a sample answer
-         * @description A picture that the trainer left. Subclasses say in which folder.
+         * @description A picture that the trainer left. Subclasses say below which of the run's folders.
          */
         get: operations["get_sample_crop"];
         put?: never;
